@@ -1,0 +1,388 @@
+/**
+ * The names and attributes of our spans, and helpers for spans of your own.
+ *
+ * Everything here works on Effect's own spans: it records wherever the tracer in the context sends them and does
+ * nothing when tracing is off. `llm.*` and `gen_ai.*` are written by one function, so they cannot disagree.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Formatter from "effect/Formatter"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as References from "effect/References"
+import * as Tracer from "effect/Tracer"
+
+/** What an attribute may hold: OpenTelemetry's types. `undefined` is left out, so an unknown value needs no `if`. */
+export type Attributes = Readonly<Record<string, AttributeValue | undefined>>
+
+export type AttributeValue =
+  | string
+  | number
+  | boolean
+  | ReadonlyArray<string>
+  | ReadonlyArray<number>
+  | ReadonlyArray<boolean>
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Helpers for spans of your own
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Sets attributes on the current span. Does nothing outside of spans. */
+export const attributes = (values: Attributes): Effect.Effect<void> =>
+  withCurrent((span) => Effect.sync(() => set(span, values)))
+
+/** Records an event on the current span, at this moment. Does nothing outside of spans. */
+export const event = (name: string, values: Attributes = {}): Effect.Effect<void> =>
+  withCurrent((span) => Effect.map(Clock.currentTimeNanos, (now) => span.event(name, now, defined(values))))
+
+/**
+ * Marks the current span as failed by an error that was handled and should show all the same: an `exception` event,
+ * `error.type`, and status Error when the span ends. An error that is not handled marks its spans by itself.
+ */
+export const error = (error: unknown): Effect.Effect<void> =>
+  withCurrent((span) =>
+    Effect.map(Clock.currentTimeNanos, (now) => {
+      span.attribute("error.type", errorType(error))
+      span.event("exception", now, exception(error))
+    })
+  )
+
+/** The trace id of the current span, 32 hexadecimal digits; `undefined` outside of spans and when tracing is off. */
+export const traceId: Effect.Effect<string | undefined> = Effect.suspend(() =>
+  Effect.map(Effect.serviceOption(Tracer.ParentSpan), (parent) =>
+    Option.isSome(parent) && parent.value.traceId !== "noop" ? parent.value.traceId : undefined
+  )
+)
+
+/** Whether log lines inside a span carry its ids; `true` by default. */
+export const LogIds: Context.Reference<boolean> = Context.Reference("tinyllm/Span/LogIds", {
+  defaultValue: () => true
+})
+
+/** Leaves trace and span ids out of the log lines of this effect. */
+export const withoutLogIds: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.provideService(
+  LogIds,
+  false
+)
+
+/**
+ * A method decorator: calls of the method, which returns an Effect, are spans named `Class.method`.
+ *
+ * Standard decorators need a compiler (tsx, tsc, esbuild): Node's own type stripping refuses their syntax.
+ */
+export const method =
+  (attributes: Attributes = {}) =>
+  <This extends object, Args extends Array<unknown>, A, E, R>(
+    target: (this: This, ...args: Args) => Effect.Effect<A, E, R>,
+    context: ClassMethodDecoratorContext<This, (this: This, ...args: Args) => Effect.Effect<A, E, R>>
+  ) =>
+    function (this: This, ...args: Args): Effect.Effect<A, E, R> {
+      const owner = context.static ? (this as unknown as { readonly name: string }).name : this.constructor.name
+      return Effect.withSpan(
+        Effect.suspend(() => target.apply(this, args)),
+        `${owner}.${String(context.name)}`,
+        { attributes: defined(attributes) }
+      ) as Effect.Effect<A, E, R> // `withSpan` takes ParentSpan out of R, which a method's R has no reason to hold.
+    }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Errors on spans
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** An error may say under this key what its `error.type` is; without it, that is its `_tag`. */
+export const ErrorType = "~tinyllm/errorType"
+
+/**
+ * The value of `error.type` for an error: what it says itself (`connection_refused`, `404`), `timeout` for Effect's
+ * time-outs, its `_tag`, the name of its class, or `_OTHER`. The set is small: no ids, no messages.
+ */
+export const errorType = (error: unknown): string => {
+  if (Predicate.hasProperty(error, ErrorType) && typeof error[ErrorType] === "string") {
+    return error[ErrorType]
+  }
+  if (Cause.isTimeoutError(error)) {
+    return "timeout"
+  }
+  if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") {
+    return error._tag
+  }
+  return error instanceof Error && error.name !== "Error" ? error.name : "_OTHER"
+}
+
+/** The attributes of an `exception` event. Secrets in the message are replaced. */
+export const exception = (error: unknown): Attributes => {
+  const pretty = Cause.prettyErrors(Cause.fail(error), { includeCauseInStack: true })[0]
+  return {
+    "exception.type": error instanceof Error ? error.name : pretty?.name,
+    "exception.message": redact(pretty?.message ?? String(error)),
+    "exception.stacktrace": pretty?.stack === undefined ? undefined : redact(pretty.stack)
+  }
+}
+
+// Each pattern keeps its first group. Keys with the usual prefixes, bearer tokens, `key=value` pairs whose key names a
+// secret, and the userinfo of URLs.
+const secrets: ReadonlyArray<RegExp> = [
+  /\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}/gi,
+  /()\b(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abps]|hf|npm)[-_][A-Za-z0-9_-]{10,}/g,
+  /()\bAKIA[0-9A-Z]{16}\b/g,
+  /()\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g,
+  /\b((?:api[_-]?key|secret|token|password|passwd|authorization)["']?\s*[:=]\s*["']?)(?!bearer|basic)[^\s"',;&]{4,}/gi,
+  /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi
+]
+
+/** Replaces what looks like a secret (API keys, bearer tokens, passwords, userinfo of URLs) by `__REDACTED__`. */
+export const redact = (text: string): string =>
+  secrets.reduce(
+    (text, pattern) =>
+      text.replace(pattern, (match, kept: string) => `${kept}__REDACTED__${match.endsWith("@") ? "@" : ""}`),
+    text
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The spans of runs, nodes and model calls
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Options that all our own spans share: no stack is captured for the span itself, errors keep theirs. */
+export const quiet = { captureStackTrace: false } as const
+
+/** Whether `task.content` holds the start of the task; otherwise it is `__REDACTED__`. `true` by default. */
+export const TaskContent: Context.Reference<boolean> = Context.Reference("tinyllm/Span/TaskContent", {
+  defaultValue: () => true
+})
+
+const taskLength = 200
+
+// A task is cut before it is searched for secrets, so that ten megabytes of prompt cost no more than ten lines.
+const taskLengthSearched = 4096
+
+/** The start of a task as `task.content` shows it: 200 code points at most, with `…` when cut, without secrets. */
+export const taskContent = (task: unknown): string => {
+  const text = typeof task === "string" ? task : (Formatter.formatJson(task) ?? String(task))
+  return truncate(redact(text.slice(0, taskLengthSearched)), taskLength)
+}
+
+/** Cuts a text after `length` code points and marks the cut with `…`. */
+export const truncate = (text: string, length: number): string => {
+  if (text.length <= length) {
+    return text
+  }
+  const points = Array.from(text.slice(0, 2 * length + 2))
+  return points.length <= length ? text : `${points.slice(0, length).join("")}…`
+}
+
+/** What is known when a run starts. `executionId` is ours, not the trace id: it is there also when unsampled. */
+export const graphStart = (options: {
+  readonly id: string
+  readonly executionId: string
+  readonly task: unknown
+  readonly taskContent: boolean
+}): Attributes => ({
+  "graph.id": options.id,
+  "execution.trace_id": options.executionId,
+  "task.content": options.taskContent ? taskContent(options.task) : "__REDACTED__",
+  "gen_ai.operation.name": "invoke_workflow",
+  "gen_ai.workflow.name": options.id
+})
+
+/** What is known when a run ends, however it ends. */
+export const graphEnd = (options: {
+  readonly nodesExecuted: number
+  readonly tokensUsed: number
+  readonly durationMillis: number
+}): Attributes => ({
+  "execution.nodes_executed": options.nodesExecuted,
+  "execution.tokens_used": options.tokensUsed,
+  "execution.duration_ms": Math.round(options.durationMillis)
+})
+
+/** The attributes of a node visit. `step` is unknown when a node runs outside of a graph. */
+export const node = (options: {
+  readonly id: string
+  readonly type: string
+  readonly step: number | undefined
+}): Attributes => ({
+  "node.id": options.id,
+  "node.type": options.type,
+  "execution.step": options.step
+})
+
+/** The event that says which way a router, branch or gate took, and how that was decided. */
+export const routerDecision = (options: {
+  readonly route: string
+  readonly candidates: ReadonlyArray<string>
+  readonly strategy: "model" | "code"
+  /** Characters of the model's answer. */
+  readonly answerLength?: number | undefined
+  readonly fallback: boolean
+}): Effect.Effect<void> =>
+  event("router.decision", {
+    "router.route": options.route,
+    "router.candidates": options.candidates,
+    "router.strategy": options.strategy,
+    "router.answer_length": options.answerLength,
+    "router.fallback": options.fallback
+  })
+
+/** A model call as it is sent. Semantic conventions for generative AI, v1.41.0. */
+export interface LlmRequest {
+  readonly operation: "chat" | "text_completion" | "embeddings"
+  /** As requested, tag included. */
+  readonly model: string
+  /** Code points of all text sent. */
+  readonly promptLength: number
+  readonly temperature?: number | undefined
+  readonly topP?: number | undefined
+  readonly topK?: number | undefined
+  readonly frequencyPenalty?: number | undefined
+  readonly presencePenalty?: number | undefined
+  readonly maxTokens?: number | undefined
+  readonly stop?: ReadonlyArray<string> | undefined
+  readonly seed?: number | undefined
+  /** Whether the caller reads the answer as it comes. */
+  readonly stream?: boolean | undefined
+  /** Whether JSON was asked for. */
+  readonly json?: boolean | undefined
+  readonly serverAddress?: string | undefined
+  readonly serverPort?: number | undefined
+}
+
+/** A model call as it was answered: only what the server said. */
+export interface LlmResponse {
+  readonly model?: string | undefined
+  readonly inputTokens?: number | undefined
+  readonly outputTokens?: number | undefined
+  readonly finishReason?: string | undefined
+  /** Seconds from sending the request to its first text; only when the caller streams. */
+  readonly timeToFirstChunkSeconds?: number | undefined
+}
+
+export const llmRequest = (request: LlmRequest): Attributes => ({
+  "llm.model": request.model,
+  "llm.prompt_length": request.promptLength,
+  "llm.temperature": request.temperature,
+  "gen_ai.operation.name": request.operation,
+  "gen_ai.provider.name": "ollama",
+  "gen_ai.request.model": request.model,
+  "gen_ai.request.temperature": request.temperature,
+  "gen_ai.request.top_p": request.topP,
+  "gen_ai.request.top_k": request.topK,
+  "gen_ai.request.frequency_penalty": request.frequencyPenalty,
+  "gen_ai.request.presence_penalty": request.presencePenalty,
+  "gen_ai.request.max_tokens": request.maxTokens !== undefined && request.maxTokens > 0 ? request.maxTokens : undefined,
+  "gen_ai.request.stop_sequences": request.stop,
+  "gen_ai.request.seed": request.seed,
+  "gen_ai.request.stream": request.stream === true ? true : undefined,
+  "gen_ai.output.type": request.json === true ? "json" : undefined,
+  "server.address": request.serverAddress,
+  "server.port": request.serverPort
+})
+
+export const llmResponse = (response: LlmResponse): Attributes => ({
+  "llm.input_tokens": response.inputTokens,
+  "llm.output_tokens": response.outputTokens,
+  "llm.total_tokens":
+    response.inputTokens !== undefined && response.outputTokens !== undefined
+      ? response.inputTokens + response.outputTokens
+      : undefined,
+  "gen_ai.response.model": response.model,
+  "gen_ai.usage.input_tokens": response.inputTokens,
+  "gen_ai.usage.output_tokens": response.outputTokens,
+  "gen_ai.response.finish_reasons":
+    response.finishReason === undefined || response.finishReason === "" ? undefined : [response.finishReason],
+  "gen_ai.response.time_to_first_chunk": response.timeToFirstChunkSeconds
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// For modules that record spans
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Sets attributes on the current span; they are not even computed where nothing records it. */
+export const describe = (values: () => Attributes): Effect.Effect<void> =>
+  withCurrent((span) => (span.sampled ? Effect.sync(() => set(span, values())) : Effect.void))
+
+/** Sets attributes on a span that is at hand. */
+export const set = (span: Tracer.Span, values: Attributes): void => {
+  for (const key in values) {
+    const value = values[key]
+    if (value !== undefined) {
+      span.attribute(key, value)
+    }
+  }
+}
+
+/** The attributes whose value is known. */
+export const defined = (values: Attributes): Record<string, AttributeValue> => {
+  const known: Record<string, AttributeValue> = {}
+  for (const key in values) {
+    const value = values[key]
+    if (value !== undefined) {
+      known[key] = value
+    }
+  }
+  return known
+}
+
+/** Marks a span that is written after the fact, when a sibling may have recorded its error already. */
+export const Afterwards: Context.Reference<boolean> = Context.Reference("tinyllm/Span/Afterwards", {
+  defaultValue: () => false
+})
+
+const afterwards = Context.make(Afterwards, true)
+
+/**
+ * Writes a span after the fact, with the times at which things happened (nanoseconds since 1970), below the current
+ * span. Does nothing outside of spans and when tracing is off.
+ */
+export const record = (options: {
+  readonly name: string
+  readonly startTime: bigint
+  readonly endTime: bigint
+  readonly attributes?: Attributes | undefined
+  readonly exit?: Exit.Exit<unknown, unknown> | undefined
+}): Effect.Effect<void> =>
+  withCurrent((parent) =>
+    Effect.gen(function* () {
+      if (!(yield* References.TracerEnabled)) {
+        return
+      }
+      const tracer = yield* Effect.tracer
+      const span = tracer.span({
+        name: options.name,
+        parent: Option.some(parent),
+        annotations: afterwards,
+        links: [],
+        startTime: options.startTime,
+        kind: "internal",
+        root: false,
+        sampled: parent.sampled
+      })
+      set(span, options.attributes ?? {})
+      span.end(options.endTime, options.exit ?? Exit.void)
+    })
+  )
+
+/** The attributes of one attempt at something that was tried again. `attempt` counts from 1. */
+export const attempt = (attempt: number): Attributes => ({ "retry.attempt": attempt })
+
+/** The event that says that another attempt follows, and when. */
+export const retryScheduled = (options: {
+  /** The attempt that failed, from 1. */
+  readonly attempt: number
+  readonly delayMillis: number
+  readonly error: unknown
+}): Effect.Effect<void> =>
+  event("retry.scheduled", {
+    "retry.attempt": options.attempt,
+    "retry.delay_ms": Math.round(options.delayMillis),
+    "error.type": errorType(options.error)
+  })
+
+const withCurrent = (use: (span: Tracer.Span) => Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.flatMap(Effect.serviceOption(Tracer.ParentSpan), (parent) =>
+    Option.isSome(parent) && parent.value._tag === "Span" ? use(parent.value) : Effect.void
+  )
