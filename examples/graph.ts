@@ -1,0 +1,75 @@
+// A support desk as a graph: questions are sorted, code is written and reviewed until the review accepts it.
+//
+// Run it with `npx tsx examples/graph.ts`. It needs no Ollama: a demo server on loopback answers.
+import { Effect, Layer } from "effect"
+import * as Graph from "tinyllm/Graph"
+import * as Node from "tinyllm/Node"
+import * as NodeClient from "tinyllm/node"
+import * as OllamaDouble from "tinyllm/OllamaDouble"
+
+// Messages carry a `_tag`, because types are structural: without it, a Draft with `text` passes for a Question.
+export interface Question {
+  readonly _tag: "Question"
+  readonly text: string
+}
+
+export interface Draft {
+  readonly _tag: "Draft"
+  readonly question: Question
+  readonly text: string
+  readonly round: number
+}
+
+export interface Answer {
+  readonly _tag: "Answer"
+  readonly text: string
+}
+
+const model = "qwen2.5:0.5b"
+
+const classify = Node.router({
+  model,
+  prompt: (question: Question) => question.text,
+  routes: { code: "questions about programs", math: "questions about numbers" },
+  fallback: "code"
+})
+
+const solve = Node.model({
+  model,
+  prompt: (question: Question) => question.text,
+  temperature: 0,
+  output: ({ text }): Answer => ({ _tag: "Answer", text })
+}).pipe(Node.timeout("1 minute"))
+
+const write = Node.model({
+  model,
+  system: "Write the code that is asked for.",
+  prompt: (message: Question | Draft) => (message._tag === "Question" ? message.text : message.question.text),
+  output: ({ text }, message): Draft =>
+    message._tag === "Question"
+      ? { _tag: "Draft", question: message, text, round: 1 }
+      : { ...message, text, round: message.round + 1 }
+})
+
+// Two rounds are enough for a draft to be accepted; a loop that never accepts would stop at `maxSteps`.
+const review = Node.branch((draft: Draft) =>
+  draft.round >= 2 ? Node.to("accept", { _tag: "Answer", text: draft.text } as Answer) : Node.to("retry", draft)
+)
+
+export const support = Graph.make("support", {
+  nodes: { classify, solve, write, review },
+  start: "classify",
+  edges: {
+    classify: { code: "write", math: "solve" },
+    solve: "end",
+    write: "review",
+    review: { accept: "end", retry: "write" }
+  },
+  maxSteps: 10
+})
+
+const program = Effect.gen(function* () {
+  const execution = yield* Graph.run(support, { _tag: "Question", text: "Write a function that adds two numbers" })
+  console.log(`${execution.nodesExecuted} nodes, ${execution.usage.outputTokens} tokens written`)
+  console.log(Graph.toMermaid(support, { visited: execution }))
+})

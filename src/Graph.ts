@@ -1,0 +1,369 @@
+/**
+ * Graphs: one message passed from step to step.
+ *
+ * A graph is a record of nodes, a start and a record of edges. An edge leads to a step that accepts the message, or to
+ * `"end"`; the type of a graph says what it takes, what it gives, how it can fail and which services it needs. Edges
+ * are data: a graph can be drawn and checked without being run. Every run is one trace.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { type Pipeable, Prototype } from "effect/Pipeable"
+import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as NodeType from "./NodeType.ts"
+import * as Span from "./Span.ts"
+import * as Usage from "./Usage.ts"
+import * as Visit from "./Visit.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Types
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A graph that takes an `In`, gives an `Out`, may fail with an `E`, and needs the services `R`. */
+export interface Graph<in In, out Out, out E = never, out R = never> extends Pipeable {
+  readonly id: string
+  readonly nodes: Readonly<Record<string, NodeType.Any>>
+  readonly start: string
+  /** Where each step leads: a step or `"end"`; for a router, one of them for every way out. */
+  readonly edges: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+  readonly maxSteps: number
+  readonly "~tinyllm/Graph": (input: In) => Effect.Effect<Out, E, R>
+}
+
+export type Any = Graph<never, unknown, any, any>
+
+type NodesRecord = Record<string, NodeType.Any>
+
+/** The steps that accept a message, and the end. */
+export type Target<Nodes, Message> =
+  | { [K in keyof Nodes]: [Message] extends [NodeType.Input<Nodes[K]>] ? K : never }[keyof Nodes]
+  | "end" extends infer Name // `infer` makes editors show the names
+  ? Name
+  : never
+
+/** The edges that a record of nodes needs: one for every step, and for a router one for every way out. */
+export type Edges<Nodes> = {
+  readonly [K in keyof Nodes]: Nodes[K] extends NodeType.Router<never, infer Routes, any, any>
+    ? { readonly [Route in keyof Routes & string]: Target<Nodes, Routes[Route]> }
+    : Target<Nodes, NodeType.Output<Nodes[K]>>
+}
+
+// Edges for steps and ways out that do not exist have no type.
+type NoExcess<Nodes, E> = {
+  readonly [K in keyof E]: K extends keyof Nodes
+    ? Nodes[K] extends NodeType.Router<never, infer Routes, any, any>
+      ? { readonly [Route in keyof E[K]]: Route extends keyof Routes ? E[K][Route] : never }
+      : E[K]
+    : never
+}
+
+/** What a graph gives: the messages on the edges that lead to the end. */
+export type Result<Nodes, E> = {
+  [K in keyof Nodes & keyof E]: Nodes[K] extends NodeType.Router<never, infer Routes, any, any>
+    ? { [Route in keyof Routes & keyof E[K]]: E[K][Route] extends "end" ? Routes[Route] : never }[keyof Routes &
+        keyof E[K]]
+    : E[K] extends "end"
+      ? NodeType.Output<Nodes[K]>
+      : never
+}[keyof Nodes & keyof E]
+
+/** A run that came to its end. */
+export interface Execution<out Out> {
+  readonly output: Out
+  /** The run's own id, also in the attribute `execution.trace_id`; it is not the trace id. */
+  readonly executionId: string
+  /** Visits that succeeded or failed, inner ones and those of sub-graphs included. */
+  readonly nodesExecuted: number
+  readonly usage: Usage.Usage
+  readonly duration: Duration.Duration
+  /** The steps in the order in which they were visited, with the way out that was taken. */
+  readonly path: ReadonlyArray<{ readonly node: string; readonly route: string | undefined }>
+}
+
+/** What happens in a run, as it happens. `Ended` is the last. */
+export type Event<Out> = Visit.Event | { readonly _tag: "Ended"; readonly execution: Execution<Out> }
+
+/** A run visited `maxSteps` steps and was not at the end. */
+export class StepLimitExceeded extends Schema.TaggedError<StepLimitExceeded>()("StepLimitExceeded", {
+  graph: Schema.String,
+  maxSteps: Schema.Int
+}) {
+  override get message() {
+    return (
+      `The graph "${this.graph}" was not at its end after ${this.maxSteps} steps. ` +
+      `Does a loop never leave? If it needs more steps, raise maxSteps.`
+    )
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Making graphs
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Makes a graph. Throws a `RangeError` that names the culprit when a step cannot be reached from the start, when
+ * `maxSteps` is no integer above 0, and, from code without types, when an edge leads nowhere or is missing.
+ */
+export const make = <
+  Nodes extends NodesRecord,
+  const Start extends keyof Nodes & string,
+  const E extends Edges<Nodes>
+>(
+  id: string,
+  options: {
+    readonly nodes: Nodes & { readonly end?: never }
+    readonly start: Start
+    readonly edges: E & Edges<Nodes> & NoExcess<Nodes, E>
+    /** Steps at most, 100 by default. Steps of the graph count, not the visits inside of a step. */
+    readonly maxSteps?: number | undefined
+  }
+): Graph<
+  NodeType.Input<Nodes[Start]>,
+  Result<Nodes, E>,
+  NodeType.Error<Nodes[keyof Nodes]> | StepLimitExceeded,
+  NodeType.Services<Nodes[keyof Nodes]>
+> => {
+  const graph: Any = Object.assign(Object.create(Prototype), {
+    id,
+    nodes: options.nodes,
+    start: options.start,
+    edges: options.edges,
+    maxSteps: options.maxSteps ?? 100
+  })
+  check(graph)
+  return Object.assign(graph, { "~tinyllm/Graph": (input: never) => Effect.map(run(graph, input), (e) => e.output) }) as never
+}
+
+const check = (graph: Any): void => {
+  const problem = (text: string) => new RangeError(`Graph.make("${graph.id}"): ${text}`)
+  if (graph.id === "") {
+    throw problem("the id is empty")
+  }
+  if (!Number.isSafeInteger(graph.maxSteps) || graph.maxSteps < 1) {
+    throw problem(`maxSteps must be an integer >= 1, got ${graph.maxSteps}`)
+  }
+  if ("end" in graph.nodes) {
+    throw problem(`no step may be called "end", which is where runs end`)
+  }
+  const isStep = (name: string) => Object.hasOwn(graph.nodes, name)
+  if (!isStep(graph.start)) {
+    throw problem(`the start "${graph.start}" is no step`)
+  }
+  for (const name of Object.keys(graph.edges)) {
+    if (!isStep(name)) {
+      throw problem(`there are edges for "${name}", which is no step`)
+    }
+  }
+  for (const name of Object.keys(graph.nodes)) {
+    const edge = graph.edges[name]
+    if (edge === undefined) {
+      throw problem(`the step "${name}" has no edge`)
+    }
+    if (NodeType.isRouter(graph.nodes[name]) !== (typeof edge === "object")) {
+      throw problem(`the edge of "${name}" must be ${typeof edge === "object" ? "one target" : "a record of its ways out"}`)
+    }
+    for (const target of targets(edge)) {
+      if (target !== "end" && !isStep(target)) {
+        throw problem(`an edge of "${name}" leads to "${target}", which is no step`)
+      }
+    }
+  }
+  const reached = new Set([graph.start])
+  for (const name of reached) {
+    for (const target of targets(graph.edges[name]!)) {
+      if (target !== "end") {
+        reached.add(target)
+      }
+    }
+  }
+  for (const name of Object.keys(graph.nodes)) {
+    if (!reached.has(name)) {
+      throw problem(`the step "${name}" cannot be reached from "${graph.start}"`)
+    }
+  }
+}
+
+/** The targets of an edge, one for every way out. */
+export const targets = (edge: string | Readonly<Record<string, string>>): ReadonlyArray<string> =>
+  typeof edge === "string" ? [edge] : Object.values(edge)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Running graphs
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Runs a graph on a message, as one span `graph.execute` below the current one, or as the root of a new trace.
+ * Interrupting it interrupts every node.
+ */
+export const run = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): Effect.Effect<Execution<Out>, E, R> =>
+  execute(graph, input, undefined)
+
+/**
+ * Runs a graph and tells what happens: nodes that start and end, text as models write it, and the execution at last.
+ * Fails as the run fails. Ending the stream early interrupts the run. A slow reader slows the run down, and nothing
+ * is lost.
+ */
+export const stream = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): Stream.Stream<Event<Out>, E, R> =>
+  Stream.callback<Event<Out>, E, R>(
+    (queue) =>
+      execute(graph, input, (event) => Effect.asVoid(Queue.offer(queue, event))).pipe(
+        Effect.flatMap((execution) => Queue.offer(queue, { _tag: "Ended", execution })),
+        Effect.andThen(Queue.end(queue)),
+        Effect.catchCause((cause) => Queue.failCause(queue, cause))
+      ),
+    { bufferSize: 64, strategy: "suspend" }
+  )
+
+/** A graph as one step of another: a node of type `subgraph`. Its visits and tokens count for the outer run too. */
+export const toNode = <In, Out, E, R>(graph: Graph<In, Out, E, R>): NodeType.Node<In, Out, E, R> =>
+  NodeType.node({ type: "subgraph", run: graph["~tinyllm/Graph"] })
+
+const execute = <In, Out, E, R>(
+  graph: Graph<In, Out, E, R>,
+  input: In,
+  listen: Visit.Run["listen"]
+): Effect.Effect<Execution<Out>, E, R> =>
+  Effect.withFiber((fiber) => {
+    const outer = fiber.getRef(Visit.Current)
+    const clock = fiber.getRef(Clock.Clock)
+    const executionId = globalThis.crypto.randomUUID()
+    const state: Visit.Run = {
+      executionId,
+      steps: 0,
+      finished: 0,
+      parent: outer?.run,
+      listen: listen ?? inherited(outer)
+    }
+    const usage = Usage.makeCounter(fiber.getRef(Usage.Current))
+    const path: Array<{ readonly node: string; readonly route: string | undefined }> = []
+    const started = clock.monotonicTimeNanosUnsafe()
+    const duration = () => Duration.nanos(clock.monotonicTimeNanosUnsafe() - started)
+
+    const steps = Effect.map(walk(graph, input, state, path), (output): Execution<Out> => ({
+      // The edges are typed, so that what leaves by an edge to the end is an `Out`.
+      output: output as Out,
+      executionId,
+      nodesExecuted: state.finished,
+      usage: usage.total(),
+      duration: duration(),
+      path
+    }))
+    return Span.describe(() =>
+      Span.graphStart({ id: graph.id, executionId, task: input, taskContent: fiber.getRef(Span.TaskContent) })
+    ).pipe(
+      Effect.andThen(steps),
+      Effect.onExit(() =>
+        Span.describe(() => {
+          const { inputTokens, outputTokens } = usage.total()
+          return Span.graphEnd({
+            nodesExecuted: state.finished,
+            tokensUsed: inputTokens + outputTokens,
+            durationMillis: Duration.toMillis(duration())
+          })
+        })
+      ),
+      Effect.provideService(Usage.Current, usage),
+      Effect.annotateLogs("execution_id", executionId),
+      Effect.withSpan("graph.execute", undefined, Span.quiet)
+    ) as Effect.Effect<Execution<Out>, E, R>
+  })
+
+// A sub-graph tells its listeners through the outer run, under the name of the step that it is there.
+const inherited = (outer: Visit.Visit | undefined): Visit.Run["listen"] => {
+  const listen = outer?.run.listen
+  return outer === undefined || listen === undefined
+    ? undefined
+    : (event) => listen({ ...event, node: `${outer.id}.${event.node}` })
+}
+
+const walk = Effect.fnUntraced(function* (
+  graph: Any,
+  input: unknown,
+  state: Visit.Run,
+  path: Array<{ readonly node: string; readonly route: string | undefined }>
+) {
+  let name = graph.start
+  let message = input
+  for (let step = 0; step < graph.maxSteps; step++) {
+    const edge = graph.edges[name]!
+    const node = graph.nodes[name]!
+    const routes = typeof edge === "string" ? undefined : Object.keys(edge)
+    const output: unknown = yield* Visit.visit(node, name, message as never, state, routes)
+    if (typeof edge === "string") {
+      path.push({ node: name, route: undefined })
+      name = edge
+      message = output
+    } else {
+      const taken = output as NodeType.Routed<string, unknown>
+      const target = edge[taken.route]
+      if (target === undefined) {
+        // Only code without types gets here.
+        throw new RangeError(`The router "${name}" of graph "${graph.id}" chose "${taken.route}", which has no edge`)
+      }
+      path.push({ node: name, route: taken.route })
+      name = target
+      message = taken.message
+    }
+    if (name === "end") {
+      return message
+    }
+  }
+  return yield* new StepLimitExceeded({ graph: graph.id, maxSteps: graph.maxSteps })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Drawing graphs
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The graph as a Mermaid flowchart, to paste into Markdown. The steps and edges of an execution given as `visited` are
+ * drawn bold, with how often each was taken when that was more than once.
+ */
+export const toMermaid = (
+  graph: Any,
+  options?: { readonly visited?: Execution<unknown> | undefined } | undefined
+): string => {
+  const names = Object.keys(graph.nodes)
+  const ids = new Map(names.map((name, index) => [name, `n${index}`]))
+  const path = options?.visited?.path ?? []
+  const visits = (node: string) => path.filter((visit) => visit.node === node).length
+  const taken = (node: string, route: string | undefined) =>
+    path.filter((visit) => visit.node === node && visit.route === route).length
+
+  const lines = ["flowchart TD", `  start(("start")) --> ${ids.get(graph.start)}`]
+  const bold: Array<number> = path.length > 0 ? [0] : []
+  let edges = 1
+  for (const name of names) {
+    const id = ids.get(name)!
+    const label = mermaidText(`${name}\n${graph.nodes[name]!.type}${times(visits(name))}`)
+    lines.push(NodeType.isRouter(graph.nodes[name]) ? `  ${id}{"${label}"}` : `  ${id}["${label}"]`)
+    const edge = graph.edges[name]!
+    const ways = typeof edge === "string" ? [[undefined, edge] as const] : Object.entries(edge)
+    for (const [route, target] of ways) {
+      const count = taken(name, route)
+      const text = `${route ?? ""}${times(count)}`.trim()
+      lines.push(`  ${id} -->${text === "" ? "" : `|"${mermaidText(text)}"|`} ${ids.get(target) ?? "end_"}`)
+      if (count > 0) {
+        bold.push(edges)
+      }
+      edges++
+    }
+  }
+  lines.push(`  end_(("end"))`)
+  const visited = names.filter((name) => visits(name) > 0).map((name) => ids.get(name))
+  if (visited.length > 0) {
+    lines.push("  classDef visited stroke-width:4px", `  class ${visited.join(",")} visited`)
+    lines.push(`  linkStyle ${bold.join(",")} stroke-width:4px`)
+  }
+  return lines.join("\n")
+}
+
+const times = (count: number): string => (count > 1 ? ` ×${count}` : "")
+
+// Mermaid reads `#quot;` and the like in labels, and HTML: what a name holds must stay text.
+const mermaidText = (text: string): string =>
+  text.replace(/[&<>"#|]/g, (char) => `#${char.codePointAt(0)};`).replaceAll("\n", "<br/>")

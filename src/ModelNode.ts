@@ -1,0 +1,193 @@
+/**
+ * Nodes that ask a model: for text, for an object, for a way to go.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { currentId, decided, node, type Node, routed, type Router } from "./NodeType.ts"
+import * as Ollama from "./Ollama.ts"
+import * as Visit from "./Visit.ts"
+
+/** A model router's model named none of the routes, and there was no fallback. */
+export class RouteUnknown extends Schema.TaggedError<RouteUnknown>()("RouteUnknown", {
+  node: Schema.String,
+  routes: Schema.Array(Schema.String),
+  /** Characters of the model's answer, which is not quoted. */
+  answerLength: Schema.Int
+}) {
+  override get message() {
+    return (
+      `The router "${this.node}" got an answer of ${this.answerLength} characters that names none of its routes ` +
+      `(${this.routes.join(", ")}). Give it a "fallback" route or a larger model.`
+    )
+  }
+}
+
+/** A model's answer is not the JSON that was asked for. The answer itself is in no message. */
+export class AnswerInvalid extends Schema.TaggedError<AnswerInvalid>()("AnswerInvalid", {
+  node: Schema.String,
+  /** The answer was cut off at `maxTokens` or at the end of the context. */
+  truncated: Schema.Boolean,
+  answerLength: Schema.Int,
+  /** What was wrong with it. It may quote the answer. */
+  issue: Schema.Defect()
+}) {
+  override get message() {
+    return this.truncated
+      ? `The model's answer to "${this.node}" was cut off after ${this.answerLength} characters. Raise maxTokens.`
+      : `The model's answer to "${this.node}" (${this.answerLength} characters) is not the JSON that its schema asks for.`
+  }
+}
+
+/** What every node that asks a model is told. */
+export interface ModelOptions<in In> {
+  /** As Ollama knows it, for example `qwen2.5:0.5b`. */
+  readonly model: string
+  readonly prompt: (input: In) => string
+  readonly system?: string | undefined
+  /** The model's own unless given; 0 always takes the likeliest token. */
+  readonly temperature?: number | undefined
+  /** Tokens at most in the answer; the client's default of 2048 unless given. */
+  readonly maxTokens?: number | undefined
+}
+
+/** A node that asks a model for text. When someone listens to the run, the text is passed on as it comes. */
+export const model = <In, Out>(
+  options: ModelOptions<In> & {
+    /** Makes the message to pass on from the model's answer. */
+    readonly output: (completion: Ollama.Completion, input: In) => Out
+  }
+): Node<In, Out, Ollama.OllamaError, Ollama.Ollama> =>
+  node({
+    type: "model",
+    run: (input: In) =>
+      Effect.gen(function* () {
+        const ollama = yield* Ollama.Ollama
+        const visit = yield* Visit.Current
+        const listen = visit?.run.listen
+        const request = chatRequest(options, input)
+        if (visit === undefined || listen === undefined) {
+          return options.output(yield* ollama.chat(request), input)
+        }
+        const completion = yield* Stream.runFoldEffect(
+          ollama.stream(request),
+          (): Ollama.Completion | undefined => undefined,
+          (completion, part) =>
+            part._tag === "Done"
+              ? Effect.succeed(part.completion)
+              : part._tag === "Text"
+                ? Effect.as(listen({ _tag: "Text", node: visit.id, step: visit.step, text: part.text }), completion)
+                : Effect.succeed(completion)
+        )
+        // A stream of the client ends with `Done` or fails.
+        return options.output(completion as Ollama.Completion, input)
+      })
+  })
+
+/**
+ * A node that asks a model for an object of a schema. Ollama holds the model to the schema while it writes, and the
+ * answer is decoded all the same. Fails with `AnswerInvalid` when it was cut off or does not fit.
+ */
+export const object = <In, A, Encoded>(
+  options: ModelOptions<In> & { readonly schema: Schema.Codec<A, Encoded> }
+): Node<In, A, Ollama.OllamaError | AnswerInvalid, Ollama.Ollama> => {
+  const format = jsonSchema(options.schema)
+  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(options.schema))
+  return node({
+    type: "object",
+    run: (input: In) =>
+      Effect.gen(function* () {
+        const ollama = yield* Ollama.Ollama
+        const completion = yield* ollama.chat({ ...chatRequest(options, input), format })
+        const decoded = decode(completion.text)
+        if (Exit.isSuccess(decoded)) {
+          return decoded.value
+        }
+        return yield* new AnswerInvalid({
+          node: yield* currentId("object"),
+          truncated: completion.doneReason === "length",
+          answerLength: completion.text.length,
+          issue: decoded.cause
+        })
+      })
+  })
+}
+
+/**
+ * A router that asks a model which way to go. Ollama holds the model to a JSON Schema that allows the names of the
+ * routes only; the message is passed on as it came. An answer that names no route takes `fallback`, or fails with
+ * `RouteUnknown` when there is none.
+ */
+export const router = <In, const Descriptions extends Record<string, string>>(
+  options: Omit<ModelOptions<In>, "maxTokens"> & {
+    /** The routes, each with what it is for, as the model is told. */
+    readonly routes: Descriptions
+    readonly fallback?: (keyof Descriptions & string) | undefined
+  }
+): Router<
+  In,
+  { readonly [K in keyof Descriptions & string]: In },
+  Ollama.OllamaError | RouteUnknown,
+  Ollama.Ollama
+> => {
+  const routes = Object.keys(options.routes)
+  if (routes.length === 0) {
+    throw new RangeError("Node.router: there must be at least one route")
+  }
+  const Answer = Schema.Struct({ route: Schema.Literals(routes) })
+  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Answer))
+  const format = {
+    type: "object",
+    properties: { route: { type: "string", enum: routes } },
+    required: ["route"]
+  }
+  const system = [
+    ...(options.system === undefined ? [] : [options.system]),
+    "Decide which route fits the message best. Routes:",
+    ...Object.entries(options.routes).map(([route, description]) => `- ${route}: ${description}`),
+    `Answer with JSON: {"route": one of ${routes.map((route) => JSON.stringify(route)).join(", ")}}.`
+  ].join("\n")
+  return routed({
+    type: "router",
+    run: (input: In): Effect.Effect<any, Ollama.OllamaError | RouteUnknown, Ollama.Ollama> =>
+      Effect.gen(function* () {
+        const ollama = yield* Ollama.Ollama
+        const completion = yield* ollama.chat({
+          ...chatRequest({ ...options, system, temperature: options.temperature ?? 0, maxTokens: routeTokens }, input),
+          format
+        })
+        const answerLength = Array.from(completion.text).length
+        const decoded = decode(completion.text)
+        const route = Exit.isSuccess(decoded) ? decoded.value.route : options.fallback
+        if (route === undefined) {
+          return yield* new RouteUnknown({ node: yield* currentId("router"), routes, answerLength })
+        }
+        yield* decided({ route, routes, strategy: "model", answerLength, fallback: Exit.isFailure(decoded) })
+        return { route, message: input }
+      })
+  })
+}
+
+// An answer is `{"route": "…"}`; the rest is room for models that write white space around it.
+const routeTokens = 128
+
+const chatRequest = <In>(options: ModelOptions<In>, input: In): Ollama.ChatRequest => ({
+  model: options.model,
+  messages: [
+    ...(options.system === undefined ? [] : [{ role: "system" as const, content: options.system }]),
+    { role: "user", content: options.prompt(input) }
+  ],
+  temperature: options.temperature,
+  maxTokens: options.maxTokens
+})
+
+// Ollama turns a schema into a grammar and follows references within it (`$defs`).
+const jsonSchema = (schema: Schema.Top): Record<string, unknown> => {
+  const document = Schema.toJsonSchemaDocument(schema)
+  return Object.keys(document.definitions).length === 0
+    ? document.schema
+    : { ...document.schema, $defs: document.definitions }
+}

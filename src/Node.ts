@@ -1,0 +1,341 @@
+/**
+ * Nodes: the steps that graphs are made of.
+ *
+ * A node takes a message and gives one, or fails, and its type says which. Constructors make nodes of the usual kinds,
+ * `make` one of your own; combinators change how a node runs and leave its kind as it is.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { dual } from "effect/Function"
+import type * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import {
+  type Any,
+  type CommonInput,
+  currentId,
+  decided,
+  type Error,
+  isNode,
+  type MapNode,
+  type Node,
+  node,
+  type Output,
+  type Routed,
+  routed,
+  type Router,
+  type Services,
+  withRun
+} from "./NodeType.ts"
+import * as Span from "./Span.ts"
+import * as Visit from "./Visit.ts"
+
+export { AnswerInvalid, model, object, router, RouteUnknown } from "./ModelNode.ts"
+export {
+  type Any,
+  type CommonInput,
+  type Error,
+  type Input,
+  isNode,
+  isRouter,
+  type MapNode,
+  type Node,
+  type Output,
+  type Routed,
+  type RoutedOf,
+  type Router,
+  type Services
+} from "./NodeType.ts"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Errors
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A node did not finish within its time. */
+export class NodeTimeout extends Schema.TaggedError<NodeTimeout>()("NodeTimeout", {
+  node: Schema.String,
+  durationMillis: Schema.Finite
+}) {
+  override get message() {
+    return `The node "${this.node}" did not finish within ${Duration.format(Duration.millis(this.durationMillis))}.`
+  }
+  get [Span.ErrorType]() {
+    return "timeout"
+  }
+}
+
+/** Every node of a race failed. */
+export class RaceFailed extends Schema.TaggedError<RaceFailed>()("RaceFailed", {
+  node: Schema.String,
+  errors: Schema.Array(Schema.Unknown)
+}) {
+  override get message() {
+    return `All ${this.errors.length} nodes of the race "${this.node}" failed.`
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Constructors
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A node of your own kind: its visits are spans `node.<type>`. Names one kind of node, so keep ids out of it. */
+export const make = <In, Out, E, R>(
+  type: string,
+  run: (input: In) => Effect.Effect<Out, E, R>
+): Node<In, Out, E, R> => {
+  if (!/^[a-z][A-Za-z0-9_-]{0,63}$/.test(type)) {
+    throw new RangeError(
+      `Node.make: type must be a letter a-z and up to 63 letters, digits, _ or -, got ${JSON.stringify(type)}`
+    )
+  }
+  return node({ type, run })
+}
+
+/** A node that runs an effect: a calculation, a search, a call of a service. */
+export const tool = <In, Out, E, R>(run: (input: In) => Effect.Effect<Out, E, R>): Node<In, Out, E, R> =>
+  node({ type: "tool", run })
+
+/** A node that computes its output from its input. */
+export const transform = <In, Out>(f: (input: In) => Out): Node<In, Out> =>
+  node({ type: "transform", run: (input) => Effect.sync(() => f(input)) })
+
+/** A message for one of the ways out of a `branch`. */
+export const to = <const Route extends string, Message>(route: Route, message: Message): Routed<Route, Message> => ({
+  route,
+  message
+})
+
+/** A router that decides by code; its ways out are those that `choose` can return. */
+export const branch = <In, A extends Routed<string, unknown>>(
+  choose: (input: In) => A
+): Router<In, { readonly [K in A as K["route"]]: K["message"] }> =>
+  routed({
+    type: "branch",
+    // What `choose` returns is one of its routes with that route's message, which the compiler cannot pair up.
+    run: (input: In): Effect.Effect<any> =>
+      Effect.tap(Effect.sync(() => choose(input)), (chosen) => decided({ route: chosen.route, strategy: "code" }))
+  })
+
+/** A router with the ways out `pass` and `fail`. A type guard narrows what passes. */
+export const gate: {
+  <In, Passed extends In>(
+    guard: (input: In) => input is Passed
+  ): Router<In, { readonly pass: Passed; readonly fail: In }>
+  <In>(predicate: (input: In) => boolean): Router<In, { readonly pass: In; readonly fail: In }>
+} = <In>(predicate: (input: In) => boolean): Router<In, { readonly pass: In; readonly fail: In }> =>
+  routed({
+    type: "gate",
+    run: (input: In) =>
+      Effect.tap(Effect.sync(() => to(predicate(input) ? "pass" : "fail", input)), (chosen) =>
+        decided({ route: chosen.route, routes: passOrFail, strategy: "code" })
+      )
+  })
+
+const passOrFail = ["pass", "fail"]
+
+/**
+ * Runs nodes side by side on one message and gives a record of their outputs. All start at once; the first failure
+ * interrupts the others. Nodes without a common input do not compile.
+ */
+export const parallel = <const Nodes extends Record<string, Any>>(
+  nodes: Nodes & ([CommonInput<Nodes>] extends [never] ? "these nodes accept no common input" : unknown)
+): Node<
+  CommonInput<Nodes>,
+  { readonly [K in keyof Nodes]: Output<Nodes[K]> },
+  Error<Nodes[keyof Nodes]>,
+  Services<Nodes[keyof Nodes]>
+> => {
+  const entries = Object.entries<Any>(nodes)
+  return node({
+    type: "parallel",
+    run: (input: CommonInput<Nodes>) =>
+      Effect.all(Object.fromEntries(entries.map(([key, inner]) => [key, Visit.visitInner(inner, key, input as never)])), {
+        concurrency: "unbounded"
+      }) as Effect.Effect<
+        { readonly [K in keyof Nodes]: Output<Nodes[K]> },
+        Error<Nodes[keyof Nodes]>,
+        Services<Nodes[keyof Nodes]>
+      > // The record was taken apart and put together again, which the compiler cannot follow.
+  })
+}
+
+/**
+ * Runs nodes against each other on one message: the first success wins and the others are interrupted. Fails with
+ * `RaceFailed` when all failed. Routers are refused: the ways out of the losers would be lost.
+ */
+export const race = <const Nodes extends Record<string, Any>>(
+  nodes: Nodes & { readonly [K in keyof Nodes]: RefuseRouter<Nodes[K]> } & ([CommonInput<Nodes>] extends [never]
+      ? "these nodes accept no common input"
+      : unknown)
+): Node<CommonInput<Nodes>, Output<Nodes[keyof Nodes]>, RaceFailed, Services<Nodes[keyof Nodes]>> => {
+  const entries = Object.entries<Any>(nodes)
+  if (entries.length === 0) {
+    throw new RangeError("Node.race: there must be at least one node")
+  }
+  return node({
+    type: "race",
+    run: (input: CommonInput<Nodes>) =>
+      Effect.raceAll(entries.map(([key, inner]) => Visit.visitInner(inner, key, input as never))).pipe(
+        Effect.catchCause((cause) =>
+          cause.reasons.every(Cause.isFailReason)
+            ? Effect.flatMap(currentId("race"), (id) =>
+                Effect.fail(new RaceFailed({ node: id, errors: cause.reasons.filter(Cause.isFailReason).map((reason) => reason.error) }))
+              )
+            : // A defect is none of the failures that this node reports.
+              Effect.failCause(cause as Cause.Cause<never>)
+        )
+      ) as Effect.Effect<Output<Nodes[keyof Nodes]>, RaceFailed, Services<Nodes[keyof Nodes]>>
+  })
+}
+
+/** Runs a node for every item of a list, one after the other unless `concurrency` says otherwise, in order. */
+export const forEach: {
+  (options?: {
+    readonly concurrency?: number | "unbounded" | undefined
+  }): <In, Out, E, R>(self: Node<In, Out, E, R>) => Node<ReadonlyArray<In>, ReadonlyArray<Out>, E, R>
+  <In, Out, E, R>(
+    self: Node<In, Out, E, R>,
+    options?: { readonly concurrency?: number | "unbounded" | undefined }
+  ): Node<ReadonlyArray<In>, ReadonlyArray<Out>, E, R>
+} = dual(
+  (args) => isNode(args[0]),
+  <In, Out, E, R>(
+    self: Node<In, Out, E, R>,
+    options?: { readonly concurrency?: number | "unbounded" | undefined }
+  ): Node<ReadonlyArray<In>, ReadonlyArray<Out>, E, R> =>
+    node({
+      type: "forEach",
+      run: (items: ReadonlyArray<In>) =>
+        Effect.forEach(items, (item, index) => Visit.visitInner(self, String(index), item), {
+          concurrency: options?.concurrency ?? 1
+        })
+    })
+)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Combinators
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Fails with `NodeTimeout`, and interrupts the node, when one visit takes longer than `duration`. */
+export const timeout =
+  (duration: Duration.Input) =>
+  <N extends Any>(self: N): MapNode<N, Error<N> | NodeTimeout, Services<N>> =>
+    withRun(self, (input) =>
+      Effect.timeoutOrElse(self.run(input), {
+        duration,
+        orElse: () =>
+          Effect.flatMap(currentId(self.type), (node) =>
+            Effect.fail(new NodeTimeout({ node, durationMillis: Duration.toMillis(duration) }))
+          )
+      })
+    )
+
+/** 200 ms, doubled each time, with jitter. */
+const backoff = Schedule.jittered(Schedule.exponential("200 millis"))
+
+/**
+ * Runs a node again when it fails: after 200 ms, doubled each time, with jitter, 3 times more at most, unless `schedule`
+ * or `times` say otherwise (with a schedule alone, the schedule decides how often). Defects and interruption are not
+ * retried. It stays one visit; when there is a second attempt, every attempt is a span `retry.attempt`.
+ */
+export const retry =
+  (options: {
+    /** Attempts after the first. */
+    readonly times?: number | undefined
+    readonly schedule?: Schedule.Schedule<unknown> | undefined
+    /** Whether an error is worth another attempt; every error is, by default. */
+    readonly while?: ((error: unknown) => boolean) | undefined
+  } = {}) =>
+  <N extends Any>(self: N): N => {
+    const schedule = options.schedule ?? backoff
+    const times = options.times ?? (options.schedule === undefined ? 3 : Infinity)
+    const again = options.while ?? (() => true)
+    return withRun(self, (input) =>
+      Effect.gen(function* () {
+        const next = yield* Schedule.toStep(schedule)
+        for (let attempt = 1; ; attempt++) {
+          const startTime = yield* Clock.currentTimeNanos
+          const run = self.run(input)
+          const exit = yield* Effect.exit(
+            attempt === 1
+              ? run
+              : Effect.withSpan(run, "retry.attempt", {
+                  ...Span.quiet,
+                  attributes: { "retry.attempt": attempt }
+                })
+          )
+          if (Exit.isSuccess(exit)) {
+            return exit.value
+          }
+          const error = Cause.findErrorOption(exit.cause)
+          if (attempt > times || error._tag === "None" || !again(error.value)) {
+            return yield* exit
+          }
+          const step = yield* Effect.exit(next(yield* Clock.currentTimeMillis, error.value))
+          if (Exit.isFailure(step)) {
+            return yield* exit // The schedule ended.
+          }
+          if (attempt === 1) {
+            // Only now is it known that there are several attempts.
+            yield* Span.record({
+              name: "retry.attempt",
+              startTime,
+              endTime: yield* Clock.currentTimeNanos,
+              attributes: { "retry.attempt": attempt },
+              exit
+            })
+          }
+          const [, delay] = step.value
+          yield* Span.retryScheduled({ attempt, delayMillis: Duration.toMillis(delay), error: error.value })
+          yield* Effect.sleep(delay)
+        }
+      })
+    ) as unknown as N // Attempts fail with what the node fails with, so its type is unchanged.
+  }
+
+/**
+ * Visits another node when this one fails. What failed shows in the trace as a failed `retry.attempt`; the visit itself
+ * is no failure unless the other node fails too. Routers are refused: their ways out would be lost.
+ */
+export const fallback =
+  <That extends Any>(that: That & RefuseRouter<That>) =>
+  <Self extends Any>(
+    self: Self & RefuseRouter<Self>
+  ): Node<
+    CommonInput<{ readonly self: Self; readonly that: That }>,
+    Output<Self> | Output<That>,
+    Error<That>,
+    Services<Self> | Services<That>
+  > =>
+    node({
+      type: self.type,
+      run: (input: CommonInput<{ readonly self: Self; readonly that: That }>) =>
+        Effect.flatMap(Clock.currentTimeNanos, (startTime) =>
+          Effect.catch(self.run(input as never), (error) =>
+            Effect.gen(function* () {
+              yield* Span.record({
+                name: "retry.attempt",
+                startTime,
+                endTime: yield* Clock.currentTimeNanos,
+                attributes: { "retry.attempt": 1 },
+                exit: Exit.fail(error)
+              })
+              return yield* Visit.visitInner(that as Any, "fallback", input as never)
+            })
+          )
+        ) as Effect.Effect<Output<Self> | Output<That>, Error<That>, Services<Self> | Services<That>>
+    })
+
+/** Gives a node the services it needs. The layer is built for every visit: share what is costly outside of the node. */
+export const provide =
+  <ROut, LE, RIn>(layer: Layer.Layer<ROut, LE, RIn>) =>
+  <N extends Any>(self: N): MapNode<N, Error<N> | LE, RIn | Exclude<Services<N>, ROut>> =>
+    withRun(self, (input) => Effect.provide(self.run(input), layer))
+
+// Turns a router into a type that no router has, so that it does not compile where a plain node is asked for.
+type RefuseRouter<N> = N extends { readonly "~tinyllm/Router": unknown } ? "a router is not allowed here" : unknown

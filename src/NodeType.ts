@@ -1,0 +1,109 @@
+/**
+ * What a node is, and how one is made: the base that `Node.ts` and `ModelNode.ts` build on.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import { type Pipeable, Prototype } from "effect/Pipeable"
+import * as Span from "./Span.ts"
+import * as Visit from "./Visit.ts"
+
+/** A step: takes an `In`, gives an `Out`, may fail with an `E`, and needs the services `R`. */
+export interface Node<in In, out Out, out E = never, out R = never> extends Pipeable {
+  /** Names the span of every visit: `node.<type>`. A kind of node, never an id. */
+  readonly type: string
+  readonly run: (input: In) => Effect.Effect<Out, E, R>
+}
+
+/** A message on its way out: which way, and what. */
+export interface Routed<out Route extends string, out Message> {
+  readonly route: Route
+  readonly message: Message
+}
+
+export type RoutedOf<Routes> = { [K in keyof Routes & string]: Routed<K, Routes[K]> }[keyof Routes & string]
+
+/** A node with several ways out, each with its own type of message. */
+export interface Router<in In, in out Routes extends Record<string, unknown>, out E = never, out R = never>
+  extends Node<In, RoutedOf<Routes>, E, R> {
+  readonly "~tinyllm/Router": (_: Routes) => Routes
+}
+
+// `any` in the error and services only: what a constraint accepts must be every node there is.
+export type Any = Node<never, unknown, any, any>
+
+export type Input<N> = N extends Node<infer In, any, any, any> ? In : never
+export type Output<N> = N extends Node<never, infer Out, any, any> ? Out : never
+export type Error<N> = N extends Node<never, any, infer E, any> ? E : never
+export type Services<N> = N extends Node<never, any, any, infer R> ? R : never
+
+// The same kind of node with other errors and services: a router stays a router.
+export type MapNode<N, E, R> =
+  N extends Router<infer In, infer Routes, any, any>
+    ? Router<In, Routes, E, R>
+    : N extends Node<infer In, infer Out, any, any>
+      ? Node<In, Out, E, R>
+      : never
+
+/** What every one of these nodes accepts; `never` when there is no such message. */
+export type CommonInput<Nodes extends Record<string, Any>> = {
+  [K in keyof Nodes]: (input: Input<Nodes[K]>) => void
+}[keyof Nodes] extends (input: infer In) => void
+  ? In
+  : never
+
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Making nodes
+// ---------------------------------------------------------------------------------------------------------------------
+
+const NodeId = "~tinyllm/Node"
+
+/** Whether a value is a node. */
+export const isNode = (value: unknown): value is Any => typeof value === "object" && value !== null && NodeId in value
+
+/** Whether a node has several ways out. */
+export const isRouter = (value: unknown): value is Router<never, Record<string, unknown>, any, any> =>
+  isNode(value) && "~tinyllm/Router" in value
+
+const Proto = { ...Prototype, [NodeId]: NodeId }
+
+/** Makes a node. */
+export const node = <In, Out, E, R>(fields: {
+  readonly type: string
+  readonly run: (input: In) => Effect.Effect<Out, E, R>
+}): Node<In, Out, E, R> => Object.assign(Object.create(Proto), fields)
+
+/** Makes a node with several ways out. */
+export const routed = <In, Routes extends Record<string, unknown>, E, R>(fields: {
+  readonly type: string
+  readonly run: (input: In) => Effect.Effect<RoutedOf<Routes>, E, R>
+}): Router<In, Routes, E, R> => Object.assign(Object.create(Proto), fields, { "~tinyllm/Router": (_: Routes) => _ })
+
+/** Gives a node another way to run. What kind of node it is stays, so a router stays a router. */
+export const withRun = <N extends Any, E, R>(
+  self: N,
+  run: (input: never) => Effect.Effect<unknown, E, R>
+): MapNode<N, E, R> => Object.assign(Object.create(Proto), self, { run })
+
+/** The name of the node being visited, for errors; a node that runs outside of a graph has only its type. */
+export const currentId = (type: string): Effect.Effect<string> =>
+  Effect.map(Visit.Current, (visit) => visit?.id ?? type)
+
+/** Records which way a router took. Ways out that the node does not know itself are those of its graph. */
+export const decided = (options: {
+  readonly route: string
+  readonly routes?: ReadonlyArray<string> | undefined
+  readonly strategy: "model" | "code"
+  readonly answerLength?: number | undefined
+  readonly fallback?: boolean | undefined
+}): Effect.Effect<void> =>
+  Effect.flatMap(Visit.Current, (visit) =>
+    Span.routerDecision({
+      route: options.route,
+      candidates: options.routes ?? visit?.routes ?? [],
+      strategy: options.strategy,
+      answerLength: options.answerLength,
+      fallback: options.fallback ?? false
+    })
+  )

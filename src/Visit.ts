@@ -1,0 +1,91 @@
+/**
+ * One visit of a node: its span, its step, and what those who listen to a run hear of it.
+ *
+ * Nodes that contain others (parallel, race, forEach) visit them by the same function as a graph does, so every visit
+ * looks the same wherever it happens.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Span from "./Span.ts"
+
+/** What a run tells those who listen to it. */
+export type Event =
+  | {
+      readonly _tag: "NodeStarted" | "NodeEnded"
+      /** The step's name; inside a container or a sub-graph, the names on the way to it joined by dots. */
+      readonly node: string
+      readonly type: string
+      readonly step: number
+    }
+  | { readonly _tag: "Text"; readonly node: string; readonly step: number; readonly text: string }
+
+/** One execution of a graph, as its nodes see it. */
+export interface Run {
+  readonly executionId: string
+  /** Visits begun. The last one given out is the number of steps so far. */
+  steps: number
+  /** Visits that succeeded or failed, those of sub-graphs included; an interrupted visit is none. */
+  finished: number
+  readonly parent: Run | undefined
+  /** Hears what happens, in order; `undefined` when nobody listens. */
+  readonly listen: ((event: Event) => Effect.Effect<void>) | undefined
+}
+
+/** Where in which run a node is. */
+export interface Visit {
+  readonly run: Run
+  readonly id: string
+  readonly step: number
+  /** The ways out that the graph knows for this node, for nodes that do not know them themselves. */
+  readonly routes: ReadonlyArray<string>
+}
+
+/** The visit in progress; `undefined` where a node runs outside of a graph. */
+export const Current: Context.Reference<Visit | undefined> = Context.Reference("tinyllm/Visit/Current", {
+  defaultValue: (): Visit | undefined => undefined
+})
+
+const noRoutes: ReadonlyArray<string> = []
+
+/** Runs a node as one visit: a span `node.<type>` below the current one, and one step of the run in progress. */
+export const visit = <In, Out, E, R>(
+  node: { readonly type: string; readonly run: (input: In) => Effect.Effect<Out, E, R> },
+  id: string,
+  input: In,
+  run: Run | undefined,
+  routes: ReadonlyArray<string> = noRoutes
+): Effect.Effect<Out, E, R> =>
+  Effect.suspend(() => {
+    const step = run === undefined ? undefined : ++run.steps
+    const spanned = Effect.withSpan(
+      Effect.suspend(() => node.run(input)),
+      `node.${node.type}`,
+      { ...Span.quiet, attributes: Span.defined(Span.node({ id, type: node.type, step })) }
+    ) as Effect.Effect<Out, E, R> // `withSpan` takes ParentSpan out of R, which no node asks for.
+    if (run === undefined || step === undefined) {
+      return spanned
+    }
+    const counted = Effect.onExit(Effect.provideService(spanned, Current, { run, id, step, routes }), (exit) => {
+      if (!(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))) {
+        for (let current: Run | undefined = run; current !== undefined; current = current.parent) {
+          current.finished++
+        }
+      }
+      return run.listen?.({ _tag: "NodeEnded", node: id, type: node.type, step }) ?? Effect.void
+    })
+    return run.listen === undefined
+      ? counted
+      : Effect.andThen(run.listen({ _tag: "NodeStarted", node: id, type: node.type, step }), counted)
+  })
+
+/** Visits a node that is part of the one being visited; its id is the outer one's and `name`, joined by a dot. */
+export const visitInner = <In, Out, E, R>(
+  node: { readonly type: string; readonly run: (input: In) => Effect.Effect<Out, E, R> },
+  name: string,
+  input: In
+): Effect.Effect<Out, E, R> =>
+  Effect.flatMap(Current, (outer) => visit(node, outer === undefined ? name : `${outer.id}.${name}`, input, outer?.run))
