@@ -10,7 +10,10 @@ import * as Graph from "./Graph.ts"
 import * as Node from "./Node.ts"
 import type * as Ollama from "./Ollama.ts"
 
-/** What a person asks. `attempt` counts from 1. */
+/** What a person asks; a `Question` when it is asked again. */
+export type Input = string | Question
+
+/** A question that is asked again. `attempt` counts from 1, which is the string it was at first. */
 export interface Question {
   readonly _tag: "Question"
   readonly text: string
@@ -20,7 +23,7 @@ export interface Question {
 /** What a specialist answers. */
 export interface Draft {
   readonly _tag: "Draft"
-  readonly question: Question
+  readonly question: string
   readonly answer: string
   readonly attempt: number
 }
@@ -38,9 +41,17 @@ export const defaultRouterModel = "qwen2.5:0.5b"
 /** The model that answers when no other is named: 1.9 GB. */
 export const defaultModel = "qwen2.5:3b"
 
+export type Assistant = Graph.Graph<
+  Input,
+  Draft,
+  Ollama.OllamaError | Node.RouteUnknown | AnswerEmpty | Graph.StepLimitExceeded,
+  Ollama.Ollama
+>
+
 const attempts = 2
 
-export const question = (text: string): Question => ({ _tag: "Question", text, attempt: 1 })
+const textOf = (input: Input): string => (typeof input === "string" ? input : input.text)
+const attemptOf = (input: Input): number => (typeof input === "string" ? 1 : input.attempt)
 
 /** The default graph. Where only `model` is given, it sorts the questions too, so that one model is enough. */
 export const make = (options?: {
@@ -48,12 +59,7 @@ export const make = (options?: {
   readonly model?: string | undefined
   /** Sorts questions; `model` if that is given, else `qwen2.5:0.5b`. */
   readonly routerModel?: string | undefined
-}): Graph.Graph<
-  Question,
-  Draft,
-  Ollama.OllamaError | Node.RouteUnknown | AnswerEmpty | Graph.StepLimitExceeded,
-  Ollama.Ollama
-> => {
+}): Assistant => {
   const model = options?.model ?? defaultModel
   const routerModel = options?.routerModel ?? options?.model ?? defaultRouterModel
 
@@ -62,15 +68,20 @@ export const make = (options?: {
       model,
       system,
       temperature,
-      prompt: (question: Question) => question.text,
-      output: ({ text }, question): Draft => ({ _tag: "Draft", question, answer: text, attempt: question.attempt })
+      prompt: textOf,
+      output: ({ text }, input): Draft => ({
+        _tag: "Draft",
+        question: textOf(input),
+        answer: text,
+        attempt: attemptOf(input)
+      })
     })
 
   return Graph.make("assistant", {
     nodes: {
       classify: Node.router({
         model: routerModel,
-        prompt: (question: Question) => question.text,
+        prompt: textOf,
         routes: {
           code: "writing, reading or repairing programs, and questions about programming tools",
           math: "calculating, equations, numbers, probability and logic puzzles",
@@ -92,7 +103,7 @@ export const make = (options?: {
       again: Node.tool((draft: Draft) =>
         draft.attempt >= attempts
           ? Effect.fail(new AnswerEmpty({ attempts: draft.attempt }))
-          : Effect.succeed<Question>({ ...draft.question, attempt: draft.attempt + 1 })
+          : Effect.succeed<Question>({ _tag: "Question", text: draft.question, attempt: draft.attempt + 1 })
       )
     },
     start: "classify",

@@ -76,6 +76,8 @@ export interface Execution<out Out> {
   readonly output: Out
   /** The run's own id, also in the attribute `execution.trace_id`; it is not the trace id. */
   readonly executionId: string
+  /** The trace in which the run is, 32 hexadecimal digits; `undefined` when tracing is off. */
+  readonly traceId: string | undefined
   /** Visits that succeeded or failed, inner ones and those of sub-graphs included. */
   readonly nodesExecuted: number
   readonly usage: Usage.Usage
@@ -108,11 +110,7 @@ export class StepLimitExceeded extends Schema.TaggedError<StepLimitExceeded>()("
  * Makes a graph. Throws a `RangeError` that names the culprit when a step cannot be reached from the start, when
  * `maxSteps` is no integer above 0, and, from code without types, when an edge leads nowhere or is missing.
  */
-export const make = <
-  Nodes extends NodesRecord,
-  const Start extends keyof Nodes & string,
-  const E extends Edges<Nodes>
->(
+export const make = <Nodes extends NodesRecord, const Start extends keyof Nodes & string, const E extends Edges<Nodes>>(
   id: string,
   options: {
     readonly nodes: Nodes & { readonly end?: never }
@@ -135,7 +133,9 @@ export const make = <
     maxSteps: options.maxSteps ?? 100
   })
   check(graph)
-  return Object.assign(graph, { "~tinyllm/Graph": (input: never) => Effect.map(run(graph, input), (e) => e.output) }) as never
+  return Object.assign(graph, {
+    "~tinyllm/Graph": (input: never) => Effect.map(run(graph, input), (e) => e.output)
+  }) as never
 }
 
 const check = (graph: Any): void => {
@@ -164,7 +164,9 @@ const check = (graph: Any): void => {
       throw problem(`the step "${name}" has no edge`)
     }
     if (NodeType.isRouter(graph.nodes[name]) !== (typeof edge === "object")) {
-      throw problem(`the edge of "${name}" must be ${typeof edge === "object" ? "one target" : "a record of its ways out"}`)
+      throw problem(
+        `the edge of "${name}" must be ${typeof edge === "object" ? "one target" : "a record of its ways out"}`
+      )
     }
     for (const target of targets(edge)) {
       if (target !== "end" && !isStep(target)) {
@@ -203,14 +205,23 @@ export const run = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): Effe
   execute(graph, input, undefined)
 
 /**
- * Runs a graph and tells what happens: nodes that start and end, text as models write it, and the execution at last.
- * Fails as the run fails. Ending the stream early interrupts the run. A slow reader slows the run down, and nothing
- * is lost.
+ * Runs a graph and tells a listener what happens, in order: nodes that start and end, and text as models write it. The
+ * run waits for the listener.
+ */
+export const listen = <In, Out, E, R>(
+  graph: Graph<In, Out, E, R>,
+  input: In,
+  listener: (event: Visit.Event) => Effect.Effect<void>
+): Effect.Effect<Execution<Out>, E, R> => execute(graph, input, listener)
+
+/**
+ * Runs a graph as a stream of what happens, the execution last. Fails as the run fails. Ending the stream early
+ * interrupts the run. A slow reader slows the run down, and nothing is lost.
  */
 export const stream = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): Stream.Stream<Event<Out>, E, R> =>
   Stream.callback<Event<Out>, E, R>(
     (queue) =>
-      execute(graph, input, (event) => Effect.asVoid(Queue.offer(queue, event))).pipe(
+      listen(graph, input, (event) => Effect.asVoid(Queue.offer(queue, event))).pipe(
         Effect.flatMap((execution) => Queue.offer(queue, { _tag: "Ended", execution })),
         Effect.andThen(Queue.end(queue)),
         Effect.catchCause((cause) => Queue.failCause(queue, cause))
@@ -243,10 +254,11 @@ const execute = <In, Out, E, R>(
     const started = clock.monotonicTimeNanosUnsafe()
     const duration = () => Duration.nanos(clock.monotonicTimeNanosUnsafe() - started)
 
-    const steps = Effect.map(walk(graph, input, state, path), (output): Execution<Out> => ({
+    const steps = Effect.zipWith(walk(graph, input, state, path), Span.traceId, (output, traceId): Execution<Out> => ({
       // The edges are typed, so that what leaves by an edge to the end is an `Out`.
       output: output as Out,
       executionId,
+      traceId,
       nodesExecuted: state.finished,
       usage: usage.total(),
       duration: duration(),

@@ -1,0 +1,49 @@
+/**
+ * How the command line fails: with a message for a person and an exit code for a script.
+ *
+ * @since 0.1.0
+ */
+import * as Predicate from "effect/Predicate"
+import * as Runtime from "effect/Runtime"
+import * as Schema from "effect/Schema"
+import { OllamaError } from "./OllamaError.ts"
+
+/** 1: the run failed. 2: wrong usage or setting. 3: Ollama is not reachable, or a model is missing. */
+export type ExitCode = 1 | 2 | 3
+
+/** The command failed. Its message is for the person at the terminal. */
+export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", {
+  text: Schema.String,
+  exitCode: Schema.Literals([1, 2, 3])
+}) {
+  override get message() {
+    return this.text
+  }
+  override get [Runtime.errorExitCode]() {
+    return this.exitCode
+  }
+}
+
+/** Any failure of a command as one for the person at the terminal. */
+export const failed = (error: unknown): CommandFailed => {
+  if (error instanceof CommandFailed) {
+    return error
+  }
+  const text = error instanceof Error ? error.message : String(error)
+  if (error instanceof OllamaError) {
+    switch (error.reason._tag) {
+      case "Unreachable":
+        return new CommandFailed({ text: `${text} To see everything without Ollama, add --demo.`, exitCode: 3 })
+      case "ModelNotFound":
+        return new CommandFailed({ text, exitCode: 3 })
+      default:
+        return new CommandFailed({ text, exitCode: 1 })
+    }
+  }
+  return new CommandFailed({ text, exitCode: isSetting(error) ? 2 : 1 })
+}
+
+const settings = new Set(["ConfigError", "TelemetryConfigError", "OllamaHostInvalid"])
+
+const isSetting = (error: unknown): boolean =>
+  Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" && settings.has(error._tag)

@@ -1,0 +1,119 @@
+/**
+ * `tinyllm run`: asks a question and prints the answer.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Assistant from "./Assistant.ts"
+import type { RunFlags } from "./Cli.ts"
+import { CommandFailed, failed } from "./CliError.ts"
+import * as Graph from "./Graph.ts"
+import * as Logs from "./Logs.ts"
+import * as Progress from "./Progress.ts"
+import { Stderr } from "./Stderr.ts"
+import { Stdout } from "./Stdout.ts"
+import * as Telemetry from "./Telemetry.ts"
+
+/** Runs a graph on a query and prints the answer. */
+export const run = (flags: RunFlags) =>
+  Effect.gen(function* () {
+    if (flags.query.trim() === "") {
+      return yield* new CommandFailed({ text: `The query is empty. Write it after "run", in quotes.`, exitCode: 2 })
+    }
+    const graph = Assistant.make(yield* modelsOf(flags))
+    yield* execute(flags, graph, flags.query).pipe(
+      Telemetry.withRemoteParent,
+      Effect.provide(yield* ollama(flags.demo))
+    )
+  }).pipe(
+    Effect.provide(Layer.merge(Telemetry.layer(optionsOf(flags)), Logs.layer({ format: flags.logFormat }))),
+    Effect.mapError(failed)
+  )
+
+/** The models of flags and environment. */
+export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>
+  Effect.gen(function* () {
+    const setting = (flag: Option.Option<string>, variable: string) =>
+      Option.isSome(flag)
+        ? Effect.succeed(Option.getOrUndefined(flag))
+        : Effect.map(Config.option(Config.NonEmptyString(variable)), Option.getOrUndefined)
+    return {
+      model: yield* setting(flags.model, "TINYLLM_MODEL"),
+      routerModel: yield* setting(flags.routerModel, "TINYLLM_ROUTER_MODEL")
+    }
+  })
+
+/** What the flags say about telemetry; the environment says the rest. */
+export const optionsOf = (
+  flags: Pick<RunFlags, "tracing" | "exporter" | "otlpEndpoint" | "samplingRate" | "serviceName"> & {
+    readonly traceFormat?: RunFlags["traceFormat"]
+  }
+): Telemetry.Options => {
+  const given = {
+    enableTracing: Option.getOrUndefined(flags.tracing),
+    exporter: Option.getOrUndefined(flags.exporter),
+    otlpEndpoint: Option.getOrUndefined(flags.otlpEndpoint),
+    samplingRate: Option.getOrUndefined(flags.samplingRate),
+    serviceName: Option.getOrUndefined(flags.serviceName),
+    traceFormat: flags.traceFormat
+  }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+const ollama = (demo: boolean) =>
+  Effect.gen(function* () {
+    const NodeClient = yield* Effect.promise(() => import("./NodeClient.ts"))
+    if (!demo) {
+      return NodeClient.layerConfig
+    }
+    const { OllamaDouble } = yield* Effect.promise(() => import("./OllamaDouble.ts"))
+    const stderr = yield* Stderr
+    stderr.write(
+      "tinyllm: the demo server answers, which is no language model. For a real one, install Ollama " +
+        `(https://ollama.com), "ollama pull ${Assistant.defaultRouterModel}", "ollama pull ${Assistant.defaultModel}", ` +
+        "and leave out --demo.\n"
+    )
+    return Layer.unwrap(Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url }))).pipe(
+      Layer.provide(OllamaDouble.layer(OllamaDouble.demo))
+    )
+  })
+
+/** Runs the graph, shows how it goes where somebody watches, and prints the answer. */
+const execute = Effect.fnUntraced(function* (flags: RunFlags, graph: Assistant.Assistant, query: string) {
+  const stdout = yield* Stdout
+  const stderr = yield* Stderr
+  const streaming = flags.stream && !flags.json && stdout.isTerminal
+  if (!streaming && !stderr.isTerminal) {
+    return yield* printWhole(flags, yield* Graph.run(graph, query))
+  }
+  const spinner = yield* Progress.makeSpinner
+  const answer = yield* Progress.printer(graph, spinner)
+  const execution = yield* Graph.listen(graph, query, streaming ? answer.stream : answer.steps)
+  spinner.hide()
+  if (!answer.printed()) {
+    yield* printWhole(flags, execution)
+  }
+}, Effect.scoped)
+
+const printWhole = (flags: RunFlags, execution: Graph.Execution<Assistant.Draft>) =>
+  Effect.flatMap(Stdout, (stdout) => {
+    if (flags.json) {
+      const { inputTokens, outputTokens } = execution.usage
+      const report = {
+        answer: execution.output.answer,
+        executionId: execution.executionId,
+        traceId: execution.traceId ?? null,
+        nodesExecuted: execution.nodesExecuted,
+        inputTokens,
+        outputTokens,
+        durationMs: Math.round(Duration.toMillis(execution.duration))
+      }
+      return stdout.write(`${JSON.stringify(report)}\n`)
+    }
+    const answer = execution.output.answer.trim()
+    return stdout.write(`${stdout.isTerminal ? Progress.visible(answer) : answer}\n`)
+  })

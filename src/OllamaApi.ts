@@ -1,0 +1,260 @@
+/**
+ * What goes over the wire to Ollama and back, and the types of a model call.
+ *
+ * The server is read leniently: unknown fields are ignored, `null` is the same as absent, a wrong type in an optional
+ * field of a list is not worth failing for. Requests are strict: no `null`, `stream` and `num_predict` always explicit.
+ * https://github.com/ollama/ollama/blob/main/docs/api.md
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+
+/** One message of a conversation. */
+export interface Message {
+  readonly role: "system" | "user" | "assistant" | "tool"
+  readonly content: string
+}
+
+/** What a model call may set. What is absent is left to the model's own settings, except for `maxTokens`. */
+export interface Options {
+  /** Name with its tag, `qwen2.5:0.5b`; without one the server takes `:latest`. */
+  readonly model: string
+  readonly temperature?: number | undefined
+  readonly topP?: number | undefined
+  readonly topK?: number | undefined
+  /** Tokens generated at most, thinking included: 2048 by default, at least 1. Ollama's own default has no bound. */
+  readonly maxTokens?: number | undefined
+  readonly seed?: number | undefined
+  /** Texts that end the answer. An empty list is not sent: it would wipe the model's own. */
+  readonly stop?: ReadonlyArray<string> | undefined
+  /** Size of the context in tokens. A value that differs from call to call makes the server reload the model. */
+  readonly numCtx?: number | undefined
+  /** How long the model stays loaded afterwards (a bare number is milliseconds); `Duration.infinity` is forever. */
+  readonly keepAlive?: Duration.Input | undefined
+  /** Whether a thinking model thinks; models that cannot refuse `true`. */
+  readonly think?: boolean | "low" | "medium" | "high" | "max" | undefined
+  /** `"json"` for any JSON object, or a JSON Schema that the answer follows (unless it is cut by `maxTokens`). */
+  readonly format?: "json" | Readonly<Record<string, unknown>> | undefined
+}
+
+/** A conversation to be continued by the model. */
+export interface ChatRequest extends Options {
+  readonly messages: ReadonlyArray<Message>
+}
+
+/** A single prompt, put into the model's own template. */
+export interface GenerateRequest extends Options {
+  readonly prompt: string
+  readonly system?: string | undefined
+}
+
+/** Where the server says its time went. What it left out is absent, never zero. */
+export interface Timings {
+  readonly total?: Duration.Duration | undefined
+  /** Queueing, evicting and loading: never quite zero, also when the model is loaded. */
+  readonly load?: Duration.Duration | undefined
+  /** Reading the prompt. */
+  readonly promptEval?: Duration.Duration | undefined
+  /** Generating the answer. */
+  readonly eval?: Duration.Duration | undefined
+}
+
+/** A finished answer. */
+export interface Completion {
+  readonly text: string
+  readonly thinking?: string | undefined
+  /** As the server says. */
+  readonly model: string
+  /** `stop`, `length` when `maxTokens` or the context cut the answer, or whatever else the server says. */
+  readonly doneReason?: string | undefined
+  /** Tokens of the prompt; absent when the server gave no count. */
+  readonly inputTokens?: number | undefined
+  /** Tokens generated, thinking included; absent when the server gave no count. */
+  readonly outputTokens?: number | undefined
+  readonly timings: Timings
+  /** From sending the request to the first text or thinking. */
+  readonly timeToFirstToken?: Duration.Duration | undefined
+}
+
+/** A piece of an answer as it comes; `Done` is the last one. */
+export type Part =
+  | { readonly _tag: "Text"; readonly text: string }
+  | { readonly _tag: "Thinking"; readonly text: string }
+  | { readonly _tag: "Done"; readonly completion: Completion }
+
+/** One installed model. */
+export interface Model {
+  /** With its tag. */
+  readonly name: string
+  /** Size on disk, in bytes. */
+  readonly bytes?: number | undefined
+  readonly digest?: string | undefined
+  readonly modifiedAt?: string | undefined
+  readonly family?: string | undefined
+  /** As the server writes it: `494.03M`. */
+  readonly parameterSize?: string | undefined
+  readonly quantization?: string | undefined
+  /** `completion`, `tools`, `thinking`, …; absent on older servers. */
+  readonly capabilities?: ReadonlyArray<string> | undefined
+  /** Whether it runs on another machine (Ollama's cloud). */
+  readonly remote: boolean
+}
+
+/** Details of one installed model. */
+export interface ModelInfo {
+  readonly family?: string | undefined
+  readonly parameterSize?: string | undefined
+  readonly quantization?: string | undefined
+  readonly capabilities?: ReadonlyArray<string> | undefined
+  /** Tokens the model was trained for; what the server uses may be less. */
+  readonly contextLength?: number | undefined
+  /** Settings of the Modelfile, as a text block. */
+  readonly parameters?: string | undefined
+  readonly template?: string | undefined
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Names of models
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Whether two names mean the same model: the tag `latest`, the namespace `library` and the registry `registry.ollama.ai`
+ * may be left out, and case does not matter.
+ */
+export const sameModel = (a: string, b: string): boolean => canonicalName(a) === canonicalName(b)
+
+const canonicalName = (name: string): string => {
+  const lower = name.trim().toLowerCase()
+  const slash = lower.lastIndexOf("/")
+  const colon = lower.indexOf(":", slash + 1)
+  const path = (colon === -1 ? lower : lower.slice(0, colon)).split("/")
+  const tag = colon === -1 ? "latest" : lower.slice(colon + 1) || "latest"
+  return `${["registry.ollama.ai", "library"].slice(0, Math.max(0, 3 - path.length)).concat(path).join("/")}:${tag}`
+}
+
+/** Whether Ollama would forward a request for this model, prompt and all, to ollama.com. */
+export const isRemoteModel = (name: string): boolean => /[:-]cloud$/i.test(name.trim())
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Requests
+// ---------------------------------------------------------------------------------------------------------------------
+
+const defaultMaxTokens = 2048
+
+export const maxTokens = (options: Options): number => options.maxTokens ?? defaultMaxTokens
+
+/** The body of `POST /api/chat`. */
+export const chatBody = (request: ChatRequest): string =>
+  JSON.stringify({
+    model: request.model,
+    messages: request.messages.map(({ role, content }) => ({ role, content })),
+    ...shared(request)
+  })
+
+/** The body of `POST /api/generate`. */
+export const generateBody = (request: GenerateRequest): string =>
+  JSON.stringify({ model: request.model, prompt: request.prompt, system: request.system, ...shared(request) })
+
+// `JSON.stringify` leaves out what is undefined. With `truncate: false` a prompt that is too long is an error; by default
+// Ollama would cut it in silence.
+const shared = (options: Options) => ({
+  stream: true,
+  truncate: false,
+  format: options.format,
+  think: options.think,
+  keep_alive: options.keepAlive === undefined ? undefined : keepAlive(options.keepAlive),
+  options: {
+    num_predict: maxTokens(options),
+    num_ctx: options.numCtx,
+    temperature: options.temperature,
+    top_p: options.topP,
+    top_k: options.topK,
+    seed: options.seed,
+    stop: options.stop?.length === 0 ? undefined : options.stop
+  }
+})
+
+// Seconds as a number: the server refuses numbers in strings, and has no days.
+const keepAlive = (input: Duration.Input): number => {
+  const seconds = Duration.toSeconds(Duration.fromInputUnsafe(input))
+  return Number.isFinite(seconds) ? seconds : -1
+}
+
+/** What a person wrote, piece by piece. */
+export const promptTexts = (request: ChatRequest | GenerateRequest): ReadonlyArray<string> =>
+  "messages" in request
+    ? request.messages.map((message) => message.content)
+    : request.system === undefined
+      ? [request.prompt]
+      : [request.system, request.prompt]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Responses
+// ---------------------------------------------------------------------------------------------------------------------
+
+const nullish = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
+
+const Details = Schema.Struct({
+  family: nullish(Schema.String),
+  parameter_size: nullish(Schema.String),
+  quantization_level: nullish(Schema.String)
+})
+
+const WireModel = Schema.Struct({
+  name: nullish(Schema.String),
+  model: nullish(Schema.String),
+  size: nullish(Schema.Finite),
+  digest: nullish(Schema.String),
+  modified_at: nullish(Schema.String),
+  details: nullish(Details),
+  capabilities: nullish(Schema.Array(Schema.String)),
+  remote_model: nullish(Schema.String),
+  remote_host: nullish(Schema.String)
+})
+
+/** `GET /api/tags`. */
+export const TagsResponse = Schema.Struct({ models: nullish(Schema.Array(WireModel)) })
+
+/** `POST /api/show`. */
+export const ShowResponse = Schema.Struct({
+  details: nullish(Details),
+  capabilities: nullish(Schema.Array(Schema.String)),
+  parameters: nullish(Schema.String),
+  template: nullish(Schema.String),
+  model_info: nullish(Schema.Record(Schema.String, Schema.Unknown))
+})
+
+/** `GET /api/version`. */
+export const VersionResponse = Schema.Struct({ version: Schema.String })
+
+export const toModel = (wire: typeof WireModel.Type): Model => {
+  const name = wire.name ?? wire.model ?? ""
+  return {
+    name,
+    bytes: wire.size ?? undefined,
+    digest: wire.digest ?? undefined,
+    modifiedAt: wire.modified_at ?? undefined,
+    ...toDetails(wire.details),
+    capabilities: wire.capabilities ?? undefined,
+    remote: (wire.remote_host ?? wire.remote_model ?? "") !== "" || isRemoteModel(name)
+  }
+}
+
+export const toModelInfo = (wire: typeof ShowResponse.Type): ModelInfo => {
+  // The key starts with the architecture: `qwen2.context_length`.
+  const contextLength = Object.entries(wire.model_info ?? {}).find(([key]) => key.endsWith(".context_length"))?.[1]
+  return {
+    ...toDetails(wire.details),
+    capabilities: wire.capabilities ?? undefined,
+    contextLength: typeof contextLength === "number" ? contextLength : undefined,
+    parameters: wire.parameters ?? undefined,
+    template: wire.template ?? undefined
+  }
+}
+
+const toDetails = (details: typeof Details.Type | null | undefined) => ({
+  family: details?.family ?? undefined,
+  parameterSize: details?.parameter_size ?? undefined,
+  quantization: details?.quantization_level ?? undefined
+})

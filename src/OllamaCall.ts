@@ -1,0 +1,399 @@
+/**
+ * One model call: attempts and their time limits, its span, its tokens.
+ *
+ * A call is repeated only as long as nothing of an answer has come. `ollama-api` texts decide what is worth repeating;
+ * see `OllamaError.isRetryable`.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { HttpClientError } from "effect/http/HttpClientError"
+import type * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
+import type { Completion, Part } from "./OllamaApi.ts"
+import * as OllamaError from "./OllamaError.ts"
+import * as OllamaHttp from "./OllamaHttp.ts"
+import { Reader } from "./OllamaStream.ts"
+import * as Span from "./Span.ts"
+import * as Usage from "./Usage.ts"
+
+/** What all calls to one server share. */
+export interface Server {
+  readonly url: string
+  readonly address: string
+  readonly port: number
+  readonly send: OllamaHttp.Send
+  /** In milliseconds. */
+  readonly firstRecordTimeout: number
+  /** In milliseconds. */
+  readonly idleTimeout: number
+  readonly retry: Retry
+  /** Whether it ever answered. A refusal before that means that it is not running, and is not worth waiting for. */
+  answered: boolean
+}
+
+export interface Retry {
+  /** How often a call is made again at most. */
+  readonly times: number
+  /** Milliseconds before the first repetition at most; doubles each time. */
+  readonly base: number
+  /** Milliseconds at most. */
+  readonly cap: number
+}
+
+export interface Call {
+  readonly path: string
+  readonly body: string
+  readonly model: string
+  /** Whether the caller reads the answer as it comes. */
+  readonly streams: boolean
+  /** Whether the request leaves the machine by way of the server: then the trace does not go along. */
+  readonly remote: boolean
+}
+
+/** An answer that has begun. */
+interface Reading {
+  readonly reader: Reader
+  readonly pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError>
+  readonly idleTimeout: number
+  readonly url: string
+  readonly clock: Clock.Clock
+  /** Since when we wait for the server; `undefined` while the caller is busy with what came. */
+  waitingSince: number | undefined
+  expired: boolean
+}
+
+/**
+ * Starts a call below `span` and gives a pull of its parts, which fails with `Done` after the last one. The call ends
+ * with the scope: closing it closes the socket, and with that Ollama stops generating.
+ */
+export const open = (
+  server: Server,
+  call: Call,
+  span: Tracer.Span,
+  scope: Scope.Scope
+): Effect.Effect<Pull.Pull<readonly [Part, ...Array<Part>], OllamaError.OllamaError>, OllamaError.OllamaError> =>
+  Effect.map(start(server, call, span, scope), (reading) => {
+    const { reader } = reading
+    const first = reader.firstTokenAt
+    if (first !== undefined) {
+      span.event("llm.first_token", first)
+    }
+    const next: Pull.Pull<readonly [Part, ...Array<Part>], OllamaError.OllamaError> = Effect.suspend(() => {
+      const [part, ...parts] = reader.parts
+      if (part !== undefined) {
+        reader.parts = []
+        return reader.completion === undefined
+          ? Effect.succeed([part, ...parts] as const)
+          : Effect.as(finished(reader.completion, call, span), [part, ...parts] as const)
+      }
+      if (reader.failure !== undefined) {
+        return Effect.fail(reader.failure)
+      }
+      return reader.completion === undefined
+        ? Effect.flatMap(fill(reading), () => next)
+        : Effect.andThen(drain(reading.pull), Cause.done())
+    })
+    return next
+  })
+
+/** Runs a call to its end and gives the whole answer. */
+export const collect = (
+  server: Server,
+  call: Call,
+  span: Tracer.Span
+): Effect.Effect<Completion, OllamaError.OllamaError> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      const reading = yield* start(server, call, span, scope)
+      const { reader } = reading
+      if (reader.firstTokenAt !== undefined) {
+        span.event("llm.first_token", reader.firstTokenAt)
+      }
+      while (!reader.ended) {
+        reader.parts = []
+        yield* fill(reading)
+      }
+      if (reader.completion === undefined) {
+        return yield* reader.failure as OllamaError.OllamaError // ended, so it is one or the other
+      }
+      yield* finished(reader.completion, call, span)
+      yield* drain(reading.pull)
+      return reader.completion
+    })
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Attempts
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Attempt {
+  readonly startTime: bigint
+  readonly endTime?: bigint
+  readonly exit?: Exit.Exit<unknown, unknown>
+}
+
+/** Repeats the call until an answer begins, or until that is hopeless. */
+const start = (
+  server: Server,
+  call: Call,
+  span: Tracer.Span,
+  scope: Scope.Scope
+): Effect.Effect<Reading, OllamaError.OllamaError> =>
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const attempts: Array<Attempt> = []
+    yield* Scope.addFinalizerExit(scope, (exit) => recorded(attempts, span, clock, exit))
+    for (let count = 1; ; count++) {
+      const attemptScope = Scope.forkUnsafe(scope)
+      const startTime = clock.currentTimeNanosUnsafe()
+      attempts[count - 1] = { startTime }
+      const result = yield* Effect.result(attempt(server, call, span, scope, attemptScope, clock))
+      if (Result.isSuccess(result)) {
+        return result.success
+      }
+      const error = result.failure
+      const exit = Exit.fail(error)
+      attempts[count - 1] = { startTime, endTime: clock.currentTimeNanosUnsafe(), exit }
+      yield* Scope.close(attemptScope, exit)
+      if (count > repetitions(server, error)) {
+        return yield* error
+      }
+      const { base, cap } = server.retry
+      // Full jitter: many callers that failed together come back spread out.
+      const delayMillis = (yield* Random.next) * Math.min(cap, base * 2 ** (count - 1))
+      yield* Effect.provideService(
+        Span.retryScheduled({ attempt: count, delayMillis, error }),
+        Tracer.ParentSpan,
+        span
+      )
+      yield* Effect.sleep(delayMillis)
+    }
+  })
+
+/** How often a call that failed so is made again. */
+const repetitions = (server: Server, { reason, isRetryable }: OllamaError.OllamaError): number => {
+  switch (reason._tag) {
+    case "Unreachable":
+      return isRetryable || (reason.refused && server.answered) ? server.retry.times : 0
+    case "Busy":
+      return server.retry.times
+    case "ServerFailed":
+      return isRetryable ? Math.min(reason.status === 500 ? 1 : Infinity, server.retry.times) : 0
+    default:
+      // A runner that died or ran out of memory gets one more chance.
+      return isRetryable ? Math.min(1, server.retry.times) : 0
+  }
+}
+
+/** Writes a span for each attempt when there was more than one. The last one ended as the call did. */
+const recorded = (
+  attempts: ReadonlyArray<Attempt>,
+  span: Tracer.Span,
+  clock: Clock.Clock,
+  exit: Exit.Exit<unknown, unknown>
+): Effect.Effect<void> =>
+  attempts.length < 2
+    ? Effect.void
+    : Effect.forEach(
+        attempts,
+        (attempt, index) =>
+          Span.record({
+            name: "retry.attempt",
+            startTime: attempt.startTime,
+            endTime: attempt.endTime ?? clock.currentTimeNanosUnsafe(),
+            attributes: Span.attempt(index + 1),
+            exit: attempt.exit ?? exit
+          }),
+        { discard: true }
+      ).pipe(Effect.provideService(Tracer.ParentSpan, span))
+
+/** Sends the request and reads until there is something of an answer. */
+const attempt = (
+  server: Server,
+  call: Call,
+  span: Tracer.Span,
+  scope: Scope.Scope,
+  attemptScope: Scope.Scope,
+  clock: Clock.Clock
+): Effect.Effect<Reading, OllamaError.OllamaError> =>
+  Effect.gen(function* () {
+    // Aborts the request. Its own scope, because the body's end must not come before.
+    const requestScope = Scope.forkUnsafe(attemptScope)
+    const now = () => clock.currentTimeNanosUnsafe()
+    const reader = new Reader({ url: server.url, model: call.model, sentAt: now(), now })
+    const reading: Reading = yield* Effect.gen(function* () {
+      const response = yield* server
+        .send({
+          method: "POST",
+          path: call.path,
+          body: call.body,
+          model: call.model,
+          traceparent: call.remote ? undefined : traceparent(span)
+        })
+        .pipe(
+          Scope.provide(requestScope),
+          Effect.tapError(({ reason }) =>
+            Effect.sync(() => {
+              server.answered ||= reason._tag !== "Unreachable" && reason._tag !== "Timeout"
+            })
+          )
+        )
+      server.answered = true
+      const pull = yield* Stream.toPull(response.stream).pipe(Scope.provide(attemptScope))
+      const reading: Reading = {
+        reader,
+        pull,
+        clock,
+        url: server.url,
+        idleTimeout: server.idleTimeout,
+        waitingSince: undefined,
+        expired: false
+      }
+      yield* fill(reading)
+      return reading
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: server.firstRecordTimeout,
+        orElse: () =>
+          Effect.fail(
+            OllamaError.make(
+              new OllamaError.Timeout({
+                url: server.url,
+                phase: "first record",
+                millis: server.firstRecordTimeout,
+                partial: ""
+              })
+            )
+          )
+      })
+    )
+    if (reader.failure !== undefined && !reader.hasContent) {
+      return yield* reader.failure
+    }
+    if (!reader.ended) {
+      yield* watch(reading, requestScope).pipe(Effect.forkIn(scope))
+    }
+    return reading
+  })
+
+// W3C trace context, version 00. Without tracing there is no span to speak of.
+const traceparent = (span: Tracer.Span): string | undefined =>
+  span.traceId === "noop" ? undefined : `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reading
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Reads until there is a part, or the end. How it ended is in the reader. */
+const fill = (reading: Reading): Effect.Effect<void> => {
+  const { reader, clock } = reading
+  const once: Effect.Effect<void> = Effect.suspend(() => {
+    if (reader.parts.length > 0 || reader.ended) {
+      return Effect.void
+    }
+    reading.waitingSince = clock.currentTimeMillisUnsafe()
+    return Effect.matchCauseEffect(reading.pull, {
+      onSuccess: (chunks) => {
+        reading.waitingSince = undefined
+        for (const chunk of chunks) {
+          reader.push(chunk)
+        }
+        return once
+      },
+      onFailure: (cause) => {
+        if (Cause.hasInterruptsOnly(cause)) {
+          return Effect.failCause(cause as Cause.Cause<never>) // interrupts only
+        }
+        if (reading.expired) {
+          reader.failure = OllamaError.make(
+            new OllamaError.Timeout({
+              url: reading.url,
+              phase: "idle",
+              millis: reading.idleTimeout,
+              ...reader.partial()
+            })
+          )
+          return Effect.void
+        }
+        const broken = OllamaHttp.broken(cause)
+        if (broken === undefined) {
+          reader.end()
+        } else {
+          reader.interrupted(broken)
+        }
+        return Effect.void
+      }
+    })
+  })
+  return once
+}
+
+/**
+ * Aborts the request when the server falls silent. A race against a timer for each piece would triple the cost of a
+ * token; this is one timer for a call.
+ */
+const watch = (reading: Reading, requestScope: Scope.Closeable): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    while (true) {
+      const since = reading.waitingSince
+      const left =
+        since === undefined
+          ? reading.idleTimeout
+          : since + reading.idleTimeout - reading.clock.currentTimeMillisUnsafe()
+      if (left <= 0) {
+        reading.expired = true
+        return yield* Scope.close(requestScope, Exit.void)
+      }
+      yield* Effect.sleep(left)
+    }
+  })
+
+// The end of the body follows the last record at once; having read it, the connection can serve the next call.
+const drainTimeout = Duration.millis(100)
+
+const drain = (pull: Reading["pull"]): Effect.Effect<void> =>
+  pull.pipe(Effect.forever, Effect.timeoutOption(drainTimeout), Effect.ignoreCause)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The end
+// ---------------------------------------------------------------------------------------------------------------------
+
+const finished = (completion: Completion, call: Call, span: Tracer.Span): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (span.sampled) {
+      const { timings } = completion
+      Span.set(span, {
+        ...Span.llmResponse({
+          model: completion.model,
+          inputTokens: completion.inputTokens,
+          outputTokens: completion.outputTokens,
+          finishReason: completion.doneReason,
+          timeToFirstChunkSeconds: call.streams ? seconds(completion.timeToFirstToken) : undefined
+        }),
+        "tinyllm.ollama.total_duration": seconds(timings.total),
+        "tinyllm.ollama.load_duration": seconds(timings.load),
+        "tinyllm.ollama.prompt_eval_duration": seconds(timings.promptEval),
+        "tinyllm.ollama.eval_duration": seconds(timings.eval)
+      })
+    }
+    const spent = completion.text === "" && completion.thinking !== undefined && completion.doneReason === "length"
+    return Effect.andThen(
+      Usage.add(completion),
+      spent
+        ? Effect.logWarning(`Model "${call.model}" used all of its tokens to think. Raise "maxTokens", or set "think: false".`)
+        : Effect.void
+    )
+  })
+
+const seconds = (duration: Duration.Duration | undefined): number | undefined =>
+  duration === undefined ? undefined : Duration.toSeconds(duration)

@@ -1,0 +1,438 @@
+/**
+ * Why a model call failed, and what to do next.
+ *
+ * Messages never quote a prompt or an answer. What the server wrote is kept in `text`; a message repeats it only when it
+ * is one of the texts that Ollama is known to write.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as Span from "./Span.ts"
+
+const Cause = Schema.optional(Schema.Defect())
+const Status = Schema.Finite
+const Received = {
+  /** What had been answered until then. */
+  partial: Schema.String,
+  /** What had been thought until then. */
+  partialThinking: Schema.optional(Schema.String)
+}
+
+/** No connection, or it broke before the answer began. */
+export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable", {
+  url: Schema.String,
+  /** The system's name for it: `ECONNREFUSED`, `ENOTFOUND`, `ECONNRESET`. */
+  code: Schema.optional(Schema.String),
+  cause: Cause
+}) {
+  override get message() {
+    const why = this.code === undefined ? "" : ` (${codes[this.code] ?? this.code})`
+    return `Ollama is not reachable at ${this.url}${why}. Start it with "ollama serve", or set OLLAMA_HOST to where it runs.`
+  }
+  get refused() {
+    return this.code === "ECONNREFUSED"
+  }
+  get isRetryable() {
+    return this.code !== undefined && resets.has(this.code)
+  }
+}
+
+const codes: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  UND_ERR_SOCKET: "connection closed",
+  ENOTFOUND: "unknown host",
+  EHOSTUNREACH: "no route to host",
+  ENETUNREACH: "no route to network"
+}
+
+// A host that does not exist now will not exist in a second; a connection that broke may come back.
+const resets = new Set(["ECONNRESET", "UND_ERR_SOCKET", "EPIPE", "EAI_AGAIN", "ETIMEDOUT"])
+
+/** The model is not installed. */
+export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
+  model: Schema.String,
+  url: Schema.String,
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    return `Model "${this.model}" is not installed at ${this.url}. Install it with "ollama pull ${this.model}".`
+  }
+  readonly isRetryable = false
+}
+
+/** The server has too many requests (its queue is full), or a rate limit was reached. */
+export class Busy extends Schema.TaggedError<Busy>()("Busy", { status: Status, text: Schema.String }) {
+  override get message() {
+    return `Ollama is busy (HTTP ${this.status}). Try again later, send fewer requests at a time, or raise OLLAMA_MAX_QUEUE on the server.`
+  }
+  readonly isRetryable = true
+}
+
+/** Nothing came for too long. */
+export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
+  url: Schema.String,
+  /** Connecting, waiting for the answer to begin (queue and load included), or for it to go on. */
+  phase: Schema.Literals(["connect", "first record", "idle"]),
+  millis: Schema.Finite,
+  ...Received
+}) {
+  override get message() {
+    const seconds = `${this.millis / 1000} s`
+    switch (this.phase) {
+      case "connect":
+        return `No connection to Ollama at ${this.url} within ${seconds}. Check OLLAMA_HOST, the network and the firewall.`
+      case "first record":
+        return `Ollama at ${this.url} did not begin to answer within ${seconds}. Loading or a queue may take longer: raise "firstRecordTimeout", or look at "ollama ps".`
+      case "idle":
+        return `Ollama at ${this.url} fell silent for ${seconds} in the middle of an answer. Raise "idleTimeout", or look at the server's log.`
+    }
+  }
+  readonly isRetryable = false
+}
+
+/** The request is wrong, by our own check or by the server's. */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  /** Absent when the request was not even sent. */
+  status: Schema.optional(Status),
+  text: Schema.String
+}) {
+  override get message() {
+    return this.status === undefined
+      ? this.text
+      : `Ollama refused the request (HTTP ${this.status})${quote(this.text)}. Check the options of the call.`
+  }
+  readonly isRetryable = false
+}
+
+/** The model cannot do what is asked of it. */
+export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported", {
+  model: Schema.String,
+  /** `thinking`, `tools`, `chat`, … */
+  capability: Schema.String,
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    return `Model "${this.model}" does not support ${this.capability}. Choose another model, or leave that out; "ollama show ${this.model}" lists what it can do.`
+  }
+  readonly isRetryable = false
+}
+
+/** The prompt does not fit into the context. */
+export class ContextExceeded extends Schema.TaggedError<ContextExceeded>()("ContextExceeded", {
+  promptTokens: Schema.optional(Schema.Finite),
+  numCtx: Schema.optional(Schema.Finite),
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    const sizes =
+      this.promptTokens === undefined || this.numCtx === undefined
+        ? ""
+        : `: ${this.promptTokens} tokens, room for ${this.numCtx}`
+    return `The prompt is longer than the model's context${sizes}. Shorten it, or raise "numCtx".`
+  }
+  readonly isRetryable = false
+}
+
+/** The model does not fit into memory. */
+export class OutOfMemory extends Schema.TaggedError<OutOfMemory>()("OutOfMemory", {
+  model: Schema.String,
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    return `Not enough memory for model "${this.model}". Use a smaller model or "numCtx", or unload others with "ollama stop".`
+  }
+  readonly isRetryable = true
+}
+
+/** The process that runs the model failed to start, or died. */
+export class RunnerFailed extends Schema.TaggedError<RunnerFailed>()("RunnerFailed", {
+  model: Schema.String,
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    return `Ollama could not run model "${this.model}"${quote(this.text)}. Look at the server's log; "ollama pull ${this.model}" repairs a damaged model.`
+  }
+  readonly isRetryable = true
+}
+
+/** The server, or a proxy in front of it, wants other credentials. */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  url: Schema.String,
+  signinUrl: Schema.optional(Schema.String),
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    return `Ollama at ${this.url} wants a sign-in (HTTP ${this.status}). Put user and password into OLLAMA_HOST, or run "ollama signin" for cloud models.`
+  }
+  readonly isRetryable = false
+}
+
+/** The server does not serve us. */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
+  url: Schema.String,
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    return `Ollama at ${this.url} forbids the request (HTTP ${this.status})${quote(this.text)}. A server bound to loopback answers to local names only: let the proxy rewrite "Host", or set OLLAMA_HOST and OLLAMA_ORIGINS on the server.`
+  }
+  readonly isRetryable = false
+}
+
+/** A model in Ollama's cloud, or its server, was asked for, and nobody said that prompts may leave the machine. */
+export class RemoteRefused extends Schema.TaggedError<RemoteRefused>()("RemoteRefused", { name: Schema.String }) {
+  override get message() {
+    return `"${this.name}" runs on ollama.com: the prompt would leave this machine. Choose a local model, or set "allowRemote" in Ollama.layer.`
+  }
+  readonly isRetryable = false
+}
+
+/** Whatever answered is no Ollama API: a redirect, or an unknown path. */
+export class WrongUrl extends Schema.TaggedError<WrongUrl>()("WrongUrl", {
+  url: Schema.String,
+  status: Status,
+  location: Schema.optional(Schema.String),
+  text: Schema.String
+}) {
+  override get message() {
+    return `${this.url} answers HTTP ${this.status}${this.location === undefined ? "" : ", a redirect"}: no Ollama there. Check the base URL (OLLAMA_HOST): scheme, port and path.`
+  }
+  readonly isRetryable = false
+}
+
+/** The server failed in a way that has no name here. */
+export class ServerFailed extends Schema.TaggedError<ServerFailed>()("ServerFailed", {
+  url: Schema.String,
+  status: Status,
+  text: Schema.String
+}) {
+  override get message() {
+    return `Ollama at ${this.url} failed (HTTP ${this.status})${quote(this.text)}. Look at the server's log.`
+  }
+  get isRetryable() {
+    return this.status === 502 || this.status === 504 || (this.status === 500 && this.text === "HTTP 500")
+  }
+}
+
+/** The server reported an error after it had answered 200. */
+export class StreamError extends Schema.TaggedError<StreamError>()("StreamError", {
+  model: Schema.String,
+  status: Status,
+  text: Schema.String,
+  ...Received
+}) {
+  override get message() {
+    return `Model "${this.model}" failed while it answered${quote(this.text)}. Look at the server's log.`
+  }
+  get isRetryable() {
+    return isEmpty(this) && (isRunnerFailure(this.text) || isOutOfMemory(this.text))
+  }
+}
+
+/** The answer ended without its last record: the connection broke, or the server closed it early. */
+export class StreamInterrupted extends Schema.TaggedError<StreamInterrupted>()("StreamInterrupted", {
+  model: Schema.String,
+  status: Status,
+  code: Schema.optional(Schema.String),
+  ...Received,
+  cause: Cause
+}) {
+  override get message() {
+    return `The answer of model "${this.model}" broke off${this.code === undefined ? "" : ` (${this.code})`}. What had come is in "partial"; look at the server's log.`
+  }
+  get isRetryable() {
+    return isEmpty(this)
+  }
+}
+
+/** What came is not what Ollama writes. */
+export class Malformed extends Schema.TaggedError<Malformed>()("Malformed", {
+  url: Schema.String,
+  status: Status,
+  /** What is wrong with it; no content. */
+  problem: Schema.String,
+  /** The first 200 characters of it. */
+  excerpt: Schema.String
+}) {
+  override get message() {
+    return `What ${this.url} sent is not Ollama's: ${this.problem}. Check OLLAMA_HOST, and proxies on the way.`
+  }
+  readonly isRetryable = false
+}
+
+const Reason = Schema.Union([
+  Unreachable,
+  ModelNotFound,
+  Busy,
+  Timeout,
+  InvalidRequest,
+  Unsupported,
+  ContextExceeded,
+  OutOfMemory,
+  RunnerFailed,
+  Unauthorized,
+  Forbidden,
+  RemoteRefused,
+  WrongUrl,
+  ServerFailed,
+  StreamError,
+  StreamInterrupted,
+  Malformed
+])
+
+/** Why a call failed. */
+export type Reason = typeof Reason.Type
+
+/** What every operation of `Ollama` fails with; `reason` says why. */
+export class OllamaError extends Schema.TaggedError<OllamaError>()("OllamaError", { reason: Reason }) {
+  override get message() {
+    return this.reason.message
+  }
+  /** Whether the same call may succeed when it is made again. */
+  get isRetryable(): boolean {
+    return this.reason.isRetryable
+  }
+  get [Span.ErrorType](): string {
+    const reason = this.reason
+    if (reason._tag === "Unreachable" && reason.refused) {
+      return "connection_refused"
+    }
+    if (reason._tag === "Timeout") {
+      return "timeout"
+    }
+    return "status" in reason && reason.status !== undefined && reason.status >= 300
+      ? String(reason.status)
+      : reason._tag
+  }
+}
+
+export const make = (reason: Reason): OllamaError => new OllamaError({ reason })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// From what the server says
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * The error for a response that is no success. Status codes alone lie in a few places (a bad option is a 500, a crashed
+ * runner a 400), so the text counts too.
+ */
+export const fromResponse = (response: {
+  readonly url: string
+  readonly model: string
+  readonly status: number
+  /** The body, or its beginning. */
+  readonly body: string
+  readonly location?: string | undefined
+}): OllamaError => {
+  const { url, model, status } = response
+  const said = readBody(response.body, status)
+  const text = said.text
+  const at = { url, status, text }
+  const of = { model, status, text }
+  if (status >= 300 && status < 400) {
+    return make(new WrongUrl({ ...at, location: response.location }))
+  }
+  if (status === 401) {
+    return make(new Unauthorized({ ...at, signinUrl: said.signinUrl }))
+  }
+  if (status === 403) {
+    return make(new Forbidden(at))
+  }
+  if (status === 429 || status === 503) {
+    return make(new Busy({ status, text }))
+  }
+  if (status === 404 || status === 405) {
+    return make(said.json && status === 404 ? new ModelNotFound({ ...of, url }) : new WrongUrl(at))
+  }
+  if (said.type === "exceed_context_size_error" || /longer than the context|exceeds the (available )?context/.test(text)) {
+    return make(new ContextExceeded({ promptTokens: said.promptTokens, numCtx: said.numCtx, status, text }))
+  }
+  const unsupported = /does not support (\w+)/.exec(text)
+  if (unsupported !== null && !text.startsWith("raw mode")) {
+    return make(new Unsupported({ ...of, capability: unsupported[1] ?? "" }))
+  }
+  if (isOutOfMemory(text)) {
+    return make(new OutOfMemory(of))
+  }
+  if (isRunnerFailure(text)) {
+    return make(new RunnerFailed(of))
+  }
+  const invalid = status < 500 || /^(option "|invalid format:)/.test(text)
+  return make(invalid && status !== 499 ? new InvalidRequest({ status, text }) : new ServerFailed(at))
+}
+
+interface Said {
+  readonly text: string
+  readonly json: boolean
+  readonly type?: string | undefined
+  readonly promptTokens?: number | undefined
+  readonly numCtx?: number | undefined
+  readonly signinUrl?: string | undefined
+}
+
+/** What the body of an error says: `error` is a text, a text that is JSON itself (the runner's), or an object. */
+const readBody = (body: string, status: number): Said => {
+  const trimmed = body.trim()
+  const outer = record(parse(trimmed))
+  if (outer === undefined) {
+    return { text: trimmed === "" ? `HTTP ${status}` : trimmed.slice(0, 500), json: false }
+  }
+  const inner = typeof outer["error"] === "string" ? record(parse(outer["error"])) : record(outer["error"])
+  const detail = record(inner?.["error"]) ?? inner
+  const text = string(detail?.["message"]) ?? string(outer["error"])
+  return {
+    text: text === undefined || text === "" ? `HTTP ${status}` : text,
+    json: text !== undefined,
+    type: string(detail?.["type"]),
+    promptTokens: number(detail?.["n_prompt_tokens"]),
+    numCtx: number(detail?.["n_ctx"]),
+    signinUrl: string(outer["signin_url"])
+  }
+}
+
+/** The text of an `error` field in a record of a stream; `undefined` when there is none. */
+export const errorText = (error: unknown): string | undefined =>
+  error === undefined || error === null
+    ? undefined
+    : typeof error === "string"
+      ? error
+      : (string(record(error)?.["message"]) ?? "an error without a text")
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const record = (value: unknown): Readonly<Record<string, unknown>> | undefined =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined
+const string = (value: unknown) => (typeof value === "string" ? value : undefined)
+const number = (value: unknown) => (typeof value === "number" ? value : undefined)
+
+const isEmpty = (reason: { readonly partial: string; readonly partialThinking?: string | undefined }) =>
+  reason.partial === "" && (reason.partialThinking ?? "") === ""
+
+const isOutOfMemory = (text: string) =>
+  /out of memory|failed to allocate|insufficient memory|requires more system memory/i.test(text)
+
+const isRunnerFailure = (text: string) =>
+  /runner process has terminated|llama-server process has terminated|timed out waiting for llama-server|runner has unexpectedly stopped|error was encountered while running the model|^do embedding request:/i.test(
+    text
+  )
+
+// Texts that Ollama writes itself and that hold nothing of a prompt or an answer. Anything else (a parser's complaint
+// about what the model wrote, a proxy's page) stays in `text`.
+const known =
+  /^(missing request body|unexpected EOF|json: cannot unmarshal|invalid character|model is required|invalid model name|option "|invalid think value|time: |top_logprobs|raw mode|embedding contains NaN|request canceled|prediction aborted|ollama cloud is disabled|HTTP \d+$)/
+
+const quote = (text: string): string =>
+  known.test(text) || isRunnerFailure(text) ? `: ${text.split("\n", 1)[0]?.slice(0, 200)}` : ""

@@ -1,0 +1,222 @@
+/**
+ * Reads a streamed answer: bytes in, parts and a completion out.
+ *
+ * This is the hot path of every model call: one pass over the bytes, a check by hand instead of a schema for each token.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import type { Completion, Part, Timings } from "./OllamaApi.ts"
+import * as OllamaError from "./OllamaError.ts"
+
+/** A line longer than this is no record. The last record of `generate` may hold every token and exceed 1 MB. */
+export const maxLineLength = 16 * 1024 * 1024
+
+/** The state of one answer. `push` bytes, take `parts`; `failure` and `completion` say how it ended. */
+export class Reader {
+  /** What came since it was last emptied. */
+  parts: Array<Part> = []
+  /** The error that ended the answer. Parts that came before are in `parts`. */
+  failure: OllamaError.OllamaError | undefined = undefined
+  completion: Completion | undefined = undefined
+  text = ""
+  thinking = ""
+  /** When the first text or thinking came. */
+  firstTokenAt: bigint | undefined = undefined
+
+  #rest = ""
+  // Keeps the bytes of a split character for the next chunk and drops a byte order mark at the start.
+  readonly #decoder = new TextDecoder("utf-8")
+  readonly #url: string
+  readonly #model: string
+  readonly #sentAt: bigint
+  readonly #now: () => bigint
+
+  constructor(options: {
+    readonly url: string
+    readonly model: string
+    readonly sentAt: bigint
+    readonly now: () => bigint
+  }) {
+    this.#url = options.url
+    this.#model = options.model
+    this.#sentAt = options.sentAt
+    this.#now = options.now
+  }
+
+  /** Whether nothing more is to be read. What follows the last record is ignored. */
+  get ended(): boolean {
+    return this.failure !== undefined || this.completion !== undefined
+  }
+
+  /** Whether text or thinking came: from then on the call is never repeated. */
+  get hasContent(): boolean {
+    return this.firstTokenAt !== undefined
+  }
+
+  push(chunk: Uint8Array): void {
+    this.#split(this.#decoder.decode(chunk, { stream: true }))
+  }
+
+  /** The body ended. The last line may lack its newline. */
+  end(): void {
+    this.#split(`${this.#decoder.decode()}\n`)
+    if (!this.ended) {
+      this.interrupted()
+    }
+  }
+
+  /** The body ended, or broke, without the last record. */
+  interrupted(broken?: { readonly code: string | undefined; readonly cause: unknown }): void {
+    this.failure = OllamaError.make(
+      new OllamaError.StreamInterrupted({
+        model: this.#model,
+        status: 200,
+        code: broken?.code,
+        cause: broken?.cause,
+        ...this.partial()
+      })
+    )
+  }
+
+  partial(): { readonly partial: string; readonly partialThinking: string | undefined } {
+    return { partial: this.text, partialThinking: this.thinking === "" ? undefined : this.thinking }
+  }
+
+  #split(text: string): void {
+    let start = 0
+    // Only the new text is searched, so that a line of many chunks costs no more than its length.
+    for (let end = text.indexOf("\n"); end !== -1 && !this.ended; end = text.indexOf("\n", start)) {
+      const line = this.#rest + text.slice(start, end)
+      this.#rest = ""
+      start = end + 1
+      this.#line(line)
+    }
+    if (this.ended) {
+      return
+    }
+    this.#rest += start === 0 ? text : text.slice(start)
+    if (this.#rest.length > maxLineLength) {
+      this.#malformed(`a line is longer than ${maxLineLength} characters`, this.#rest)
+      this.#rest = ""
+    }
+  }
+
+  #line(line: string): void {
+    const record = parse(line)
+    if (typeof record !== "object" || record === null || Array.isArray(record)) {
+      // Blank lines, also with the `\r` of CRLF, are no records. Asked only now: a good line pays nothing for it.
+      if (line.trim() !== "") {
+        this.#malformed(record === undefined ? "a line is no JSON" : "a line is no JSON object", line)
+      }
+      return
+    }
+    this.#record(record)
+  }
+
+  #record(record: Wire): void {
+    if (record.error !== undefined && record.error !== null) {
+      this.failure = OllamaError.make(
+        new OllamaError.StreamError({
+          model: this.#model,
+          status: 200,
+          text: OllamaError.errorText(record.error) ?? "",
+          ...this.partial()
+        })
+      )
+      return
+    }
+    const message = record.message
+    const thinking = message?.thinking ?? record.thinking
+    if (typeof thinking === "string" && thinking !== "") {
+      this.firstTokenAt ??= this.#now()
+      this.thinking += thinking
+      this.parts.push({ _tag: "Thinking", text: thinking })
+    }
+    const text = message?.content ?? record.response
+    if (typeof text === "string" && text !== "") {
+      this.firstTokenAt ??= this.#now()
+      this.text += text
+      this.parts.push({ _tag: "Text", text })
+    }
+    if (record.done === true) {
+      this.#done(record)
+    }
+  }
+
+  #done(record: Wire): void {
+    const doneReason = typeof record.done_reason === "string" ? record.done_reason : undefined
+    if ((doneReason === "load" || doneReason === "unload") && !this.hasContent) {
+      this.failure = OllamaError.make(
+        new OllamaError.InvalidRequest({
+          text: `The prompt is empty: Ollama only ${doneReason}ed the model. Send a text.`
+        })
+      )
+      return
+    }
+    this.completion = {
+      text: this.text,
+      thinking: this.thinking === "" ? undefined : this.thinking,
+      model: typeof record.model === "string" && record.model !== "" ? record.model : this.#model,
+      doneReason,
+      inputTokens: count(record.prompt_eval_count),
+      outputTokens: count(record.eval_count),
+      timings: timings(record),
+      timeToFirstToken:
+        this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt)
+    }
+    this.parts.push({ _tag: "Done", completion: this.completion })
+  }
+
+  #malformed(problem: string, text: string): void {
+    this.failure = OllamaError.make(
+      new OllamaError.Malformed({ url: this.#url, status: 200, problem, excerpt: text.trim().slice(0, 200) })
+    )
+  }
+}
+
+// One record of either endpoint. Nothing of it is certain before it is looked at.
+interface Wire {
+  readonly model?: unknown
+  readonly error?: unknown
+  readonly message?: { readonly content?: unknown; readonly thinking?: unknown } | null
+  readonly response?: unknown
+  readonly thinking?: unknown
+  readonly done?: unknown
+  readonly done_reason?: unknown
+  readonly total_duration?: unknown
+  readonly load_duration?: unknown
+  readonly prompt_eval_count?: unknown
+  readonly prompt_eval_duration?: unknown
+  readonly eval_count?: unknown
+  readonly eval_duration?: unknown
+}
+
+const timings = (record: Wire): Timings => ({
+  total: nanos(record.total_duration),
+  load: nanos(record.load_duration),
+  promptEval: nanos(record.prompt_eval_duration),
+  eval: nanos(record.eval_duration)
+})
+
+const count = (value: unknown): number | undefined => {
+  const known = positive(value)
+  return known === undefined ? undefined : Math.round(known)
+}
+
+const nanos = (value: unknown): Duration.Duration | undefined => {
+  const known = positive(value)
+  return known === undefined ? undefined : Duration.nanos(BigInt(Math.round(known)))
+}
+
+const positive = (value: unknown): number | undefined =>
+  typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined
+
+// `undefined` stands for what is no JSON: JSON itself has no such value.
+const parse = (line: string): unknown => {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The OpenTelemetry SDK, set up. Loaded only when tracing is on.
+ *
+ * @since 0.1.0
+ */
+import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
+import { context } from "@opentelemetry/api"
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
+import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources"
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  ParentBasedSampler,
+  TraceIdRatioBasedSampler
+} from "@opentelemetry/sdk-trace-base"
+import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as EffectTracer from "effect/Tracer"
+import type * as TelemetryConfig from "./TelemetryConfig.ts"
+import * as Tracer from "./Tracer.ts"
+import { version } from "./Version.ts"
+
+export { makeExternalSpan } from "@effect/opentelemetry/OtelTracer"
+
+/** A tracer whose spans go to the processors. They are shut down with the layer; their failures stay inside. */
+export const layer = (options: {
+  readonly serviceName: string
+  readonly sampler: TelemetryConfig.Sampler
+  readonly processors: ReadonlyArray<SpanProcessor>
+}): Layer.Layer<never> =>
+  Layer.effect(
+    EffectTracer.Tracer,
+    Effect.gen(function* () {
+      const decision: Tracer.Decision = { drop: false }
+      const provider = yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          // One for the process, kept: two layers may live side by side. Without it other libraries' spans have no
+          // parent. When there is one already, this does nothing.
+          context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+          return new NodeTracerProvider({
+            resource: resource(options.serviceName),
+            sampler: Tracer.obeying(decision, samplerOf(options.sampler)),
+            spanProcessors: Array.from(options.processors, failSafe)
+          })
+        }),
+        (provider) =>
+          Effect.tryPromise(() => provider.shutdown()).pipe(
+            Effect.interruptible,
+            Effect.timeoutOption(shutdownTimeout),
+            Effect.ignoreCause
+          )
+      )
+      return yield* Effect.provideService(
+        Tracer.make(decision),
+        OtelTracer.OtelTracer,
+        provider.getTracer("tinyllm", version)
+      )
+    })
+  )
+
+// Our own processors keep within three seconds; this is for those of others.
+const shutdownTimeout = "5 seconds"
+
+// No `process.command_args`: they hold the prompt.
+const resource = (serviceName: string) =>
+  defaultResource().merge(
+    resourceFromAttributes({
+      "service.name": serviceName,
+      "service.version": version,
+      "process.pid": process.pid,
+      "process.runtime.name": "nodejs",
+      "process.runtime.version": process.versions.node
+    })
+  )
+
+const samplerOf = ({ parentBased, ratio }: TelemetryConfig.Sampler): Sampler => {
+  const root =
+    ratio === 1 ? new AlwaysOnSampler() : ratio === 0 ? new AlwaysOffSampler() : new TraceIdRatioBasedSampler(ratio)
+  return parentBased ? new ParentBasedSampler({ root }) : root
+}
+
+const failSafe = (processor: SpanProcessor): SpanProcessor => ({
+  ...(processor.onEnding === undefined ? {} : { onEnding: (span) => processor.onEnding?.(span) }),
+  onStart: (span, context) => processor.onStart(span, context),
+  onEnd: (span) => processor.onEnd(span),
+  forceFlush: () => processor.forceFlush().catch(() => {}),
+  shutdown: () => processor.shutdown().catch(() => {})
+})

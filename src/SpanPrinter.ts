@@ -1,0 +1,234 @@
+/**
+ * Finished spans as text for people, and as JSON for programs. Pure: it knows neither OpenTelemetry nor the terminal.
+ *
+ * @since 0.1.0
+ */
+
+/** A finished span. */
+export interface SpanRecord {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentId?: string | undefined
+  readonly name: string
+  readonly kind: "internal" | "server" | "client" | "producer" | "consumer"
+  /** Nanoseconds since 1970. */
+  readonly startTime: bigint
+  readonly endTime: bigint
+  readonly status: { readonly code: "unset" | "ok" | "error"; readonly message?: string | undefined }
+  readonly attributes: Readonly<Record<string, unknown>>
+  readonly events: ReadonlyArray<{
+    readonly name: string
+    readonly time: bigint
+    readonly attributes: Readonly<Record<string, unknown>>
+  }>
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// JSON
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** One line of JSON, without its newline. Numbers stay numbers; `duration_ms` has microseconds as decimals. */
+export const json = (span: SpanRecord): string =>
+  JSON.stringify({
+    trace_id: span.traceId,
+    span_id: span.spanId,
+    parent_id: span.parentId ?? null,
+    name: span.name,
+    kind: span.kind,
+    start: timestamp(span.startTime),
+    duration_ms: millis(span),
+    status: span.status.code,
+    status_message: span.status.message,
+    attributes: span.attributes,
+    events: span.events.map((event) => ({
+      name: event.name,
+      time: timestamp(event.time),
+      attributes: event.attributes
+    }))
+  })
+
+const nanosPerMilli = 1_000_000n
+
+const timestamp = (nanos: bigint): string => new Date(Number(nanos / nanosPerMilli)).toISOString()
+
+const millis = (span: SpanRecord): number => Number((span.endTime - span.startTime) / 1000n) / 1000
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Trees
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** How a tree is drawn. */
+export interface TreeOptions {
+  /** Columns; longer lines are cut and end with `…`. */
+  readonly width: number
+  readonly colour: boolean
+}
+
+/**
+ * The spans of one trace as a tree, each with its duration, the attributes that matter and its error, every line
+ * ending with a newline. A span whose parent is not among them is drawn as a root.
+ */
+export const tree = (spans: ReadonlyArray<SpanRecord>, options: TreeOptions): string => {
+  const ids = new Set(spans.map((span) => span.spanId))
+  const children = Map.groupBy(spans.toSorted(byStart), (span) =>
+    span.parentId !== undefined && ids.has(span.parentId) ? span.parentId : ""
+  )
+  const lines: Array<string> = []
+  const draw = (span: SpanRecord, indent: string, branch: string): void => {
+    const below = children.get(span.spanId) ?? []
+    const inner = indent + (branch === "" ? "" : branch === "└─ " ? "   " : "│  ")
+    lines.push(line([dim(indent + branch), ...describe(span)], options))
+    for (const error of errors(span)) {
+      lines.push(line([dim(inner + (below.length > 0 ? "│  " : "   ")), red(`✗ ${error}`)], options))
+    }
+    below.forEach((child, index) => draw(child, inner, index === below.length - 1 ? "└─ " : "├─ "))
+  }
+  const roots = children.get("") ?? []
+  for (const traceId of new Set(roots.map((span) => span.traceId))) {
+    const count = spans.filter((span) => span.traceId === traceId).length
+    lines.push(line([dim(`trace ${traceId}, ${count} ${count === 1 ? "span" : "spans"}`)], options))
+    for (const root of roots) {
+      if (root.traceId === traceId) {
+        draw(root, "", "")
+      }
+    }
+  }
+  return lines.map((line) => `${line}\n`).join("")
+}
+
+const byStart = (a: SpanRecord, b: SpanRecord): number =>
+  a.startTime < b.startTime ? -1 : a.startTime > b.startTime ? 1 : 0
+
+const describe = (span: SpanRecord): ReadonlyArray<Styled> => {
+  const failed = span.status.code === "error"
+  const shown = details(span)
+  return [
+    failed ? red(span.name) : bold(span.name),
+    plain(` ${duration(millis(span))}`),
+    ...(shown.length === 0 ? [] : [dim(`  ${shown.join(" ")}`)])
+  ]
+}
+
+const duration = (ms: number): string =>
+  ms >= 60_000
+    ? `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
+    : ms >= 1000
+      ? `${(ms / 1000).toFixed(2)} s`
+      : ms >= 10
+        ? `${Math.round(ms)} ms`
+        : `${ms.toFixed(1)} ms`
+
+// What a reader looks for, in the order in which they look. Everything else is in the JSON and in the collector.
+const labels: ReadonlyArray<readonly [attribute: string, label: string]> = [
+  ["graph.id", ""],
+  ["node.id", ""],
+  ["execution.step", "step"],
+  ["retry.attempt", "attempt"],
+  ["llm.model", ""],
+  ["gen_ai.tool.name", ""],
+  ["llm.input_tokens", "in"],
+  ["llm.output_tokens", "out"],
+  ["execution.nodes_executed", "nodes"],
+  ["execution.tokens_used", "tokens"],
+  ["http.request.method", ""],
+  ["http.response.status_code", ""]
+]
+
+const details = (span: SpanRecord): ReadonlyArray<string> => {
+  const shown: Array<string> = []
+  for (const [attribute, label] of labels) {
+    const value = span.attributes[attribute]
+    if (value !== undefined) {
+      shown.push(label === "" ? String(value) : `${label}=${String(value)}`)
+    }
+  }
+  for (const event of span.events) {
+    if (event.name === "router.decision") {
+      shown.push(`→ ${String(event.attributes["router.route"])}`)
+    }
+  }
+  if (span.attributes["effect.fiber.interrupted"] === true) {
+    shown.push("interrupted")
+  }
+  return shown
+}
+
+// An error that a child recorded is written there. A failed span without an event still says what its status says.
+const errors = (span: SpanRecord): ReadonlyArray<string> => {
+  const recorded = span.events
+    .filter((event) => event.name === "exception")
+    .map((event) => {
+      const type = String(event.attributes["exception.type"] ?? "")
+      const message = String(event.attributes["exception.message"] ?? "")
+      return type === "" || message === "" ? type + message : `${type}: ${message}`
+    })
+  return recorded
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Text in a terminal
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Styled {
+  readonly text: string
+  readonly style: string
+}
+
+const plain = (text: string): Styled => ({ text, style: "" })
+const bold = (text: string): Styled => ({ text, style: "1" })
+const dim = (text: string): Styled => ({ text, style: "2" })
+const red = (text: string): Styled => ({ text, style: "31" })
+
+const line = (parts: ReadonlyArray<Styled>, options: TreeOptions): string => {
+  const clean = parts.map((part) => ({ ...part, text: harmless(part.text) }))
+  const fits = clean.reduce((sum, part) => sum + displayWidth(part.text), 0) <= options.width
+  let left = fits ? Number.POSITIVE_INFINITY : options.width - 1
+  let out = ""
+  for (const part of clean) {
+    const text = take(part.text, left)
+    left = text.length < part.text.length ? 0 : left - displayWidth(text)
+    out += options.colour && part.style !== "" && text !== "" ? `\u001b[${part.style}m${text}\u001b[0m` : text
+  }
+  return fits ? out : `${out}…`
+}
+
+const take = (text: string, width: number): string => {
+  let used = 0
+  let end = 0
+  for (const char of text) {
+    used += charWidth(char)
+    if (used > width) {
+      break
+    }
+    end += char.length
+  }
+  return text.slice(0, end)
+}
+
+/**
+ * Text that cannot move the cursor, change colours or reorder a line: line breaks and tabs become a space, other
+ * control characters and marks of direction `�`.
+ */
+export const harmless = (text: string): string =>
+  text
+    .replace(/\s*[\r\n\t\u2028\u2029]\s*/g, " ")
+    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+    .replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "�")
+
+/** The columns that a text takes. Wide characters take two; an emoji of several parts counts as all of them. */
+export const displayWidth = (text: string): number => {
+  let width = 0
+  for (const char of text) {
+    width += charWidth(char)
+  }
+  return width
+}
+
+const zeroWidth = /^[\p{Mn}\p{Me}\u200b-\u200d\ufe00-\ufe0f\ufeff]$/u
+
+// East Asian wide and fullwidth, and emoji. https://www.unicode.org/reports/tr11/
+const wide =
+  /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18dff}\u{1aff0}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]$/u
+
+const charWidth = (char: string): number =>
+  char >= " " && char <= "~" ? 1 : zeroWidth.test(char) ? 0 : wide.test(char) ? 2 : 1

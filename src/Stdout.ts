@@ -1,0 +1,17 @@
+/**
+ * Standard output, where the answer goes and nothing else.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+
+export class Stdout extends Context.Service<
+  Stdout,
+  {
+    /** Whether a person watches it. */
+    readonly isTerminal: boolean
+    /** Writes text and waits until it is written. A reader that has gone (`tinyllm … | head`) is no failure. */
+    readonly write: (text: string) => Effect.Effect<void>
+  }
+>()("tinyllm/Stdout") {}

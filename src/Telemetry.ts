@@ -1,0 +1,159 @@
+/**
+ * Where spans go: nowhere, to the console, or to a collector.
+ *
+ * Graphs, nodes and model calls write spans without asking whether anybody listens. This layer decides. It is the only
+ * part that knows OpenTelemetry, and it loads it only when tracing is on. Nothing it does changes the result, the
+ * output or the exit code of the program: a collector that is down costs one line on standard error.
+ *
+ * @since 0.1.0
+ */
+import type { SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import * as Tracer from "effect/Tracer"
+import * as Span from "./Span.ts"
+import * as Stderr from "./Stderr.ts"
+import * as TelemetryConfig from "./TelemetryConfig.ts"
+import * as TraceContext from "./TraceContext.ts"
+
+export { Exporter, Options, resolve, samplerName, TelemetryConfigError, TraceFormat } from "./TelemetryConfig.ts"
+export type { Resolved, Sampler, Sourced } from "./TelemetryConfig.ts"
+
+/**
+ * Sends spans where the options say. What they leave open comes from the environment (`TINYLLM_*`, then `OTEL_*`),
+ * then from the defaults; with nothing set, tracing is off.
+ *
+ * Fails with `TelemetryConfigError` when an option or a `TINYLLM_*` variable is wrong.
+ */
+export const layer = (
+  options: TelemetryConfig.Options = {}
+): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
+  Layer.unwrap(Effect.map(TelemetryConfig.resolve(options), layerResolved))
+
+/** As the environment says. Off unless `TINYLLM_TRACING=true` or `OTEL_TRACES_EXPORTER` names an exporter. */
+export const layerConfig: Layer.Layer<never, TelemetryConfig.TelemetryConfigError> = Layer.suspend(() => layer())
+
+/** Sends spans as a resolved configuration says, and prints its warnings. */
+export const layerResolved = (config: TelemetryConfig.Resolved): Layer.Layer<never> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const stderr = yield* Stderr.Stderr
+      for (const warning of config.warnings) {
+        warn(stderr, warning)
+      }
+      return config.enabled.value ? Layer.merge(on(config, exporters(config, stderr)), content(config)) : off
+    })
+  )
+
+/**
+ * Hands spans to any SpanProcessor of the OpenTelemetry SDK, through the same tracer. Tracing is on, whatever the
+ * environment says, but for `OTEL_SDK_DISABLED`. The processor is shut down with the layer.
+ */
+export const layerProcessor = (
+  processor: SpanProcessor,
+  options: Pick<TelemetryConfig.Options, "serviceName" | "samplingRate"> = {}
+): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
+  Layer.unwrap(
+    Effect.map(TelemetryConfig.resolve({ ...options, enableTracing: true }), (config) =>
+      config.enabled.value ? Layer.merge(on(config, Effect.succeed([processor])), content(config)) : off
+    )
+  )
+
+/** Whether spans made here are recorded by a layer of this module. */
+export const isEnabled: Effect.Effect<boolean> = Effect.suspend(() =>
+  Effect.zipWith(Enabled, References.TracerEnabled, (layer, tracer) => layer && tracer)
+)
+
+const Enabled: Context.Reference<boolean> = Context.Reference("tinyllm/Telemetry/Enabled", {
+  defaultValue: () => false
+})
+
+// Without a tracer Effect would still make its own spans and send their ids over HTTP.
+const off: Layer.Layer<never> = Layer.merge(
+  Layer.succeed(References.TracerEnabled, false),
+  Layer.succeed(Enabled, false)
+)
+
+const on = (
+  config: TelemetryConfig.Resolved,
+  processors: Effect.Effect<ReadonlyArray<SpanProcessor>>
+): Layer.Layer<never> =>
+  Layer.mergeAll(
+    Layer.unwrap(
+      Effect.gen(function* () {
+        const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
+        return layer({
+          serviceName: config.serviceName.value,
+          sampler: config.sampler.value,
+          processors: yield* processors
+        })
+      })
+    ),
+    Layer.succeed(References.TracerEnabled, true),
+    Layer.succeed(Enabled, true)
+  )
+
+const content = (config: TelemetryConfig.Resolved): Layer.Layer<never> =>
+  config.taskContent.value ? Layer.empty : Layer.succeed(Span.TaskContent, false)
+
+const exporters = (
+  config: TelemetryConfig.Resolved,
+  stderr: Stderr.Stderr
+): Effect.Effect<ReadonlyArray<SpanProcessor>> =>
+  Effect.forEach(config.exporters.value, (exporter) =>
+    exporter === "otlp"
+      ? Effect.map(
+          Effect.promise(() => import("./OtlpExport.ts")),
+          (otlp): SpanProcessor =>
+            otlp.make({
+              endpoint: config.endpoint.value,
+              timeoutMillis: config.timeoutMillis,
+              batch: config.batch,
+              warn: (line) => warn(stderr, line)
+            })
+        )
+      : Effect.zipWith(
+          Effect.promise(() => import("./ConsoleSpans.ts")),
+          Stderr.colours,
+          (console, colour): SpanProcessor =>
+            console.make({ format: config.traceFormat.value, colour, columns: stderr.columns, write: stderr.write })
+        )
+  )
+
+const warn = (stderr: Stderr.Stderr, line: string): void => stderr.write(`tinyllm: ${line}\n`)
+
+/**
+ * Continues the trace named by `TRACEPARENT` and `TRACESTATE`, for a command that another program started. Without a
+ * valid `TRACEPARENT` the effect begins its own trace. A span around the effect stays its parent.
+ * https://opentelemetry.io/docs/specs/otel/context/env-carriers/
+ */
+export const withRemoteParent = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
+  Effect.flatMap(parentFromEnvironment, (parent) =>
+    Option.isSome(parent)
+      ? Effect.withParentSpan(self, parent.value)
+      : (self as Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>>)
+  )
+
+/** The span named by `TRACEPARENT` and `TRACESTATE`; none when there is no valid one, or when a span is open already. */
+export const parentFromEnvironment: Effect.Effect<Option.Option<Tracer.ExternalSpan>> = Effect.suspend(() =>
+  Effect.gen(function* () {
+    const variable = (name: string) => Config.String(name).pipe(Effect.orElseSucceed(() => ""))
+    const parent = TraceContext.parse(yield* variable("TRACEPARENT"))
+    if (Option.isNone(parent) || Option.isSome(yield* Effect.serviceOption(Tracer.ParentSpan))) {
+      return Option.none()
+    }
+    const { traceId, spanId, flags } = parent.value
+    if (!(yield* isEnabled)) {
+      return Option.some(Tracer.externalSpan({ traceId, spanId, sampled: (flags & 1) === 1 }))
+    }
+    const { makeExternalSpan } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
+    const traceState = TraceContext.parseState(yield* variable("TRACESTATE"))
+    return Option.some(makeExternalSpan({ traceId, spanId, traceFlags: flags, traceState }))
+  })
+)

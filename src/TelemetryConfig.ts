@@ -1,0 +1,213 @@
+/**
+ * What tracing is set to, and where each value comes from.
+ *
+ * A flag or a value in the program beats `TINYLLM_*`, which beats `OTEL_*`, which beats the default; only
+ * `OTEL_SDK_DISABLED=true` beats them all. A wrong value in the program or in `TINYLLM_*` is refused. A wrong value in
+ * `OTEL_*` is often meant for another program: it is reported and ignored, as the specification asks.
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as Endpoint from "./Endpoint.ts"
+import * as EnvironmentVariables from "./EnvironmentVariables.ts"
+import { TelemetryConfigError } from "./EnvironmentVariables.ts"
+import type { Sampler, Sourced } from "./EnvironmentVariables.ts"
+import * as Span from "./Span.ts"
+
+export { TelemetryConfigError }
+export type { Sampler, Sourced }
+
+/** Where spans can go: lines on standard error, or a collector. `jaeger` is `otlp` under the name people look for. */
+export const Exporter = Schema.Literals(["console", "otlp", "jaeger"])
+export type Exporter = typeof Exporter.Type
+
+/** How spans look on the console: one tree a trace, or one JSON object a span and line. */
+export const TraceFormat = Schema.Literals(["tree", "json"])
+export type TraceFormat = typeof TraceFormat.Type
+
+/** What a program or the command line may set. What is left out comes from the environment, then from the defaults. */
+export const Options = Schema.Struct({
+  /** `false` by default. Giving an exporter or an endpoint here turns tracing on as well. */
+  enableTracing: Schema.optional(Schema.Boolean),
+  /** `tinyllm` by default. */
+  serviceName: Schema.optional(Schema.Trimmed.check(Schema.isNonEmpty())),
+  /** `console` by default, `otlp` where an endpoint is given. */
+  exporter: Schema.optional(Exporter),
+  /** The collector's address (OTLP over gRPC), `http://localhost:4317` by default. */
+  otlpEndpoint: Schema.optional(Schema.String),
+  /** The share of traces that is kept, from 0 to 1; 1 by default. The decision of a parent span wins. */
+  samplingRate: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
+  /** For the console exporter; `tree` by default. */
+  traceFormat: Schema.optional(TraceFormat)
+})
+export type Options = typeof Options.Type
+
+const allowed: Record<string, string> = {
+  enableTracing: "true or false",
+  serviceName: "a name, without spaces around it",
+  exporter: "console, otlp or jaeger",
+  otlpEndpoint: Endpoint.allowed,
+  samplingRate: "a number from 0 to 1",
+  traceFormat: "tree or json"
+}
+
+/** The sampler as `OTEL_TRACES_SAMPLER` names it, with its ratio: `parentbased_traceidratio 0.1`. */
+export const samplerName = (sampler: Sampler): string =>
+  (sampler.parentBased ? "parentbased_" : "") +
+  (sampler.ratio === 1 ? "always_on" : sampler.ratio === 0 ? "always_off" : `traceidratio ${sampler.ratio}`)
+
+/** The effective configuration. */
+export interface Resolved {
+  readonly enabled: Sourced<boolean>
+  readonly serviceName: Sourced<string>
+  /** Empty when only `none` was asked for: spans then have ids, for logs and other services, and go nowhere. */
+  readonly exporters: Sourced<ReadonlyArray<"console" | "otlp">>
+  readonly endpoint: Sourced<Endpoint.Endpoint>
+  readonly sampler: Sourced<Sampler>
+  readonly traceFormat: Sourced<TraceFormat>
+  /** Whether `task.content` holds the start of the task. */
+  readonly taskContent: Sourced<boolean>
+  readonly batch: EnvironmentVariables.Batch
+  /** How long one export may take, and how long the end of the program waits for spans, in milliseconds. */
+  readonly timeoutMillis: number
+  /** What was wrong and ignored; empty when nobody asked for tracing. */
+  readonly warnings: ReadonlyArray<string>
+}
+
+/**
+ * Works out the effective configuration from options and the environment.
+ *
+ * Fails with `TelemetryConfigError` when an option or a `TINYLLM_*` variable is wrong.
+ */
+export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryConfigError> = Effect.fnUntraced(
+  function* (given) {
+    const options = yield* decode(given)
+    const env = yield* EnvironmentVariables.read
+    const warnings = [...env.warnings]
+    const otelExporters = env.otelExporters?.value
+
+    const wish = first(
+      set(options.enableTracing),
+      options.exporter !== undefined || options.otlpEndpoint !== undefined ? set(true) : undefined,
+      env.tracing,
+      otelExporters === undefined
+        ? undefined
+        : { value: otelExporters.length > 0, source: EnvironmentVariables.tracesExporter }
+    ) ?? { value: false, source: "default" }
+    const disabled = env.disabled?.value === true
+    if (disabled && wish.value) {
+      warnings.push(`tracing was asked for, but ${EnvironmentVariables.sdkDisabled}=true turns it off`)
+    }
+
+    const optionEndpoint = yield* endpointOf("otlpEndpoint", options.otlpEndpoint)
+    const endpoint = first(set(optionEndpoint), env.endpoint, env.otelEndpoint) ?? localhost
+    const exporters = first<ReadonlyArray<"console" | "otlp">>(
+      map(set(options.exporter), exportersOf),
+      optionEndpoint === undefined ? undefined : set(["otlp"]),
+      map(env.exporter, exportersOf),
+      map(env.endpoint, () => ["otlp"]),
+      env.otelExporters,
+      map(env.otelEndpoint, () => ["otlp"])
+    ) ?? { value: ["console"], source: "default" }
+    if (wish.value && exporters.value.length === 0) {
+      warnings.push(`tracing was asked for, but ${exporters.source}=none sends spans nowhere`)
+    }
+    if (optionEndpoint !== undefined && !exporters.value.includes("otlp")) {
+      warnings.push("the endpoint is not used by the console exporter")
+    }
+    if (exporters.value.includes("otlp")) {
+      warnings.push(...endpoint.value.warnings)
+    }
+
+    return {
+      enabled: disabled ? { value: false, source: EnvironmentVariables.sdkDisabled } : wish,
+      serviceName: first(set(options.serviceName), env.serviceName, env.otelServiceName) ?? {
+        value: "tinyllm",
+        source: "default"
+      },
+      exporters,
+      endpoint,
+      sampler: first<Sampler>(map(set(options.samplingRate), ofRate), map(env.samplingRate, ofRate), env.otelSampler) ?? {
+        value: { parentBased: true, ratio: 1 },
+        source: "default"
+      },
+      traceFormat: set(options.traceFormat) ?? { value: "tree", source: "default" },
+      taskContent: env.taskContent ?? { value: true, source: "default" },
+      batch: env.batch,
+      timeoutMillis: Math.min(env.timeoutMillis ?? maximumTimeoutMillis, maximumTimeoutMillis),
+      warnings: wish.value || env.exporterUnknown ? warnings : []
+    }
+  }
+)
+
+// A collector that accepts and never answers holds the process until the deadline of the last call.
+const maximumTimeoutMillis = 3000
+
+const localhost: Sourced<Endpoint.Endpoint> = {
+  value: {
+    url: `http://localhost:${Endpoint.defaultPort}`,
+    host: "localhost",
+    port: Endpoint.defaultPort,
+    tls: false,
+    warnings: []
+  },
+  source: "default"
+}
+
+const decode = (options: unknown): Effect.Effect<Options, TelemetryConfigError> =>
+  Schema.decodeUnknownEffect(Options, { onExcessProperty: "error" })(options).pipe(
+    Effect.mapError((error) => {
+      const path = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues[0]?.path ?? []
+      const field = path[0] === undefined ? "" : String(path[0])
+      return field in allowed
+        ? new TelemetryConfigError({
+            setting: field,
+            allowed: allowed[field] ?? "",
+            received: received((options as Record<string, unknown>)[field])
+          })
+        : new TelemetryConfigError({
+            setting: field === "" ? "the options" : field,
+            allowed: `one of ${Object.keys(allowed).join(", ")}`,
+            received: field === "" ? received(options) : "an unknown field"
+          })
+    })
+  )
+
+const received = (value: unknown): string => (typeof value === "string" ? `"${Span.redact(value)}"` : String(value))
+
+const endpointOf = (
+  setting: string,
+  text: string | undefined
+): Effect.Effect<Endpoint.Endpoint | undefined, TelemetryConfigError> =>
+  text === undefined
+    ? Effect.undefined
+    : Result.match(Endpoint.parse(text), {
+        onFailure: (reason) =>
+          Effect.fail(
+            new TelemetryConfigError({
+              setting,
+              allowed: Endpoint.allowed,
+              received: `${received(text)}: ${reason}`
+            })
+          ),
+        onSuccess: Effect.succeed
+      })
+
+const ofRate = (ratio: number): Sampler => ({ parentBased: true, ratio })
+
+const exportersOf = (exporter: Exporter): ReadonlyArray<"console" | "otlp"> => [
+  exporter === "console" ? "console" : "otlp"
+]
+
+const set = <A>(value: A | undefined): Sourced<A> | undefined =>
+  value === undefined ? undefined : { value, source: "flag/program" }
+
+const map = <A, B>(sourced: Sourced<A> | undefined, f: (value: A) => B): Sourced<B> | undefined =>
+  sourced === undefined ? undefined : { value: f(sourced.value), source: sourced.source }
+
+const first = <A>(...candidates: ReadonlyArray<Sourced<A> | undefined>): Sourced<A> | undefined =>
+  candidates.find((candidate) => candidate !== undefined)

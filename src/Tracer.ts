@@ -1,0 +1,191 @@
+/**
+ * Effect's spans as OpenTelemetry spans, by the conventions.
+ *
+ * `@effect/opentelemetry` makes the spans. What it does at their end differs from the semantic conventions, so the end
+ * is ours: the status stays Unset on success, a failed span has `error.type`, an error is recorded once a trace, where
+ * it arose, and attributes are OpenTelemetry's types. The bridge knows its spans by `instanceof`, which is why their
+ * methods are replaced instead of wrapping them.
+ * https://opentelemetry.io/docs/specs/semconv/general/recording-errors/
+ *
+ * @since 0.1.0
+ */
+import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
+import { SpanStatusCode } from "@opentelemetry/api"
+import type * as Otel from "@opentelemetry/api"
+import type { Sampler } from "@opentelemetry/sdk-trace-base"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as EffectTracer from "effect/Tracer"
+import * as Attribute from "./Attribute.ts"
+import * as Span from "./Span.ts"
+
+/**
+ * What a span was asked for when it was made. The SDK's sampler sees only name, kind and parent, so this is how it
+ * hears of `withSpan(name, { sampled: false })` and of `MinimumTraceLevel`.
+ */
+export interface Decision {
+  drop: boolean
+}
+
+/** A sampler that obeys a decision before it asks another. */
+export const obeying = (decision: Decision, sampler: Sampler): Sampler => ({
+  // 0 is NOT_RECORD; the enum is loaded with the SDK, which this module leaves to its caller.
+  shouldSample: (...args) => (decision.drop ? { decision: 0 } : sampler.shouldSample(...args)),
+  toString: () => sampler.toString()
+})
+
+/** Makes the tracer. */
+export const make = (decision: Decision): Effect.Effect<EffectTracer.Tracer, never, OtelTracer.OtelTracer> =>
+  Effect.map(OtelTracer.make, (bridge) =>
+    EffectTracer.make({
+      span: (options) => {
+        // Effect also says "not sampled" below an unsampled parent: there the sampler decides, who knows the parent.
+        const parentSampled = Option.match(options.parent, { onNone: () => true, onSome: (parent) => parent.sampled })
+        decision.drop = !options.sampled && parentSampled
+        const span = bridge.span({ ...options, links: normalLinks(options.links) }) as Bridged
+        decision.drop = false
+        return span.sampled ? patch(span) : span
+      },
+      context: bridge.context
+    })
+  )
+
+// The class of the bridge's spans is internal to it; these are the members we use.
+interface Bridged extends EffectTracer.Span {
+  readonly span: Otel.Span
+  readonly attributes: Map<string, unknown>
+  status: EffectTracer.SpanStatus
+}
+
+// What a span and the spans below it have recorded.
+const recorded = new WeakMap<EffectTracer.AnySpan, Seen>()
+
+const patch = (span: Bridged): EffectTracer.Span => {
+  const { attribute, addLinks } = span
+  let lastException: string | undefined
+
+  span.attribute = (key, value) => {
+    const normal = Attribute.normalize(value)
+    if (normal !== undefined) {
+      attribute.call(span, key, normal)
+    }
+  }
+  span.addLinks = (links) => addLinks.call(span, normalLinks(links))
+  span.event = (name, time, attributes) => {
+    if (span.status._tag === "Ended") {
+      return
+    }
+    const normal = Attribute.normalizeAll(attributes ?? {})
+    if (name === "exception") {
+      lastException = String(normal["exception.message"] ?? "")
+    }
+    span.span.addEvent(name, normal as Otel.Attributes, hrTime(time))
+  }
+  span.end = (time, exit) => {
+    if (span.status._tag === "Ended") {
+      return
+    }
+    const error = firstError(exit)
+    if (error !== undefined) {
+      recordErrors(span, exit, time)
+      span.attribute("error.type", Span.errorType(error.value))
+      fail(span.span, messageOf(error.value))
+    } else {
+      if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) {
+        span.attribute("effect.fiber.interrupted", true)
+      }
+      if (span.attributes.has("error.type")) {
+        fail(span.span, lastException ?? "")
+      }
+    }
+    span.status = { _tag: "Ended", startTime: span.status.startTime, endTime: time, exit }
+    span.span.end(hrTime(time))
+  }
+  return span
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Errors
+// ---------------------------------------------------------------------------------------------------------------------
+
+const fail = (span: Otel.Span, message: string): void => {
+  span.setStatus({ code: SpanStatusCode.ERROR, ...(message === "" ? {} : { message: description(message) }) })
+}
+
+const descriptionLength = 256
+
+const description = (message: string): string => Span.truncate(message, descriptionLength - 1)
+
+const messageOf = (error: unknown): string => String(Span.exception(error)["exception.message"] ?? "")
+
+// A typed failure says more than a defect beside it.
+const firstError = (exit: Exit.Exit<unknown, unknown>): { readonly value: unknown } | undefined => {
+  const reasons = exit._tag === "Failure" ? exit.cause.reasons : []
+  const failure = reasons.find(Cause.isFailReason)
+  const defect = reasons.find(Cause.isDieReason)
+  return failure !== undefined
+    ? { value: failure.error }
+    : defect === undefined
+      ? undefined
+      : { value: defect.defect }
+}
+
+const errorsOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> =>
+  (exit._tag === "Failure" ? exit.cause.reasons : []).flatMap((reason) =>
+    Cause.isFailReason(reason) ? [reason.error] : Cause.isDieReason(reason) ? [reason.defect] : []
+  )
+
+const recordErrors = (span: Bridged, exit: Exit.Exit<unknown, unknown>, time: bigint): void => {
+  const parent = Option.getOrUndefined(span.parent)
+  const ofParent = parent === undefined ? undefined : seenBy(parent)
+  const seen = seenBy(span)
+  const afterwards = Context.get(span.annotations, Span.Afterwards)
+  for (const error of errorsOf(exit)) {
+    if (!seen.has(error) && !(afterwards && ofParent?.has(error))) {
+      span.event("exception", time, Span.exception(error))
+    }
+    seen.add(error)
+    ofParent?.add(error)
+  }
+}
+
+const seenBy = (span: EffectTracer.AnySpan): Seen => {
+  const seen = recorded.get(span) ?? new Seen()
+  recorded.set(span, seen)
+  return seen
+}
+
+// Errors by identity. Failures that are text or numbers have none, so two of them with one value count as one.
+class Seen {
+  private readonly objects = new WeakSet<object>()
+  private readonly values = new Set<unknown>()
+
+  has(error: unknown): boolean {
+    return isObject(error) ? this.objects.has(error) : this.values.has(error)
+  }
+
+  add(error: unknown): void {
+    if (isObject(error)) {
+      this.objects.add(error)
+    } else {
+      this.values.add(error)
+    }
+  }
+}
+
+const isObject = (value: unknown): value is object =>
+  (typeof value === "object" && value !== null) || typeof value === "function"
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Times and links
+// ---------------------------------------------------------------------------------------------------------------------
+
+const nanosPerSecond = 1_000_000_000n
+
+const hrTime = (nanos: bigint): Otel.HrTime => [Number(nanos / nanosPerSecond), Number(nanos % nanosPerSecond)]
+
+const normalLinks = (links: ReadonlyArray<EffectTracer.SpanLink>): Array<EffectTracer.SpanLink> =>
+  links.map((link) => ({ span: link.span, attributes: Attribute.normalizeAll(link.attributes) }))

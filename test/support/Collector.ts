@@ -1,0 +1,273 @@
+/**
+ * An OpenTelemetry collector for tests: real gRPC on a loopback port, real protobuf.
+ *
+ * What a test reads here has been on the wire, with the kinds of value the wire knows.
+ */
+import * as grpc from "@grpc/grpc-js"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import protobuf from "protobufjs"
+
+/** An attribute as OTLP has it: exactly one key. */
+export interface OtlpValue {
+  readonly stringValue?: string
+  readonly boolValue?: boolean
+  readonly intValue?: number
+  readonly doubleValue?: number
+  readonly arrayValue?: { readonly values: ReadonlyArray<OtlpValue> }
+}
+
+export interface CollectedEvent {
+  readonly name: string
+  readonly time: bigint
+  /** As sent: `{ "llm.input_tokens": { intValue: 12 } }`. */
+  readonly otlp: Readonly<Record<string, OtlpValue>>
+  /** The values without their kinds. */
+  readonly attributes: Readonly<Record<string, unknown>>
+}
+
+export interface CollectedSpan extends CollectedEvent {
+  readonly resource: Readonly<Record<string, unknown>>
+  readonly scope: { readonly name: string; readonly version: string }
+  readonly traceId: string
+  readonly spanId: string
+  /** Empty for a root. */
+  readonly parentId: string
+  readonly traceState: string
+  readonly kind: "unspecified" | "internal" | "server" | "client" | "producer" | "consumer"
+  /** Nanoseconds since 1970. */
+  readonly start: bigint
+  readonly end: bigint
+  readonly events: ReadonlyArray<CollectedEvent>
+  readonly links: ReadonlyArray<{ readonly traceId: string; readonly spanId: string }>
+  readonly status: { readonly code: "unset" | "ok" | "error"; readonly message: string }
+}
+
+/** Takes spans, refuses them with a gRPC status, or never answers. */
+export type Mode =
+  | "ok"
+  | "hang"
+  | { readonly refuse: keyof typeof grpc.status; readonly details?: string }
+
+export interface Collector {
+  /** `http://127.0.0.1:<port>` */
+  readonly url: string
+  readonly port: number
+  /** May be changed at any time; holds for calls that come after. */
+  mode: Mode
+  /** All spans taken so far, in the order they came. */
+  readonly spans: () => ReadonlyArray<CollectedSpan>
+  /** The first span of that name; throws, with the names there are, when there is none. */
+  readonly span: (name: string) => CollectedSpan
+  /** Every export call as it came, also refused ones. */
+  readonly calls: () => ReadonlyArray<{ readonly bytes: Buffer; readonly headers: Readonly<Record<string, unknown>> }>
+  /** Every byte of every call, as Latin-1 text, to search for what must not be there. */
+  readonly bytes: () => string
+  /** Resolves once there are that many spans; rejects after `timeoutMillis`. */
+  readonly waitFor: (count: number, timeoutMillis?: number) => Promise<ReadonlyArray<CollectedSpan>>
+  readonly close: () => Promise<void>
+}
+
+export const start = async (options: { readonly mode?: Mode; readonly port?: number } = {}): Promise<Collector> => {
+  const calls: Array<{ readonly bytes: Buffer; readonly headers: Record<string, unknown> }> = []
+  const spans: Array<CollectedSpan> = []
+  const server = new grpc.Server({ "grpc.max_receive_message_length": -1 })
+  const identity = (bytes: Buffer) => bytes
+  server.addService(
+    {
+      export: {
+        path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: identity,
+        requestDeserialize: identity,
+        responseSerialize: identity,
+        responseDeserialize: identity
+      }
+    },
+    {
+      export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
+        calls.push({ bytes: call.request, headers: call.metadata.getMap() })
+        const { mode } = self
+        if (mode === "ok") {
+          spans.push(...decode(call.request))
+          answer(null, Buffer.alloc(0))
+        } else if (mode !== "hang") {
+          answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test" })
+        }
+      }
+    }
+  )
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`127.0.0.1:${options.port ?? 0}`, grpc.ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error)
+    )
+  })
+  const self: Collector = {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    mode: options.mode ?? "ok",
+    spans: () => spans,
+    span: (name) => {
+      const span = spans.find((span) => span.name === name)
+      if (span === undefined) {
+        throw new Error(`no span ${name} among: ${spans.map((span) => span.name).join(", ")}`)
+      }
+      return span
+    },
+    calls: () => calls,
+    bytes: () => Buffer.concat(calls.map((call) => call.bytes)).toString("latin1"),
+    waitFor: async (count, timeoutMillis = 5000) => {
+      const deadline = performance.now() + timeoutMillis
+      while (spans.length < count) {
+        if (performance.now() > deadline) {
+          throw new Error(`waited ${timeoutMillis} ms for ${count} spans, got ${spans.length}`)
+        }
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      return spans
+    },
+    close: async () => server.forceShutdown()
+  }
+  return self
+}
+
+/** The same, closed with its scope. */
+export const make = (
+  options: { readonly mode?: Mode; readonly port?: number } = {}
+): Effect.Effect<Collector, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(() => start(options)),
+    (collector) => Effect.promise(() => collector.close())
+  )
+
+/** A loopback port where nothing listens. */
+export const deadPort = async (): Promise<number> => {
+  const collector = await start()
+  await collector.close()
+  return collector.port
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
+// ---------------------------------------------------------------------------------------------------------------------
+
+const { root } = protobuf.parse(
+  `syntax = "proto3";
+  message ExportTraceServiceRequest { repeated ResourceSpans resource_spans = 1; }
+  message ResourceSpans { Resource resource = 1; repeated ScopeSpans scope_spans = 2; }
+  message Resource { repeated KeyValue attributes = 1; }
+  message ScopeSpans { Scope scope = 1; repeated Span spans = 2; }
+  message Scope { string name = 1; string version = 2; }
+  message Span {
+    bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; bytes parent_span_id = 4; string name = 5;
+    int32 kind = 6; fixed64 start_time_unix_nano = 7; fixed64 end_time_unix_nano = 8;
+    repeated KeyValue attributes = 9; uint32 dropped_attributes_count = 10;
+    repeated Event events = 11; uint32 dropped_events_count = 12;
+    repeated Link links = 13; uint32 dropped_links_count = 14; Status status = 15; fixed32 flags = 16;
+  }
+  message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; }
+  message Link { bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; repeated KeyValue attributes = 4; }
+  message Status { string message = 2; int32 code = 3; }
+  message KeyValue { string key = 1; AnyValue value = 2; }
+  message AnyValue {
+    oneof value {
+      string string_value = 1; bool bool_value = 2; int64 int_value = 3; double double_value = 4;
+      ArrayValue array_value = 5; KeyValueList kvlist_value = 6; bytes bytes_value = 7;
+    }
+  }
+  message ArrayValue { repeated AnyValue values = 1; }
+  message KeyValueList { repeated KeyValue values = 1; }`
+)
+
+const Request = root.lookupType("ExportTraceServiceRequest")
+
+interface WireAttribute {
+  readonly key: string
+  readonly value: OtlpValue
+}
+interface WireSpan {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId: string
+  readonly traceState: string
+  readonly name: string
+  readonly kind: number
+  readonly startTimeUnixNano: string
+  readonly endTimeUnixNano: string
+  readonly attributes: ReadonlyArray<WireAttribute>
+  readonly events: ReadonlyArray<{
+    readonly name: string
+    readonly timeUnixNano: string
+    readonly attributes: ReadonlyArray<WireAttribute>
+  }>
+  readonly links: ReadonlyArray<{ readonly traceId: string; readonly spanId: string }>
+  readonly status?: { readonly code: number; readonly message: string } | null
+}
+interface WireRequest {
+  readonly resourceSpans: ReadonlyArray<{
+    readonly resource: { readonly attributes: ReadonlyArray<WireAttribute> }
+    readonly scopeSpans: ReadonlyArray<{
+      readonly scope: { readonly name: string; readonly version: string }
+      readonly spans: ReadonlyArray<WireSpan>
+    }>
+  }>
+}
+
+const decode = (bytes: Buffer): ReadonlyArray<CollectedSpan> => {
+  const request = Request.toObject(Request.decode(bytes), {
+    longs: String,
+    bytes: String,
+    arrays: true,
+    oneofs: false
+  }) as WireRequest
+  return request.resourceSpans.flatMap(({ resource, scopeSpans }) =>
+    scopeSpans.flatMap(({ scope, spans }) =>
+      spans.map((span): CollectedSpan => ({
+        resource: values(resource.attributes),
+        scope: { name: scope.name, version: scope.version },
+        traceId: hex(span.traceId),
+        spanId: hex(span.spanId),
+        parentId: hex(span.parentSpanId ?? ""),
+        traceState: span.traceState ?? "",
+        name: span.name,
+        kind: kinds[span.kind] ?? "unspecified",
+        start: BigInt(span.startTimeUnixNano),
+        end: BigInt(span.endTimeUnixNano),
+        time: BigInt(span.startTimeUnixNano),
+        otlp: kinded(span.attributes),
+        attributes: values(span.attributes),
+        events: span.events.map((event) => ({
+          name: event.name,
+          time: BigInt(event.timeUnixNano),
+          otlp: kinded(event.attributes),
+          attributes: values(event.attributes)
+        })),
+        links: span.links.map((link) => ({ traceId: hex(link.traceId), spanId: hex(link.spanId) })),
+        status: { code: codes[span.status?.code ?? 0] ?? "unset", message: span.status?.message ?? "" }
+      }))
+    )
+  )
+}
+
+const kinds = ["unspecified", "internal", "server", "client", "producer", "consumer"] as const
+const codes = ["unset", "ok", "error"] as const
+
+const hex = (base64: string): string => Buffer.from(base64, "base64").toString("hex")
+
+const kinded = (attributes: ReadonlyArray<WireAttribute>): Record<string, OtlpValue> =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, numeric(value)]))
+
+// 64-bit integers come as text; all of ours are safe.
+const numeric = (value: OtlpValue): OtlpValue =>
+  value.intValue !== undefined
+    ? { intValue: Number(value.intValue) }
+    : value.arrayValue !== undefined
+      ? { arrayValue: { values: (value.arrayValue.values ?? []).map(numeric) } }
+      : value
+
+const values = (attributes: ReadonlyArray<WireAttribute>): Record<string, unknown> =>
+  Object.fromEntries(attributes.map(({ key, value }) => [key, plain(numeric(value))]))
+
+const plain = (value: OtlpValue): unknown =>
+  value.arrayValue === undefined ? Object.values(value)[0] : value.arrayValue.values.map(plain)
