@@ -70,6 +70,13 @@ export const support = Graph.make("support", {
 
 const program = Effect.gen(function* () {
   const execution = yield* Graph.run(support, { _tag: "Question", text: "Write a function that adds two numbers" })
-  console.log(`${execution.nodesExecuted} nodes, ${execution.usage.outputTokens} tokens written`)
+  console.log(`${execution.nodesExecuted} nodes: ${execution.path.map(({ node }) => node).join(" > ")}`)
   console.log(Graph.toMermaid(support, { visited: execution }))
 })
+
+// A server on loopback that answers like Ollama, so that this runs anywhere; use `NodeClient.layerConfig` for a real one.
+const demo = Layer.unwrap(
+  Effect.map(OllamaDouble.OllamaDouble, ({ url }) => NodeClient.layer({ url }))
+).pipe(Layer.provide(OllamaDouble.OllamaDouble.layer(OllamaDouble.OllamaDouble.demo)))
+
+Effect.runPromise(Effect.provide(program, demo))

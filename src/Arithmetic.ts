@@ -98,7 +98,8 @@ class Parser {
       return base
     }
     const exponent = this.#negated()
-    return exponent === undefined ? undefined : base ** exponent
+    const value = exponent === undefined ? undefined : base ** exponent
+    return Number.isNaN(value) && !Number.isNaN(base) && !Number.isNaN(exponent) ? undefined : value // no real number
   }
 
   #atom(): number | undefined {

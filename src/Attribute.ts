@@ -56,4 +56,6 @@ const object = (value: object): string =>
     ? "<redacted>"
     : value instanceof Error
       ? `${value.name}: ${value.message}`
-      : Formatter.formatJson(value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value)
+      : Formatter.formatJson(
+          value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value
+        )

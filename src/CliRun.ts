@@ -13,6 +13,8 @@ import type { RunFlags } from "./Cli.ts"
 import { CommandFailed, failed } from "./CliError.ts"
 import * as Graph from "./Graph.ts"
 import * as Logs from "./Logs.ts"
+import type { Ollama } from "./Ollama.ts"
+import type { OllamaDoubleFailed } from "./OllamaDouble.ts"
 import * as Progress from "./Progress.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
@@ -27,7 +29,7 @@ export const run = (flags: RunFlags) =>
     const graph = Assistant.make(yield* modelsOf(flags))
     yield* execute(flags, graph, flags.query).pipe(
       Telemetry.withRemoteParent,
-      Effect.provide(yield* ollama(flags.demo))
+      Effect.provide(ollama(flags.demo))
     )
   }).pipe(
     Effect.provide(Layer.merge(Telemetry.layer(optionsOf(flags)), Logs.layer({ format: flags.logFormat }))),
@@ -64,23 +66,25 @@ export const optionsOf = (
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 
-const ollama = (demo: boolean) =>
-  Effect.gen(function* () {
-    const NodeClient = yield* Effect.promise(() => import("./NodeClient.ts"))
-    if (!demo) {
-      return NodeClient.layerConfig
-    }
-    const { OllamaDouble } = yield* Effect.promise(() => import("./OllamaDouble.ts"))
-    const stderr = yield* Stderr
-    stderr.write(
-      "tinyllm: the demo server answers, which is no language model. For a real one, install Ollama " +
-        `(https://ollama.com), "ollama pull ${Assistant.defaultRouterModel}", "ollama pull ${Assistant.defaultModel}", ` +
-        "and leave out --demo.\n"
-    )
-    return Layer.unwrap(Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url }))).pipe(
-      Layer.provide(OllamaDouble.layer(OllamaDouble.demo))
-    )
-  })
+// The client, and the demo server where that is asked for, load only now: what is not used costs no time.
+const ollama = (demo: boolean): Layer.Layer<Ollama, Config.ConfigError | OllamaDoubleFailed> =>
+  demo
+    ? Layer.unwrap(demoServer)
+    : Layer.unwrap(Effect.map(Effect.promise(() => import("./NodeClient.ts")), (module) => module.layerConfig))
+
+const demoServer = Effect.gen(function* () {
+  const NodeClient = yield* Effect.promise(() => import("./NodeClient.ts"))
+  const { OllamaDouble } = yield* Effect.promise(() => import("./OllamaDouble.ts"))
+  const stderr = yield* Stderr
+  stderr.write(
+    "tinyllm: the demo server answers, which is no language model. For a real one, install Ollama " +
+      `(https://ollama.com), "ollama pull ${Assistant.defaultRouterModel}", "ollama pull ${Assistant.defaultModel}", ` +
+      "and leave out --demo.\n"
+  )
+  return Layer.unwrap(Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url }))).pipe(
+    Layer.provide(OllamaDouble.layer(OllamaDouble.demo))
+  )
+})
 
 /** Runs the graph, shows how it goes where somebody watches, and prints the answer. */
 const execute = Effect.fnUntraced(function* (flags: RunFlags, graph: Assistant.Assistant, query: string) {

@@ -104,7 +104,8 @@ export const read: Effect.Effect<Environment, TelemetryConfigError> = Effect.gen
       exportTimeoutMillis: (yield* positive("OTEL_BSP_EXPORT_TIMEOUT", warn)) ?? 30_000
     },
     timeoutMillis:
-      (yield* positive("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", warn)) ?? (yield* positive("OTEL_EXPORTER_OTLP_TIMEOUT", warn)),
+      (yield* positive("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", warn)) ??
+      (yield* positive("OTEL_EXPORTER_OTLP_TIMEOUT", warn)),
     warnings
   }
 })
@@ -139,9 +140,7 @@ const ours = <A>(
     const value = decode(text.value)
     return Option.isSome(value)
       ? Effect.succeed({ value: value.value, source: name })
-      : Effect.fail(
-          new TelemetryConfigError({ setting: name, allowed, received: `"${Span.redact(text.value)}"` })
-        )
+      : Effect.fail(new TelemetryConfigError({ setting: name, allowed, received: `"${Span.redact(text.value)}"` }))
   })
 
 const ourEndpoint = (name: string): Effect.Effect<Sourced<Endpoint.Endpoint> | undefined, TelemetryConfigError> =>

@@ -40,7 +40,7 @@ export const parse = (value: string | undefined): Result.Result<Host, string> =>
     .replace(/^["']+|["']+$/g, "")
     .trim()
   // Never shown: what stands before an `@` may be a password.
-  const shown = trimmed.replace(/[^/@]*@/, "***@")
+  const shown = trimmed.replace(/(^|:\/\/).*@/, "$1***@")
   const refuse = (why: string) =>
     Result.fail(
       `OLLAMA_HOST "${shown}" cannot be used: ${why}. Write it like "127.0.0.1:11434" or "https://example.com/path".`
@@ -57,6 +57,9 @@ export const parse = (value: string | undefined): Result.Result<Host, string> =>
   }
   const slash = rest.indexOf("/")
   const authority = slash === -1 ? rest : rest.slice(0, slash)
+  if (slash !== -1 && rest.includes("@", slash)) {
+    return refuse('a "/" in a password must be written %2F')
+  }
   const path = slash === -1 ? "" : rest.slice(slash).replace(/\/+$/, "").replace(/^\/+/, "/")
 
   const at = authority.lastIndexOf("@")

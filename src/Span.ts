@@ -132,7 +132,7 @@ const secrets: ReadonlyArray<RegExp> = [
   /()\bAKIA[0-9A-Z]{16}\b/g,
   /()\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g,
   /\b((?:api[_-]?key|secret|token|password|passwd|authorization)["']?\s*[:=]\s*["']?)(?!bearer|basic)[^\s"',;&]{4,}/gi,
-  /\b([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi
+  /\b([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s/@]+@/gi
 ]
 
 /** Replaces what looks like a secret (API keys, bearer tokens, passwords, userinfo of URLs) by `__REDACTED__`. */

@@ -78,7 +78,7 @@ export const tree = (spans: ReadonlyArray<SpanRecord>, options: TreeOptions): st
     const below = children.get(span.spanId) ?? []
     const inner = indent + (branch === "" ? "" : branch === "└─ " ? "   " : "│  ")
     lines.push(line([dim(indent + branch), ...describe(span)], options))
-    for (const error of errors(span)) {
+    for (const error of errors(span, below)) {
       lines.push(line([dim(inner + (below.length > 0 ? "│  " : "   ")), red(`✗ ${error}`)], options))
     }
     below.forEach((child, index) => draw(child, inner, index === below.length - 1 ? "└─ " : "├─ "))
@@ -153,16 +153,16 @@ const details = (span: SpanRecord): ReadonlyArray<string> => {
   return shown
 }
 
-// An error that a child recorded is written there. A failed span without an event still says what its status says.
-const errors = (span: SpanRecord): ReadonlyArray<string> => {
-  const recorded = span.events
-    .filter((event) => event.name === "exception")
-    .map((event) => {
-      const type = String(event.attributes["exception.type"] ?? "")
-      const message = String(event.attributes["exception.message"] ?? "")
-      return type === "" || message === "" ? type + message : `${type}: ${message}`
-    })
-  return recorded
+// An error is written where it arose. A failed span that recorded none, above no failed span, says its status.
+const errors = (span: SpanRecord, below: ReadonlyArray<SpanRecord>): ReadonlyArray<string> => {
+  const recorded = span.events.flatMap((event) => {
+    const type = String(event.attributes["exception.type"] ?? "")
+    const message = String(event.attributes["exception.message"] ?? "")
+    return event.name === "exception" ? [type === "" || message === "" ? type + message : `${type}: ${message}`] : []
+  })
+  return recorded.length > 0 || span.status.code !== "error" || below.some((child) => child.status.code === "error")
+    ? recorded
+    : [span.status.message ?? String(span.attributes["error.type"] ?? "failed")]
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

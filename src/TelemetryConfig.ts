@@ -131,7 +131,11 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
       },
       exporters,
       endpoint,
-      sampler: first<Sampler>(map(set(options.samplingRate), ofRate), map(env.samplingRate, ofRate), env.otelSampler) ?? {
+      sampler: first<Sampler>(
+        map(set(options.samplingRate), ofRate),
+        map(env.samplingRate, ofRate),
+        env.otelSampler
+      ) ?? {
         value: { parentBased: true, ratio: 1 },
         source: "default"
       },

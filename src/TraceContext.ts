@@ -23,7 +23,8 @@ const knownFlags = 0b11
 /** Reads a `traceparent`; none when it is not valid. Later versions are read as version 00. */
 export const parse = (header: string): Option.Option<TraceParent> => {
   const [, version, traceId = "", spanId = "", flags = "", rest] =
-    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(header.replace(/^[ \t]+|[ \t]+$/g, "")) ?? []
+    /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(header.replace(/^[ \t]+|[ \t]+$/g, "")) ??
+    []
   return version === undefined ||
     version === "ff" ||
     (version === "00" && rest !== undefined) ||

@@ -126,11 +126,7 @@ const firstError = (exit: Exit.Exit<unknown, unknown>): { readonly value: unknow
   const reasons = exit._tag === "Failure" ? exit.cause.reasons : []
   const failure = reasons.find(Cause.isFailReason)
   const defect = reasons.find(Cause.isDieReason)
-  return failure !== undefined
-    ? { value: failure.error }
-    : defect === undefined
-      ? undefined
-      : { value: defect.defect }
+  return failure !== undefined ? { value: failure.error } : defect === undefined ? undefined : { value: defect.defect }
 }
 
 const errorsOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> =>

@@ -44,10 +44,7 @@ export interface CollectedSpan extends CollectedEvent {
 }
 
 /** Takes spans, refuses them with a gRPC status, or never answers. */
-export type Mode =
-  | "ok"
-  | "hang"
-  | { readonly refuse: keyof typeof grpc.status; readonly details?: string }
+export type Mode = "ok" | "hang" | { readonly refuse: keyof typeof grpc.status; readonly details?: string }
 
 export interface Collector {
   /** `http://127.0.0.1:<port>` */

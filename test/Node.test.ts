@@ -1,0 +1,364 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import * as Graph from "../src/Graph.ts"
+import * as Node from "../src/Node.ts"
+import { Ollama } from "../src/Ollama.ts"
+import { eventsOf, exitOf, named, only, parentName, Spans, tree } from "./support/Spans.ts"
+
+class Broken extends Schema.TaggedError<Broken>()("Broken", { attempt: Schema.Int }) {
+  override get message() {
+    return `attempt ${this.attempt} broke`
+  }
+}
+
+/** Fails `times` times and succeeds then. */
+const flaky = (times: number) => {
+  let attempt = 0
+  return Node.tool((_: number) => (++attempt <= times ? Effect.fail(new Broken({ attempt })) : Effect.succeed(attempt)))
+}
+
+/** A graph of one node. */
+const single = <In, Out, E, R>(node: Node.Node<In, Out, E, R>) =>
+  Graph.make("single", { nodes: { node }, start: "node", edges: { node: "end" } } as never) as unknown as Graph.Graph<
+    In,
+    Out,
+    E,
+    R
+  >
+
+const answering = (text: string) => Ollama.layerTest(() => text)
+
+describe("Node.model", () => {
+  const ask = Node.model({
+    model: "tiny",
+    system: "Be brief.",
+    temperature: 0,
+    prompt: (question: string) => `Q: ${question}`,
+    output: (completion, question) => `${question} ${completion.text}`
+  })
+
+  it.effect("sends the system prompt and the prompt, and makes the message from the answer", () =>
+    Effect.gen(function* () {
+      const { output, usage } = yield* Graph.run(single(ask), "Why?")
+      assert.strictEqual(output, "Why? because")
+      assert.isAbove(usage.inputTokens, 0)
+      assert.strictEqual(usage.outputTokens, 1)
+    }).pipe(
+      Effect.provide(
+        Ollama.layerTest((request) => {
+          assert.deepStrictEqual(request.messages, [
+            { role: "system", content: "Be brief." },
+            { role: "user", content: "Q: Why?" }
+          ])
+          assert.strictEqual(request.temperature, 0)
+          return "because"
+        })
+      )
+    )
+  )
+
+  it.effect("T6 the run's tokens are the sum over its model calls", () =>
+    Effect.gen(function* () {
+      const graph = Graph.make("g", {
+        nodes: { ask, both: Node.parallel({ a: ask, b: ask }) },
+        start: "ask",
+        edges: { ask: "both", both: "end" }
+      })
+      yield* Graph.run(graph, "Why?")
+      const totals = (yield* named("llm.chat")).map((span) => {
+        const total = span.attributes.get("llm.total_tokens")
+        assert.strictEqual(
+          total,
+          Number(span.attributes.get("llm.input_tokens")) + Number(span.attributes.get("llm.output_tokens"))
+        )
+        return Number(total)
+      })
+      assert.strictEqual(totals.length, 3)
+      const root = yield* only("graph.execute")
+      assert.strictEqual(root.attributes.get("execution.tokens_used"), totals.reduce((a, b) => a + b))
+    }).pipe(Effect.provide(Layer.merge(Spans.layer, answering("one two three"))))
+  )
+
+  it.effect("T8 no gen_ai.request.model and no gen_ai.usage outside of llm spans", () =>
+    Effect.gen(function* () {
+      yield* Graph.run(single(ask), "Why?")
+      for (const span of (yield* Spans).all) {
+        const keys = [...span.attributes.keys()].filter((key) => /^gen_ai\.(request\.model|usage)/.test(key))
+        assert.strictEqual(keys.length > 0, span.name.startsWith("llm."), span.name)
+      }
+    }).pipe(Effect.provide(Layer.merge(Spans.layer, answering("yes"))))
+  )
+
+  it.effect("passes the text on as it comes when someone listens", () =>
+    Effect.gen(function* () {
+      const texts: Array<string> = []
+      yield* Graph.listen(single(ask), "Why?", (event) =>
+        Effect.sync(() => {
+          if (event._tag === "Text") {
+            texts.push(`${event.node} ${event.step} ${event.text}`)
+          }
+        })
+      )
+      assert.strictEqual(texts.map((text) => text.replace("node 1 ", "")).join(""), "so it is")
+      assert.isTrue((yield* only("llm.chat")).attributes.get("gen_ai.request.stream"))
+    }).pipe(Effect.provide(Layer.merge(Spans.layer, answering("so it is"))))
+  )
+})
+
+describe("Node.object", () => {
+  const City = Schema.Struct({ name: Schema.String, people: Schema.Int })
+  const city = Node.object({ model: "tiny", prompt: (name: string) => name, schema: City })
+
+  it.effect("asks for JSON of its schema and decodes the answer", () =>
+    Effect.gen(function* () {
+      const { output } = yield* Graph.run(single(city), "Bern")
+      assert.deepStrictEqual(output, { name: "Bern", people: 134_000 })
+      assert.strictEqual((yield* only("llm.chat")).attributes.get("gen_ai.output.type"), "json")
+    }).pipe(
+      Effect.provide(
+        Layer.merge(
+          Spans.layer,
+          Ollama.layerTest((request) => {
+            const format = request.format as { readonly type: string; readonly required: ReadonlyArray<string> }
+            assert.strictEqual(format.type, "object")
+            assert.deepStrictEqual(format.required, ["name", "people"])
+            return `{"name":"Bern","people":134000}`
+          })
+        )
+      )
+    )
+  )
+
+  it.effect("fails with AnswerInvalid, whose message does not quote the answer", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Graph.run(single(city), "Bern"))
+      assert.strictEqual(error._tag, "AnswerInvalid")
+      assert.include(error.message, `"node" (39 characters)`)
+      assert.notInclude(Cause.pretty(Cause.fail(error)), "CANARY")
+    }).pipe(Effect.provide(answering(`{"name":"CANARY","people":"CANARY CANA"}`.slice(0, 39))))
+  )
+})
+
+describe("Node.router", () => {
+  const routes = { code: "programs", math: "numbers" }
+  const prompt = (text: string) => text
+  const graph = (router: ReturnType<typeof strict>) =>
+    Graph.make("g", { nodes: { router }, start: "router", edges: { router: { code: "end", math: "end" } } })
+  const strict = () => Node.router({ model: "tiny", prompt, routes })
+  const lenient = () => Node.router({ model: "tiny", prompt, routes, fallback: "code" })
+
+  it.effect("asks with a JSON Schema whose enum is the routes, and records the decision", () =>
+    Effect.gen(function* () {
+      const { path } = yield* Graph.run(graph(strict()), "1 + 1")
+      assert.deepStrictEqual(path, [{ node: "router", route: "math" }])
+      assert.deepStrictEqual(eventsOf(yield* only("node.router")), [
+        {
+          name: "router.decision",
+          attributes: {
+            "router.route": "math",
+            "router.candidates": ["code", "math"],
+            "router.strategy": "model",
+            "router.answer_length": 16,
+            "router.fallback": false
+          }
+        }
+      ])
+      assert.strictEqual(parentName(yield* only("llm.chat")), "node.router")
+    }).pipe(
+      Effect.provide(
+        Layer.merge(
+          Spans.layer,
+          Ollama.layerTest((request) => {
+            assert.deepStrictEqual(request.format, {
+              type: "object",
+              properties: { route: { type: "string", enum: ["code", "math"] } },
+              required: ["route"]
+            })
+            assert.include(request.messages[0]?.content ?? "", "- math: numbers")
+            return `{"route":"math"}`
+          })
+        )
+      )
+    )
+  )
+
+  it.effect("does not search for words in prose: RouteUnknown without a fallback", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Graph.run(graph(strict()), "1 + 1"))
+      assert.strictEqual(error._tag, "RouteUnknown")
+      assert.include(error.message, "28 characters")
+      assert.notInclude(error.message, "surely")
+    }).pipe(Effect.provide(answering("That is math, surely. [math]")))
+  )
+
+  it.effect("takes the fallback and says so", () =>
+    Effect.gen(function* () {
+      const { path } = yield* Graph.run(graph(lenient()), "1 + 1")
+      assert.deepStrictEqual(path, [{ node: "router", route: "code" }])
+      const [event] = eventsOf(yield* only("node.router"))
+      assert.isTrue(event?.attributes["router.fallback"])
+    }).pipe(Effect.provide(Layer.merge(Spans.layer, answering(`{"route":"poetry"}`))))
+  )
+})
+
+describe("Node.race", () => {
+  it.effect("fails with every error when all failed", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Graph.run(single(Node.race({ a: flaky(1), b: flaky(1) })), 1))
+      assert.strictEqual(error._tag, "RaceFailed")
+      assert.strictEqual(error.errors.length, 2)
+    })
+  )
+
+  it.effect("does not turn a defect into a failure", () =>
+    Effect.gen(function* () {
+      const bug = Node.tool((_: number): Effect.Effect<number> => Effect.die(new TypeError("bug")))
+      const exit = yield* Effect.exit(Graph.run(single(Node.race({ a: flaky(1), bug })), 1))
+      assert.isTrue(Exit.hasDies(exit))
+    })
+  )
+})
+
+describe("Node.forEach", () => {
+  it.effect("visits one after the other by default, and as many at once as it is told", () =>
+    Effect.gen(function* () {
+      const nap = Node.tool((number: number) => Effect.as(Effect.sleep("1 second"), 2 * number))
+      const timed = (node: Node.Node<ReadonlyArray<number>, ReadonlyArray<number>>) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(Graph.run(single(node), [1, 2, 3, 4]))
+          yield* TestClock.adjust("4 seconds")
+          const { duration, output } = yield* Fiber.join(fiber)
+          assert.deepStrictEqual(output, [2, 4, 6, 8])
+          return Duration.toMillis(duration)
+        })
+      assert.strictEqual(yield* timed(Node.forEach(nap)), 4000)
+      assert.strictEqual(yield* timed(nap.pipe(Node.forEach({ concurrency: 2 }))), 2000)
+    })
+  )
+})
+
+describe("Node.retry", () => {
+  it.effect("T17 writes a span for every attempt when there is a second one, inside one visit", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Graph.run(single(flaky(2).pipe(Node.retry())), 1))
+      yield* TestClock.adjust("10 seconds")
+      const { nodesExecuted, output } = yield* Fiber.join(fiber)
+      assert.strictEqual(output, 3)
+      assert.strictEqual(nodesExecuted, 1)
+      assert.deepStrictEqual(yield* tree, [
+        "graph.execute",
+        "  node.tool",
+        "    retry.attempt",
+        "    retry.attempt",
+        "    retry.attempt"
+      ])
+      const attempts = yield* named("retry.attempt")
+      assert.deepStrictEqual(
+        attempts.map((span) => [span.attributes.get("retry.attempt"), exitOf(span)?._tag]),
+        [
+          [1, "Failure"],
+          [2, "Failure"],
+          [3, "Success"]
+        ]
+      )
+      const node = yield* only("node.tool")
+      assert.strictEqual(exitOf(node)?._tag, "Success")
+      assert.deepStrictEqual(
+        eventsOf(node).map(({ attributes, name }) => [name, attributes["retry.attempt"], attributes["error.type"]]),
+        [
+          ["retry.scheduled", 1, "Broken"],
+          ["retry.scheduled", 2, "Broken"]
+        ]
+      )
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  it.effect("T17 writes none when the first attempt succeeds, or when nothing is tried again", () =>
+    Effect.gen(function* () {
+      yield* Graph.run(single(flaky(0).pipe(Node.retry())), 1)
+      yield* Effect.flip(Graph.run(single(flaky(1).pipe(Node.retry({ while: () => false }))), 1))
+      assert.strictEqual((yield* named("retry.attempt")).length, 0)
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  it.effect("fails with the last error after `times` more attempts, 3 by default", () =>
+    Effect.gen(function* () {
+      const attempts = (node: Node.Node<number, number, Broken>) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(Effect.flip(Graph.run(single(node), 1)))
+          yield* TestClock.adjust("1 hour")
+          return (yield* Fiber.join(fiber)).attempt
+        })
+      assert.strictEqual(yield* attempts(flaky(99).pipe(Node.retry())), 4)
+      assert.strictEqual(yield* attempts(flaky(99).pipe(Node.retry({ times: 1 }))), 2)
+      assert.strictEqual(yield* attempts(flaky(99).pipe(Node.retry({ schedule: Schedule.recurs(5) }))), 6)
+    })
+  )
+
+  it.effect("does not repeat a defect", () =>
+    Effect.gen(function* () {
+      let runs = 0
+      const bug = Node.tool((_: number): Effect.Effect<number> => {
+        runs++
+        return Effect.die(new TypeError("bug"))
+      })
+      yield* Effect.exit(Graph.run(single(bug.pipe(Node.retry())), 1))
+      assert.strictEqual(runs, 1)
+    })
+  )
+})
+
+describe("Node.timeout", () => {
+  it.effect("T18 interrupts the node, whose own spans are no errors", () =>
+    Effect.gen(function* () {
+      const slow = Node.tool((_: number) => Effect.never.pipe(Effect.withSpan("inner")))
+      const fiber = yield* Effect.forkChild(Effect.flip(Graph.run(single(slow.pipe(Node.timeout("1 second"))), 1)))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "NodeTimeout")
+      const inner = exitOf(yield* only("inner"))
+      assert.isTrue(inner !== undefined && Exit.isFailure(inner) && Cause.hasInterruptsOnly(inner.cause))
+      assert.isTrue(Exit.isFailure(exitOf(yield* only("node.tool"))!))
+    }).pipe(Effect.provide(Spans.layer))
+  )
+})
+
+describe("Node.fallback", () => {
+  it.effect("visits the other node when the first fails; the visit is no failure", () =>
+    Effect.gen(function* () {
+      const spare = Node.transform((number: number) => `spare ${number}`)
+      const { nodesExecuted, output } = yield* Graph.run(single(flaky(9).pipe(Node.fallback(spare))), 7)
+      assert.strictEqual(output, "spare 7")
+      assert.strictEqual(nodesExecuted, 2)
+      assert.deepStrictEqual(yield* tree, [
+        "graph.execute",
+        "  node.tool",
+        "    retry.attempt",
+        "    node.transform"
+      ])
+      assert.strictEqual(exitOf(yield* only("node.tool"))?._tag, "Success")
+      assert.strictEqual(exitOf(yield* only("retry.attempt"))?._tag, "Failure")
+      assert.strictEqual((yield* only("node.transform")).attributes.get("node.id"), "node.fallback")
+    }).pipe(Effect.provide(Spans.layer))
+  )
+})
+
+describe("Node.provide", () => {
+  class Factor extends Context.Service<Factor, number>()("test/Factor") {}
+
+  it.effect("gives a node its services", () =>
+    Effect.gen(function* () {
+      const scale = Node.tool((number: number) => Effect.map(Factor, (factor) => factor * number))
+      const { output } = yield* Graph.run(single(scale.pipe(Node.provide(Layer.succeed(Factor, 3)))), 7)
+      assert.strictEqual(output, 21)
+    })
+  )
+})
+
+describe("Node.make", () => {
+  it("refuses a type that would make a bad span name", () => {
+    for (const type of ["", "Node", "my node", "a/b", "9"]) {
+      assert.throws(() => Node.make(type, () => Effect.void), RangeError, "Node.make: type must be")
+    }
+  })
+})
