@@ -1,11 +1,10 @@
 // A support desk as a graph: questions are sorted, code is written and reviewed until the review accepts it.
 //
 // Run it with `npx tsx examples/graph.ts`. It needs no Ollama: a demo server on loopback answers.
-import { Effect, Layer } from "effect"
+import { Effect } from "effect"
+import * as Demo from "tinyllm/Demo"
 import * as Graph from "tinyllm/Graph"
 import * as Node from "tinyllm/Node"
-import * as NodeClient from "tinyllm/node"
-import * as OllamaDouble from "tinyllm/OllamaDouble"
 
 // Messages carry a `_tag`, because types are structural: without it, a Draft with `text` passes for a Question.
 export interface Question {
@@ -74,9 +73,5 @@ const program = Effect.gen(function* () {
   console.log(Graph.toMermaid(support, { visited: execution }))
 })
 
-// A server on loopback that answers like Ollama, so that this runs anywhere; use `NodeClient.layerConfig` for a real one.
-const demo = Layer.unwrap(
-  Effect.map(OllamaDouble.OllamaDouble, ({ url }) => NodeClient.layer({ url }))
-).pipe(Layer.provide(OllamaDouble.OllamaDouble.layer(OllamaDouble.OllamaDouble.demo)))
-
-Effect.runPromise(Effect.provide(program, demo))
+// The demo server on loopback answers, so that this runs anywhere; `NodeClient.layerConfig` is a real Ollama.
+Effect.runPromise(Effect.provide(program, Demo.layer))

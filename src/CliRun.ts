@@ -69,22 +69,18 @@ export const optionsOf = (
 // The client, and the demo server where that is asked for, load only now: what is not used costs no time.
 const ollama = (demo: boolean): Layer.Layer<Ollama, Config.ConfigError | OllamaDoubleFailed> =>
   demo
-    ? Layer.unwrap(demoServer)
+    ? Layer.unwrap(
+        Effect.gen(function* () {
+          const stderr = yield* Stderr
+          stderr.write(
+            "tinyllm: the demo server answers, which is no language model. For a real one, install Ollama " +
+              `(https://ollama.com), "ollama pull ${Assistant.defaultRouterModel}", ` +
+              `"ollama pull ${Assistant.defaultModel}", and leave out --demo.\n`
+          )
+          return (yield* Effect.promise(() => import("./Demo.ts"))).layer
+        })
+      )
     : Layer.unwrap(Effect.map(Effect.promise(() => import("./NodeClient.ts")), (module) => module.layerConfig))
-
-const demoServer = Effect.gen(function* () {
-  const NodeClient = yield* Effect.promise(() => import("./NodeClient.ts"))
-  const { OllamaDouble } = yield* Effect.promise(() => import("./OllamaDouble.ts"))
-  const stderr = yield* Stderr
-  stderr.write(
-    "tinyllm: the demo server answers, which is no language model. For a real one, install Ollama " +
-      `(https://ollama.com), "ollama pull ${Assistant.defaultRouterModel}", "ollama pull ${Assistant.defaultModel}", ` +
-      "and leave out --demo.\n"
-  )
-  return Layer.unwrap(Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url }))).pipe(
-    Layer.provide(OllamaDouble.layer(OllamaDouble.demo))
-  )
-})
 
 /** Runs the graph, shows how it goes where somebody watches, and prints the answer. */
 const execute = Effect.fnUntraced(function* (flags: RunFlags, graph: Assistant.Assistant, query: string) {
