@@ -28,6 +28,7 @@ const symbols = (text: string): string =>
   text
     // A date is no subtraction, and a version no number.
     .replace(/\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d+(\.\d+){2,}\b/g, ";")
+    .replace(/\.(?=\s|$)/g, ";")
     .replace(/(\d),(?=\d{3}\b)/g, "$1")
     .replace(/[−–]/g, "-")
     .replace(/×|·/g, "*")
@@ -42,9 +43,22 @@ const symbols = (text: string): string =>
     .replace(/\bminus\b/gi, "-")
     .replace(/([\d)])\s*x\s*(?=[\d(-])/gi, "$1*")
 
-/** Runs of digits and operators with at least two numbers. */
+/** Runs of digits and operators with an operator after a number, without what belongs to the sentence around them. */
 const expressions = (text: string): Array<string> =>
-  (text.match(/[-+(]*[\d.(][\d.\s()+*/^%-]*[\d)]/g) ?? []).filter((run) => /\d[\d.\s)]*[-+*/^%]/.test(run))
+  (text.match(/[\d.\s()+*/^%-]+/g) ?? [])
+    .map((run) => balanced(run.replace(/^(?:[-+]\s+|[\s*/^%)])+/, "").replace(/[\s.+*/^%(-]+$/, "")))
+    .filter((run) => /\d[\s)]*[-+*/^%]/.test(run))
+
+// A sentence in parentheses leaves one of them at the end, or at the start.
+const balanced = (run: string): string => {
+  const open = run.split("(").length
+  const close = run.split(")").length
+  return close > open && run.endsWith(")")
+    ? run.slice(0, -1).trim()
+    : open > close && run.startsWith("(")
+      ? run.slice(1).trim()
+      : run
+}
 
 // Recursive descent over the usual precedences; `^` binds from the right. NaN stands for a division by zero.
 class Parser {

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
@@ -24,16 +25,15 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandF
   }
 }
 
-/** Any failure of a command as one for the person at the terminal. */
+/** Any failure of a command as one for the person at the terminal. Settings that cannot be used exit with 2. */
 export const failed = (error: unknown): CommandFailed => {
   if (error instanceof CommandFailed) {
     return error
   }
-  const text = error instanceof Error ? error.message : String(error)
+  const text = textOf(error)
   if (error instanceof OllamaError) {
     switch (error.reason._tag) {
       case "Unreachable":
-        return new CommandFailed({ text: `${text} To see everything without Ollama, add --demo.`, exitCode: 3 })
       case "ModelNotFound":
         return new CommandFailed({ text, exitCode: 3 })
       default:
@@ -43,7 +43,17 @@ export const failed = (error: unknown): CommandFailed => {
   return new CommandFailed({ text, exitCode: isSetting(error) ? 2 : 1 })
 }
 
-const settings = new Set(["ConfigError", "TelemetryConfigError", "OllamaHostInvalid"])
+const settings = new Set(["ConfigError", "TelemetryConfigError"])
 
 const isSetting = (error: unknown): boolean =>
   Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" && settings.has(error._tag)
+
+const textOf = (error: unknown): string => {
+  if (error instanceof Config.ConfigError) {
+    // The cause says what is wrong, and on a line of its own at which variable.
+    const [text = "", at = ""] = error.cause.message.split(/\n\s*at /)
+    const variable = /^\["(.*)"\]$/.exec(at)?.[1]
+    return variable === undefined || text.includes(variable) ? text : `${variable}: ${text}`
+  }
+  return Predicate.hasProperty(error, "message") && typeof error.message === "string" ? error.message : String(error)
+}

@@ -17,7 +17,9 @@ export const models = Effect.gen(function* () {
   const ollama = yield* Ollama
   const installed = yield* ollama.models
   if (installed.length === 0) {
-    stderr.write(`tinyllm: no models are installed at ${ollama.url}. Install one, for example "ollama pull qwen2.5:0.5b".\n`)
+    stderr.write(
+      `tinyllm: no models are installed at ${ollama.url}. Install one, for example "ollama pull qwen2.5:0.5b".\n`
+    )
     return
   }
   const rows = installed.map((model) => [
@@ -40,6 +42,12 @@ const size = (bytes: number | undefined): string => {
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
   return rows
-    .map((row) => `${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()}\n`)
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`
+    )
     .join("")
 }

@@ -9,8 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Assistant from "./Assistant.ts"
-import type { RunFlags } from "./Cli.ts"
 import { CommandFailed, failed } from "./CliError.ts"
+import type { RunFlags } from "./CliFlags.ts"
 import * as Graph from "./Graph.ts"
 import * as Logs from "./Logs.ts"
 import type { Ollama } from "./Ollama.ts"
@@ -27,22 +27,24 @@ export const run = (flags: RunFlags) =>
       return yield* new CommandFailed({ text: `The query is empty. Write it after "run", in quotes.`, exitCode: 2 })
     }
     const graph = Assistant.make(yield* modelsOf(flags))
-    yield* execute(flags, graph, flags.query).pipe(
-      Telemetry.withRemoteParent,
-      Effect.provide(ollama(flags.demo))
-    )
+    yield* execute(flags, graph, flags.query).pipe(Telemetry.withRemoteParent, Effect.provide(ollama(flags.demo)))
   }).pipe(
     Effect.provide(Layer.merge(Telemetry.layer(optionsOf(flags)), Logs.layer({ format: flags.logFormat }))),
-    Effect.mapError(failed)
+    Effect.mapError((error) =>
+      error._tag === "OllamaError" && error.reason._tag === "Unreachable"
+        ? new CommandFailed({ text: `${error.message} To see it all without Ollama, add --demo.`, exitCode: 3 })
+        : failed(error)
+    )
   )
 
 /** The models of flags and environment. */
 export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>
   Effect.gen(function* () {
+    // An empty variable is as good as none.
     const setting = (flag: Option.Option<string>, variable: string) =>
       Option.isSome(flag)
-        ? Effect.succeed(Option.getOrUndefined(flag))
-        : Effect.map(Config.option(Config.NonEmptyString(variable)), Option.getOrUndefined)
+        ? Effect.succeed(flag.value)
+        : Effect.map(Config.String(variable).pipe(Config.withDefault("")), (name) => name.trim() || undefined)
     return {
       model: yield* setting(flags.model, "TINYLLM_MODEL"),
       routerModel: yield* setting(flags.routerModel, "TINYLLM_ROUTER_MODEL")
@@ -80,7 +82,12 @@ const ollama = (demo: boolean): Layer.Layer<Ollama, Config.ConfigError | OllamaD
           return (yield* Effect.promise(() => import("./Demo.ts"))).layer
         })
       )
-    : Layer.unwrap(Effect.map(Effect.promise(() => import("./NodeClient.ts")), (module) => module.layerConfig))
+    : Layer.unwrap(
+        Effect.map(
+          Effect.promise(() => import("./NodeClient.ts")),
+          (module) => module.layerConfig
+        )
+      )
 
 /** Runs the graph, shows how it goes where somebody watches, and prints the answer. */
 const execute = Effect.fnUntraced(function* (flags: RunFlags, graph: Assistant.Assistant, query: string) {

@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Assistant from "./Assistant.ts"
-import type { DoctorFlags } from "./Cli.ts"
 import { CommandFailed, failed } from "./CliError.ts"
+import type { DoctorFlags } from "./CliFlags.ts"
 import { modelsOf, optionsOf } from "./CliRun.ts"
 import * as NodeClient from "./NodeClient.ts"
 import { Ollama, sameModel } from "./Ollama.ts"

@@ -127,7 +127,7 @@ const serve = Effect.fnUntraced(function* (script: Script, port: number) {
   return OllamaDouble.of({
     url: `http://127.0.0.1:${bound}`,
     port: bound,
-    requests: Effect.sync(() => recorded.map((entry) => ({ ...entry })))
+    requests: Effect.sync(() => structuredClone(recorded))
   })
 })
 
@@ -184,7 +184,7 @@ const handle = (
       return player.json(200, { models: script.models.map((name) => tag(script, name)) })
     case "/api/ps":
       return player.json(200, {
-        models: [...state.loaded].map((name) => ({ ...tag(script, name), size_vram: 0, context_length: 4096 }))
+        models: [...state.loaded].map((name) => tag(script, name, { size_vram: 0, context_length: 4096 }))
       })
     default:
       return post(state, path, body, player)
@@ -230,14 +230,15 @@ const canonical = (name: string): string => (name.includes(":") ? name : `${name
 
 const details = { parent_model: "", format: "gguf", family: "qwen2", families: ["qwen2"], parameter_size: "494.03M", quantization_level: "Q4_K_M" }
 
-const tag = (script: Script, name: string) => ({
+const tag = (script: Script, name: string, more: object = {}) => ({
   name,
   model: name,
   modified_at: "2026-08-21T10:00:00.123456789Z",
   size: 397_821_319,
   digest: "a8b0c51577010a279d933d14c2a8ab4b268079d44c5c8830c0a93900f1827c67",
   details,
-  capabilities: script.capabilities ?? ["completion"]
+  capabilities: script.capabilities ?? ["completion"],
+  ...more
 })
 
 const show = (script: Script) => ({

@@ -93,11 +93,11 @@ const prefix = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
     let bytes = 0
     let text = ""
     return response.stream.pipe(
-      Stream.takeWhile(() => bytes < prefixBytes),
-      Stream.runForEach((chunk) =>
+      Stream.runForEachWhile((chunk) =>
         Effect.sync(() => {
           text += decoder.decode(chunk.subarray(0, prefixBytes - bytes), { stream: true })
           bytes += chunk.length
+          return bytes < prefixBytes
         })
       ),
       Effect.timeoutOption(prefixTimeout),

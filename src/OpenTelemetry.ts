@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
-import { context } from "@opentelemetry/api"
+import { context, diag } from "@opentelemetry/api"
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources"
 import {
@@ -81,10 +81,19 @@ const samplerOf = ({ parentBased, ratio }: TelemetryConfig.Sampler): Sampler => 
   return parentBased ? new ParentBasedSampler({ root }) : root
 }
 
+// A processor must not make the effect fail whose span it was given, nor the end of the program.
 const failSafe = (processor: SpanProcessor): SpanProcessor => ({
-  ...(processor.onEnding === undefined ? {} : { onEnding: (span) => processor.onEnding?.(span) }),
-  onStart: (span, context) => processor.onStart(span, context),
-  onEnd: (span) => processor.onEnd(span),
+  onStart: (span, context) => attempt(() => processor.onStart(span, context)),
+  onEnding: (span) => attempt(() => processor.onEnding?.(span)),
+  onEnd: (span) => attempt(() => processor.onEnd(span)),
   forceFlush: () => processor.forceFlush().catch(() => {}),
   shutdown: () => processor.shutdown().catch(() => {})
 })
+
+const attempt = (run: () => void): void => {
+  try {
+    run()
+  } catch (error) {
+    diag.error("A span processor failed", error)
+  }
+}

@@ -10,6 +10,9 @@
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc"
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import { AsyncLocalStorage } from "node:async_hooks"
+import { subscribe } from "node:diagnostics_channel"
+import type { Socket } from "node:net"
 import type { Endpoint } from "./Endpoint.ts"
 import type { Batch } from "./EnvironmentVariables.ts"
 import * as Span from "./Span.ts"
@@ -34,6 +37,7 @@ export const make = (options: {
   const { endpoint, timeoutMillis } = options
   const waiting: Array<{ readonly spans: Array<ReadableSpan>; readonly done: () => void }> = []
   const underWay = new Set<() => void>()
+  const sockets = new Set<Socket>()
   let ended = 0
   let delivered = 0
   let reason = "they came faster than they could be sent"
@@ -59,15 +63,17 @@ export const make = (options: {
       }
     }
     underWay.add(finish)
-    exporterInTime().export(spans, (result) => {
-      // A result that comes after giving up is no longer waited for, but it still counts.
-      if (result.code === 0) {
-        delivered += spans.length
-      } else {
-        reason = explain(result.error, endpoint, timeoutMillis)
-      }
-      finish()
-    })
+    openedFor.run(sockets, () =>
+      exporterInTime().export(spans, (result) => {
+        // A result that comes after giving up is no longer waited for, but it still counts.
+        if (result.code === 0) {
+          delivered += spans.length
+        } else {
+          reason = explain(result.error, endpoint, timeoutMillis)
+        }
+        finish()
+      })
+    )
   }
 
   // A gRPC call holds the process until its own deadline. One that starts late must get a shorter one.
@@ -125,6 +131,9 @@ export const make = (options: {
         .then(() => {
           clearTimeout(timer)
           if (delivered < ended) {
+            for (const socket of sockets) {
+              socket.destroy()
+            }
             const lost = ended - delivered
             options.warn(`${lost} ${lost === 1 ? "span" : "spans"} not exported: ${reason}`)
           }
@@ -132,6 +141,19 @@ export const make = (options: {
     }
   }
 }
+
+// gRPC closes a connection that works, but leaves one that is being made: an address that swallows packets, or never
+// answers in TLS, would hold the process for 20 s. So the sockets opened on behalf of an export are remembered.
+const openedFor = new AsyncLocalStorage<Set<Socket>>()
+
+subscribe("net.client.socket", (message) => {
+  const sockets = openedFor.getStore()
+  if (sockets !== undefined) {
+    const { socket } = message as { readonly socket: Socket }
+    sockets.add(socket)
+    socket.once("close", () => sockets.delete(socket))
+  }
+})
 
 const exporterTo = (endpoint: Endpoint, timeoutMillis: number): SpanExporter => {
   const exporter = new OTLPTraceExporter({ url: endpoint.url, timeoutMillis })

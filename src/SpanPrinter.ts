@@ -65,36 +65,39 @@ export interface TreeOptions {
 }
 
 /**
- * The spans of one trace as a tree, each with its duration, the attributes that matter and its error, every line
- * ending with a newline. A span whose parent is not among them is drawn as a root.
+ * Spans as trees, one a trace, each span with its duration, the attributes that matter and its error; every line ends
+ * with a newline. A span whose parent is not among them is drawn as a root.
  */
-export const tree = (spans: ReadonlyArray<SpanRecord>, options: TreeOptions): string => {
+export const tree = (spans: ReadonlyArray<SpanRecord>, options: TreeOptions): string =>
+  Array.from(Map.groupBy(spans, (span) => span.traceId).values())
+    .flatMap((trace) => drawTrace(trace.toSorted(byStart), options))
+    .map((line) => `${line}\n`)
+    .join("")
+
+const drawTrace = (spans: ReadonlyArray<SpanRecord>, options: TreeOptions): ReadonlyArray<string> => {
   const ids = new Set(spans.map((span) => span.spanId))
-  const children = Map.groupBy(spans.toSorted(byStart), (span) =>
-    span.parentId !== undefined && ids.has(span.parentId) ? span.parentId : ""
-  )
-  const lines: Array<string> = []
-  const draw = (span: SpanRecord, indent: string, branch: string): void => {
+  const isRoot = (span: SpanRecord) => span.parentId === undefined || !ids.has(span.parentId)
+  const children = Map.groupBy(spans, (span) => (isRoot(span) ? "" : (span.parentId ?? "")))
+  const count = `${spans.length} ${spans.length === 1 ? "span" : "spans"}`
+  const lines = [line([dim(`trace ${spans[0]?.traceId ?? ""}, ${count}`)], options)]
+  // A list of what is left to draw, not recursion: a chain of ten thousand spans must not overflow the stack.
+  const left = (children.get("") ?? []).map((span) => ({ span, indent: "", branch: "" })).toReversed()
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    const { span, indent, branch } = next
     const below = children.get(span.spanId) ?? []
-    const inner = indent + (branch === "" ? "" : branch === "└─ " ? "   " : "│  ")
+    const inner = indent.length > options.width ? indent : indent + (continued[branch] ?? "")
     lines.push(line([dim(indent + branch), ...describe(span)], options))
     for (const error of errors(span, below)) {
       lines.push(line([dim(inner + (below.length > 0 ? "│  " : "   ")), red(`✗ ${error}`)], options))
     }
-    below.forEach((child, index) => draw(child, inner, index === below.length - 1 ? "└─ " : "├─ "))
-  }
-  const roots = children.get("") ?? []
-  for (const traceId of new Set(roots.map((span) => span.traceId))) {
-    const count = spans.filter((span) => span.traceId === traceId).length
-    lines.push(line([dim(`trace ${traceId}, ${count} ${count === 1 ? "span" : "spans"}`)], options))
-    for (const root of roots) {
-      if (root.traceId === traceId) {
-        draw(root, "", "")
-      }
+    for (const [index, child] of below.toReversed().entries()) {
+      left.push({ span: child, indent: inner, branch: index === 0 ? "└─ " : "├─ " })
     }
   }
-  return lines.map((line) => `${line}\n`).join("")
+  return lines
 }
+
+const continued: Record<string, string> = { "├─ ": "│  ", "└─ ": "   " }
 
 const byStart = (a: SpanRecord, b: SpanRecord): number =>
   a.startTime < b.startTime ? -1 : a.startTime > b.startTime ? 1 : 0

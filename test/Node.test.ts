@@ -3,7 +3,9 @@ import { Cause, Context, Duration, Effect, Exit, Fiber, Layer, Schedule, Schema 
 import { TestClock } from "effect/testing"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
+import * as NodeClient from "../src/NodeClient.ts"
 import { Ollama } from "../src/Ollama.ts"
+import { OllamaDouble } from "../src/OllamaDouble.ts"
 import { eventsOf, exitOf, named, only, parentName, Spans, tree } from "./support/Spans.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { attempt: Schema.Int }) {
@@ -76,7 +78,10 @@ describe("Node.model", () => {
       })
       assert.strictEqual(totals.length, 3)
       const root = yield* only("graph.execute")
-      assert.strictEqual(root.attributes.get("execution.tokens_used"), totals.reduce((a, b) => a + b))
+      assert.strictEqual(
+        root.attributes.get("execution.tokens_used"),
+        totals.reduce((a, b) => a + b)
+      )
     }).pipe(Effect.provide(Layer.merge(Spans.layer, answering("one two three"))))
   )
 
@@ -220,6 +225,39 @@ describe("Node.race", () => {
   )
 })
 
+describe("Node.race, on sockets", () => {
+  it.live("closes the sockets of the losers", () =>
+    Effect.gen(function* () {
+      const double = yield* OllamaDouble
+      const ask = (model: string) =>
+        Node.model({ model, prompt: (text: string) => text, output: (completion) => completion.text })
+      const graph = single(Node.race({ quick: ask("quick"), slow: ask("slow"), silent: ask("silent") }))
+      const { output } = yield* Graph.run(graph, "go").pipe(Effect.provide(NodeClient.layer({ url: double.url })))
+      assert.strictEqual(output, "first")
+      yield* Effect.sleep("100 millis")
+      const requests = yield* double.requests
+      const closed = requests.map((request) => [
+        (JSON.parse(request.body) as { readonly model: string }).model,
+        request.disconnectedAt !== undefined
+      ])
+      assert.deepStrictEqual(Object.fromEntries(closed), { quick: false, slow: true, silent: true })
+    }).pipe(
+      Effect.provide(
+        OllamaDouble.layer({
+          models: [],
+          anyModel: true,
+          reply: ({ model }) =>
+            model === "quick"
+              ? { text: "first", firstDelay: "100 millis" }
+              : model === "slow"
+                ? { text: Array.from({ length: 100 }, () => "word "), delay: "30 millis" }
+                : { text: "late", firstDelay: "10 seconds" }
+        })
+      )
+    )
+  )
+})
+
 describe("Node.forEach", () => {
   it.effect("visits one after the other by default, and as many at once as it is told", () =>
     Effect.gen(function* () {
@@ -330,12 +368,7 @@ describe("Node.fallback", () => {
       const { nodesExecuted, output } = yield* Graph.run(single(flaky(9).pipe(Node.fallback(spare))), 7)
       assert.strictEqual(output, "spare 7")
       assert.strictEqual(nodesExecuted, 2)
-      assert.deepStrictEqual(yield* tree, [
-        "graph.execute",
-        "  node.tool",
-        "    retry.attempt",
-        "    node.transform"
-      ])
+      assert.deepStrictEqual(yield* tree, ["graph.execute", "  node.tool", "    retry.attempt", "    node.transform"])
       assert.strictEqual(exitOf(yield* only("node.tool"))?._tag, "Success")
       assert.strictEqual(exitOf(yield* only("retry.attempt"))?._tag, "Failure")
       assert.strictEqual((yield* only("node.transform")).attributes.get("node.id"), "node.fallback")

@@ -1,0 +1,110 @@
+// A workflow of two model steps with spans, attributes, events and log lines of its own.
+//
+// Run it with `npx tsx examples/tracing.ts`. A demo server on loopback answers; `npx tsx examples/tracing.ts ollama`
+// asks the Ollama on this machine (OLLAMA_HOST) in its place, which needs `ollama pull qwen2.5:0.5b`.
+//
+// Prints the invoice on standard output, and two log lines and the trace on standard error:
+//
+//   12:00:00.000 INFO  Order loaded order.id=A-17 trace=0af76519
+//   12:00:00.000 INFO  Invoice written invoice.total=42 trace=0af76519
+//   trace 0af7651916cd43dd8448eb211c80319c, 7 spans
+//   invoice.write 90 ms
+//   ├─ order.load 1.0 ms
+//   └─ graph.execute 85 ms  invoice nodes=2 tokens=20
+//      ├─ node.model 60 ms  total step=1
+//      │  └─ llm.chat 59 ms  qwen2.5:0.5b in=6 out=1
+//      └─ node.model 20 ms  check step=2
+//         └─ llm.chat 19 ms  qwen2.5:0.5b in=6 out=1
+//   Order A-17: 6 boxes at 7, 42 in total, checked
+import { Effect, Layer } from "effect"
+import * as Demo from "tinyllm/Demo"
+import * as Graph from "tinyllm/Graph"
+import * as Logs from "tinyllm/Logs"
+import * as Node from "tinyllm/Node"
+import * as NodeClient from "tinyllm/node"
+import * as Span from "tinyllm/Span"
+import * as Telemetry from "tinyllm/Telemetry"
+
+interface Order {
+  readonly _tag: "Order"
+  readonly id: string
+  readonly boxes: number
+  readonly price: number
+}
+
+interface Invoice {
+  readonly _tag: "Invoice"
+  readonly order: Order
+  readonly total: number
+}
+
+interface Checked {
+  readonly _tag: "Checked"
+  readonly invoice: Invoice
+  readonly correct: boolean
+}
+
+const model = "qwen2.5:0.5b"
+
+const numberIn = (text: string): number => Number(/-?\d+(\.\d+)?/.exec(text)?.[0])
+
+// The spans of the graph, of its nodes and of their model calls are made by TinyLLM.
+const invoice = Graph.make("invoice", {
+  nodes: {
+    total: Node.model({
+      model,
+      system: "Answer with a number.",
+      temperature: 0,
+      prompt: (order: Order) => `What is ${order.boxes} * ${order.price}?`,
+      output: ({ text }, order): Invoice => ({ _tag: "Invoice", order, total: numberIn(text) })
+    }),
+    // The same calculation backwards: a small model may be wrong once.
+    check: Node.model({
+      model,
+      system: "Answer with a number.",
+      temperature: 0,
+      prompt: ({ order, total }: Invoice) => `What is ${total} / ${order.boxes}?`,
+      output: ({ text }, invoice): Checked => ({
+        _tag: "Checked",
+        invoice,
+        correct: numberIn(text) === invoice.order.price
+      })
+    })
+  },
+  start: "total",
+  edges: { total: "check", check: "end" }
+})
+
+// A function that is a span of this name whenever it is called, with an attribute that is always the same.
+const loadOrder = Effect.fn("order.load", { attributes: { "order.source": "memory" } })(function* (id: string) {
+  yield* Span.attributes({ "order.id": id })
+  yield* Effect.logInfo("Order loaded").pipe(Effect.annotateLogs("order.id", id))
+  return { _tag: "Order", id, boxes: 6, price: 7 } satisfies Order
+})
+
+// A span around a block of code. The run of the graph becomes its child.
+const writeInvoice = (id: string) =>
+  Effect.gen(function* () {
+    const order = yield* loadOrder(id)
+    const { output, usage } = yield* Graph.run(invoice, order)
+    yield* Span.attributes({ "invoice.total": output.invoice.total, "invoice.tokens": usage.outputTokens })
+    yield* Span.event("invoice.checked", { "invoice.correct": output.correct })
+    yield* Effect.logInfo("Invoice written").pipe(Effect.annotateLogs("invoice.total", output.invoice.total))
+    return output
+  }).pipe(Effect.withSpan("invoice.write", { attributes: { "invoice.currency": "EUR" } }))
+
+const program = Effect.gen(function* () {
+  const { invoice, correct } = yield* writeInvoice("A-17")
+  const { order, total } = invoice
+  const verdict = correct ? "checked" : "not correct"
+  console.log(`Order ${order.id}: ${order.boxes} boxes at ${order.price}, ${total} in total, ${verdict}`)
+})
+
+// What the program talks to, and where its spans and log lines go, is decided here and nowhere else.
+const layers = Layer.mergeAll(
+  process.argv[2] === "ollama" ? NodeClient.layerConfig : Demo.layer,
+  Telemetry.layer({ exporter: "console", serviceName: "invoices" }),
+  Logs.layer({ format: "pretty" })
+)
+
+await Effect.runPromise(Effect.provide(program, layers))

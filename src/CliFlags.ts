@@ -1,0 +1,97 @@
+/**
+ * The flags of the commands.
+ *
+ * @since 0.1.0
+ */
+import * as Argument from "effect/cli/Argument"
+import * as Flag from "effect/cli/Flag"
+
+const telemetryFlags = {
+  tracing: Flag.Boolean("tracing").pipe(
+    Flag.withDescription("Trace the run, and print the trace on standard error unless it goes elsewhere"),
+    Flag.optional
+  ),
+  exporter: Flag.Literals("exporter", ["console", "otlp", "jaeger"]).pipe(
+    Flag.withDescription("Where spans go: console, otlp, or jaeger (otlp to http://localhost:4317); turns tracing on"),
+    Flag.optional
+  ),
+  otlpEndpoint: Flag.String("otlp-endpoint").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Collector that spans go to, for example http://localhost:4317; turns tracing on"),
+    Flag.optional
+  ),
+  samplingRate: Flag.Finite("sampling-rate").pipe(
+    Flag.withMetavar("0..1"),
+    Flag.withDescription("The share of traces that is kept, 1 by default"),
+    Flag.filter(
+      (rate) => rate >= 0 && rate <= 1,
+      (rate) => `Expected a number from 0 to 1, got ${rate}`
+    ),
+    Flag.optional
+  ),
+  serviceName: Flag.String("service-name").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Name under which traces appear, tinyllm by default"),
+    Flag.optional
+  ),
+  traceFormat: Flag.Literals("trace-format", ["tree", "json"]).pipe(
+    Flag.withDescription("How the console shows spans: a tree for each trace, or a JSON object for each span"),
+    Flag.withDefault("tree")
+  )
+}
+
+const modelFlags = {
+  model: Flag.String("model").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Model that answers, qwen2.5:3b by default (TINYLLM_MODEL)"),
+    Flag.optional
+  ),
+  routerModel: Flag.String("router-model").pipe(
+    Flag.withMetavar("NAME"),
+    Flag.withDescription("Model that sorts questions: --model if given, else qwen2.5:0.5b (TINYLLM_ROUTER_MODEL)"),
+    Flag.optional
+  )
+}
+
+/** The flags of `tinyllm run`. */
+export const runFlags = {
+  query: Argument.String("query").pipe(Argument.withDescription("What to ask")),
+  graph: Flag.Literals("graph", ["assistant"]).pipe(
+    Flag.withDescription("The graph to run"),
+    Flag.withDefault("assistant")
+  ),
+  ...modelFlags,
+  demo: Flag.Boolean("demo").pipe(
+    Flag.withDescription("Use a demo server in place of Ollama: it is no language model, but can add"),
+    Flag.withDefault(false)
+  ),
+  ...telemetryFlags,
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print one JSON object: the answer, ids, tokens and duration"),
+    Flag.withDefault(false)
+  ),
+  stream: Flag.Boolean("stream").pipe(
+    Flag.withDescription("Print the answer as it comes; on in a terminal, --no-stream waits for the whole answer"),
+    Flag.withDefault(true)
+  ),
+  logFormat: Flag.Literals("log-format", ["pretty", "json", "logfmt"]).pipe(
+    Flag.withDescription("How log lines look on standard error"),
+    Flag.withDefault("pretty")
+  )
+}
+
+const { traceFormat: _, ...doctorTelemetryFlags } = telemetryFlags
+
+/** The flags of `tinyllm doctor`: those of a run that it can say something about. */
+export const doctorFlags = { ...modelFlags, ...doctorTelemetryFlags }
+
+export type RunFlags = Flags<typeof runFlags>
+export type DoctorFlags = Flags<typeof doctorFlags>
+
+type Flags<Config extends Record<string, unknown>> = {
+  readonly [K in keyof Config]: Config[K] extends Flag.Flag<infer A>
+    ? A
+    : Config[K] extends Argument.Argument<infer A>
+      ? A
+      : never
+}

@@ -1,0 +1,497 @@
+// The command line from outside: real processes, a real collector, an Ollama double on a loopback port.
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { existsSync } from "node:fs"
+import { OllamaDouble, type Script } from "../src/OllamaDouble.ts"
+import { version } from "../src/Version.ts"
+import * as Collector from "./support/Collector.ts"
+import * as Process from "./support/Process.ts"
+
+const cli = (args: ReadonlyArray<string>, options?: Process.Options) =>
+  Effect.promise(() => Process.runNode("src/Main.ts", args, options))
+
+/** Models that sort every question as "general" and answer as told. */
+const answering = (answer: Script["reply"]): Script => ({
+  models: ["qwen2.5:0.5b", "qwen2.5:3b"],
+  version: "0.33.1",
+  reply: (asked) => (asked.format === undefined ? answer(asked) : `{"route":"general"}`)
+})
+
+const withOllama = <A, E>(
+  script: Script,
+  use: (env: Readonly<Record<string, string>>, double: OllamaDouble["Service"]) => Effect.Effect<A, E, Scope.Scope>
+) =>
+  Effect.flatMap(OllamaDouble, (double) => use({ OLLAMA_HOST: double.url }, double)).pipe(
+    Effect.provide(OllamaDouble.layer(script)),
+    Effect.scoped
+  )
+
+const assertFailed = (result: Process.Result, code: number, ...texts: ReadonlyArray<string>) => {
+  assert.strictEqual(result.stdout, "")
+  assert.strictEqual(result.code, code, result.stderr)
+  for (const text of texts) {
+    assert.include(result.stderr, text)
+  }
+  assert.notMatch(result.stderr, /^\s+at /m, "a person has no use for a stack")
+}
+
+describe("tinyllm run --demo --tracing", () => {
+  it.live("prints the answer on stdout and a tree with tokens on stderr", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* cli(["run", "What is 2 + 2?", "--demo", "--tracing"])
+      assert.strictEqual(stdout, "4\n")
+      assert.strictEqual(code, 0)
+      const tree = stderr.split("\n").map((line) => line.replace(/[\d.]+ (ms|s|µs)\b/, "TIME"))
+      assert.include(tree[0], "no language model")
+      assert.match(tree[1] ?? "", /^trace [0-9a-f]{32}, 6 spans$/)
+      assert.deepStrictEqual(tree.slice(2), [
+        "graph.execute TIME  assistant nodes=3 tokens=111",
+        "├─ node.router TIME  classify step=1 → math",
+        "│  └─ llm.chat TIME  qwen2.5:0.5b in=73 out=9",
+        "├─ node.model TIME  math step=2",
+        "│  └─ llm.chat TIME  qwen2.5:3b in=28 out=1",
+        "└─ node.gate TIME  check step=3 → pass",
+        ""
+      ])
+    })
+  )
+
+  it.live("prints one JSON object a span with --trace-format json", () =>
+    Effect.gen(function* () {
+      const { stderr } = yield* cli(["run", "What is 2 + 2?", "--demo", "--tracing", "--trace-format", "json"])
+      const spans = stderr
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => JSON.parse(line) as Record<string, unknown>)
+      assert.strictEqual(spans.length, 6)
+      assert.strictEqual(spans.at(-1)?.["name"], "graph.execute")
+      assert.strictEqual(new Set(spans.map((span) => span["trace_id"])).size, 1)
+    })
+  )
+
+  it.live("goes on when the reader of its output has gone", () =>
+    Effect.gen(function* () {
+      const command = `"${process.execPath}" src/Main.ts run "What is 2 + 2?" --demo --tracing 2>&1 | true; echo "$PIPESTATUS"`
+      const { stderr, stdout } = yield* Effect.promise(() => Process.run("bash", ["-c", command]))
+      assert.strictEqual(stdout, "0\n")
+      assert.strictEqual(stderr, "")
+    })
+  )
+})
+
+describe("tinyllm run", () => {
+  it.live("T1 T5 T13 T28 T59 every span arrives at the collector with its attributes, numbers as numbers", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const { code, stdout } = yield* cli(["run", "What is 2 + 2?", "--demo", "--otlp-endpoint", collector.url])
+      assert.strictEqual(stdout, "4\n")
+      assert.strictEqual(code, 0)
+      const spans = collector.spans()
+      assert.deepStrictEqual(spans.map((span) => span.name).toSorted(), [
+        "graph.execute",
+        "llm.chat",
+        "llm.chat",
+        "node.gate",
+        "node.model",
+        "node.router"
+      ])
+      assert.strictEqual(new Set(spans.map((span) => span.traceId)).size, 1)
+
+      const root = collector.span("graph.execute")
+      assert.strictEqual(root.parentId, "")
+      assert.strictEqual(root.resource["service.name"], "tinyllm")
+      assert.strictEqual(root.resource["service.version"], version)
+      assert.strictEqual(root.attributes["task.content"], "What is 2 + 2?")
+      assert.strictEqual(root.attributes["graph.id"], "assistant")
+      assert.match(String(root.attributes["execution.trace_id"]), /^[0-9a-f-]{36}$/)
+      assert.deepStrictEqual(root.otlp["execution.nodes_executed"], { intValue: 3 })
+      assert.deepStrictEqual(root.otlp["execution.tokens_used"], { intValue: 111 })
+      assert.isDefined(root.otlp["execution.duration_ms"]?.intValue)
+      assert.strictEqual(root.attributes["gen_ai.operation.name"], "invoke_workflow")
+
+      const model = collector.span("node.model")
+      assert.strictEqual(model.parentId, root.spanId)
+      assert.strictEqual(model.attributes["node.id"], "math")
+      assert.strictEqual(model.attributes["node.type"], "model")
+      assert.deepStrictEqual(model.otlp["execution.step"], { intValue: 2 })
+
+      const call = spans.find((span) => span.parentId === model.spanId)
+      assert.strictEqual(call?.kind, "client")
+      assert.strictEqual(call?.attributes["llm.model"], "qwen2.5:3b")
+      assert.strictEqual(call?.attributes["gen_ai.request.model"], "qwen2.5:3b")
+      assert.strictEqual(call?.attributes["gen_ai.provider.name"], "ollama")
+      assert.strictEqual(call?.attributes["gen_ai.operation.name"], "chat")
+      assert.deepStrictEqual(call?.otlp["llm.input_tokens"], { intValue: 28 })
+      assert.deepStrictEqual(call?.otlp["llm.output_tokens"], { intValue: 1 })
+      assert.deepStrictEqual(call?.otlp["llm.total_tokens"], { intValue: 29 })
+      assert.isDefined(call?.otlp["llm.prompt_length"]?.intValue)
+      assert.strictEqual(call?.attributes["llm.temperature"], 0)
+      // T10
+      assert.deepStrictEqual(call?.otlp["gen_ai.response.finish_reasons"], {
+        arrayValue: { values: [{ stringValue: "stop" }] }
+      })
+      // T63
+      for (const span of spans) {
+        assert.deepStrictEqual(span.scope, { name: "tinyllm", version })
+      }
+    })
+  )
+
+  it.live("prints one object with --json", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* cli(["run", "What is 2 + 2?", "--demo", "--json"])
+      const { durationMs, executionId, ...rest } = JSON.parse(stdout) as Record<string, unknown>
+      assert.deepStrictEqual(rest, {
+        answer: "4",
+        traceId: null,
+        nodesExecuted: 3,
+        inputTokens: 101,
+        outputTokens: 10
+      })
+      assert.isTrue(Number.isInteger(durationMs))
+      assert.match(String(executionId), /^[0-9a-f-]{36}$/)
+
+      const collector = yield* Collector.make()
+      const traced = yield* cli(["run", "2 + 2", "--demo", "--json", "--otlp-endpoint", collector.url])
+      assert.strictEqual(JSON.parse(traced.stdout).traceId, collector.span("graph.execute").traceId)
+    })
+  )
+
+  it.live("sends an empty answer back once", () =>
+    withOllama(
+      answering(({ count }) => (count < 4 ? " \n" : "at last")),
+      (env, double) =>
+        Effect.gen(function* () {
+          const { code, stdout } = yield* cli(["run", "hello"], { env })
+          assert.strictEqual(stdout, "at last\n")
+          assert.strictEqual(code, 0)
+          assert.strictEqual((yield* double.requests).length, 4)
+        })
+    )
+  )
+
+  it.live("exits with 1 when the answer stays empty", () =>
+    withOllama(
+      answering(() => ""),
+      (env) =>
+        Effect.gen(function* () {
+          assertFailed(yield* cli(["run", "hello"], { env }), 1, "tinyllm: The model gave an empty answer 2 times.")
+        })
+    )
+  )
+
+  it.live("exits with 1 when the model breaks off, and says so", () =>
+    withOllama(
+      answering(() => ({ text: ["half an ", "answer"], end: "eof" })),
+      (env) =>
+        Effect.gen(function* () {
+          const result = yield* cli(["run", "hello"], { env })
+          assertFailed(result, 1, "tinyllm: ")
+          assert.notInclude(result.stderr, "half an")
+        })
+    )
+  )
+
+  it.live("exits with 3 when a model is missing, and says how to install it", () =>
+    withOllama({ models: [], reply: () => "never" }, (env) =>
+      Effect.gen(function* () {
+        const result = yield* cli(["run", "hello", "--model", "tiny:1b"], { env })
+        assertFailed(result, 3, `"ollama pull tiny:1b"`)
+      })
+    )
+  )
+
+  it.live("exits with 3 without Ollama, at once, and says how to start it and what --demo is for", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(Collector.deadPort)
+      const result = yield* cli(["run", "hello"], { env: { OLLAMA_HOST: `127.0.0.1:${port}` } })
+      assertFailed(result, 3, "connection refused", "ollama serve", "--demo")
+      assert.strictEqual(result.stderr.trim().split("\n").length, 1)
+    })
+  )
+
+  it.live("exits with 2 for wrong usage and settings, and names what is wrong", () =>
+    Effect.gen(function* () {
+      const cases: ReadonlyArray<[ReadonlyArray<string>, Readonly<Record<string, string>>, string]> = [
+        [["run"], {}, "Missing required argument: query"],
+        [["run", ""], {}, "The query is empty"],
+        [["run", "a", "b"], {}, "in quotes"],
+        [["rum"], {}, "Did you mean run?"],
+        [["run", "hi", "--traicing"], {}, "Did you mean --tracing?"],
+        [["run", "hi", "--sampling-rate", "1.1"], {}, "--sampling-rate"],
+        [["run", "hi", "--sampling-rate", "NaN"], {}, "--sampling-rate"],
+        [["run", "hi", "--exporter", "zipkin"], {}, "--exporter"],
+        [["run", "hi", "--otlp-endpoint", "collector:4317"], {}, "no scheme"],
+        [["run", "hi", "--demo"], { TINYLLM_SAMPLING_RATE: "2" }, "TINYLLM_SAMPLING_RATE"],
+        [["run", "hi"], { OLLAMA_HOST: "tcp://x" }, "OLLAMA_HOST"]
+      ]
+      const results = yield* Effect.forEach(cases, ([args, env]) => cli(args, { env }), { concurrency: 2 })
+      results.forEach((result, index) => assertFailed(result, 2, "tinyllm: ", cases[index]![2]))
+    })
+  )
+
+  it.live("takes the models from flags, then from the environment", () =>
+    withOllama(
+      { models: [], anyModel: true, reply: (asked) => (asked.format ? `{"route":"code"}` : "ok") },
+      (env, double) =>
+        Effect.gen(function* () {
+          const models = Effect.map(double.requests, (requests) =>
+            requests.slice(-2).map((request) => JSON.parse(request.body).model as string)
+          )
+          const settings = { ...env, TINYLLM_MODEL: "m", TINYLLM_ROUTER_MODEL: "r" }
+          yield* cli(["run", "hello"], { env: settings })
+          assert.deepStrictEqual(yield* models, ["r", "m"])
+          yield* cli(["run", "hello", "--model", "flag", "--router-model", "small"], { env: settings })
+          assert.deepStrictEqual(yield* models, ["small", "flag"])
+          yield* cli(["run", "hello", "--model", "one"], { env })
+          assert.deepStrictEqual(yield* models, ["one", "one"])
+          yield* cli(["run", "hello"], { env })
+          assert.deepStrictEqual(yield* models, ["qwen2.5:0.5b", "qwen2.5:3b"])
+        })
+    )
+  )
+
+  it.live("T49 hangs its trace below TRACEPARENT, keeps quiet when that is unsampled, and ignores nonsense", () =>
+    Effect.gen(function* () {
+      const traceId = "12345678901234567890123456789012"
+      const traced = (TRACEPARENT: string) =>
+        Effect.gen(function* () {
+          const collector = yield* Collector.make()
+          const env = { TRACEPARENT }
+          const { stdout } = yield* cli(["run", "2+2", "--demo", "--otlp-endpoint", collector.url], { env })
+          assert.strictEqual(stdout, "4\n")
+          return collector.spans()
+        })
+      const sampled = yield* traced(`00-${traceId}-1234567890123456-01`)
+      assert.strictEqual(sampled.length, 6)
+      const root = sampled.find((span) => span.name === "graph.execute")
+      assert.strictEqual(root?.traceId, traceId)
+      assert.strictEqual(root?.parentId, "1234567890123456")
+      assert.strictEqual((yield* traced(`00-${traceId}-1234567890123456-00`)).length, 0)
+      const nonsense = yield* traced("00-nonsense")
+      assert.strictEqual(nonsense.length, 6)
+      assert.notStrictEqual(nonsense[0]?.traceId, traceId)
+    })
+  )
+})
+
+describe("telemetry never harms a run", () => {
+  const untraced = Effect.map(cli(["run", "What is 2 + 2?", "--demo"]), ({ code, stdout }) => ({ code, stdout }))
+
+  const harmless = (mode: Collector.Mode | "down") =>
+    Effect.gen(function* () {
+      const port = mode === "down" ? yield* Effect.promise(Collector.deadPort) : (yield* Collector.make({ mode })).port
+      const endpoint = `http://127.0.0.1:${port}`
+      const { code, millis, stderr, stdout } = yield* cli([
+        "run",
+        "What is 2 + 2?",
+        "--demo",
+        "--otlp-endpoint",
+        endpoint
+      ])
+      assert.deepStrictEqual({ code, stdout }, yield* untraced)
+      const lines = stderr.split("\n").filter((line) => line !== "" && !line.includes("no language model"))
+      assert.strictEqual(lines.length, 1, stderr)
+      assert.include(lines[0], `127.0.0.1:${port}`)
+      assert.isBelow(millis, 3500 + 1000, "3.5 s, and what a process takes to start on a busy machine")
+    })
+
+  it.live("T40 a collector that is down", () => harmless("down"))
+  it.live("T41 a collector that hangs", () => harmless("hang"))
+  it.live("T40 a collector that refuses", () => harmless({ refuse: "PERMISSION_DENIED" }))
+})
+
+describe("Ctrl-C", () => {
+  const slow = answering(() => ({ text: Array.from({ length: 600 }, () => "word "), delay: "50 millis" }))
+
+  const interrupted = (mode: Collector.Mode, signal: NodeJS.Signals, withinMillis: number) =>
+    withOllama(slow, (env, double) =>
+      Effect.gen(function* () {
+        const collector = yield* Collector.make({ mode })
+        const running = Process.spawnNode("src/Main.ts", ["run", "hello", "--otlp-endpoint", collector.url], { env })
+        // The second request is the answer's.
+        while ((yield* double.requests).length < 2) {
+          yield* Effect.sleep("20 millis")
+        }
+        yield* Effect.sleep("200 millis")
+        const begin = performance.now()
+        running.kill(signal)
+        const { code, stdout } = yield* Effect.promise(() => running.exit)
+        const millis = performance.now() - begin
+        assert.strictEqual(code, 130)
+        assert.strictEqual(stdout, "")
+        assert.isBelow(millis, withinMillis)
+        const call = (yield* double.requests)[1]
+        assert.isDefined(call?.disconnectedAt, "the request is closed, so that the model stops")
+        return collector
+      })
+    )
+
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    it.live(`T43 ${signal} closes the request, delivers the spans and exits with 130 within a second`, () =>
+      Effect.gen(function* () {
+        const collector = yield* interrupted("ok", signal, 1000)
+        const names = collector.spans().map((span) => span.name)
+        assert.includeMembers(names, ["graph.execute", "node.model", "llm.chat", "node.router"])
+        const root = collector.span("graph.execute")
+        assert.strictEqual(root.attributes["effect.fiber.interrupted"], true)
+        assert.strictEqual(root.attributes["execution.nodes_executed"], 1)
+        for (const span of collector.spans()) {
+          assert.notProperty(span.attributes, "error.type")
+        }
+      })
+    )
+  }
+
+  it.live("exits within 3.5 s when the collector hangs", () => Effect.asVoid(interrupted("hang", "SIGINT", 3500)))
+})
+
+describe("in a terminal", () => {
+  // `script` gives a process a terminal. Where it is not installed, this says so.
+  const terminal = existsSync("/usr/bin/script")
+  const inTerminal = (columns: number, args: string, env: Readonly<Record<string, string>> = {}) =>
+    Effect.promise(() =>
+      Process.run(
+        "/usr/bin/script",
+        ["-qec", `stty cols ${columns}; "${process.execPath}" src/Main.ts ${args}`, "/dev/null"],
+        { env: { TERM: "xterm", ...env } }
+      )
+    )
+
+  it.live.skipIf(!terminal)("prints the answer as it comes, and shows which step it is at", () =>
+    withOllama(
+      answering(() => ({ text: ["\n", "one ", "two ", "\u001b[31mthree"], delay: "150 millis" })),
+      (env) =>
+        Effect.gen(function* () {
+          const { code, stdout } = yield* inTerminal(80, `run hello --tracing`, env)
+          assert.strictEqual(code, 0)
+          assert.include(stdout, "⠋ classify")
+          assert.include(stdout, "general")
+          // White space in front is left out, control characters are, and the tree begins on a line of its own.
+          assert.match(stdout, /\u001b\[Kone two \[31mthree\r\n.*trace [0-9a-f]{32}/)
+        })
+    )
+  )
+
+  it.live.skipIf(!terminal)("fits the tree to 60 columns, in colour unless NO_COLOR", () =>
+    Effect.gen(function* () {
+      const args = `run "What is 2 + 2?" --demo --tracing --service-name a-long-name`
+      const colour = yield* inTerminal(60, args)
+      const plain = yield* inTerminal(60, args, { NO_COLOR: "1" })
+      const tree = (text: string) => text.slice(text.indexOf("trace ")).split("\r\n")
+      assert.isTrue(tree(plain.stdout).every((line) => line.length <= 60))
+      assert.notInclude(plain.stdout.slice(plain.stdout.indexOf("trace ")), "\u001b[1m")
+      assert.include(colour.stdout, "\u001b[1m")
+    })
+  )
+
+  it.live.skipIf(!terminal)("Ctrl-C in the middle of an answer ends the line", () =>
+    withOllama(
+      answering(() => ({ text: ["one ", "two "], delay: "100 millis", end: "hang" })),
+      (env) =>
+        Effect.gen(function* () {
+          const command = `"${process.execPath}" src/Main.ts run hello & sleep 3; kill -INT $!; wait $!; echo "exit $?"`
+          const { stdout } = yield* Effect.promise(() =>
+            Process.run("/usr/bin/script", ["-qec", command, "/dev/null"], { env: { TERM: "xterm", ...env } })
+          )
+          assert.match(stdout, /one two \r\nexit 130/)
+        })
+    )
+  )
+})
+
+describe("tinyllm", () => {
+  it.live("alone prints a help with three examples", () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* cli([])
+      assert.strictEqual(code, 0)
+      assert.strictEqual(stderr, "")
+      assert.strictEqual(stdout.match(/^ {2}tinyllm (run|doctor)/gm)?.length, 3)
+    })
+  )
+
+  it.live("--version prints the version", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* cli(["--version"])).stdout, `tinyllm ${version}\n`)
+    })
+  )
+})
+
+describe("tinyllm models", () => {
+  it.live("lists what is installed", () =>
+    withOllama(
+      answering(() => ""),
+      (env) =>
+        Effect.gen(function* () {
+          const { code, stdout } = yield* cli(["models"], { env })
+          assert.strictEqual(code, 0)
+          const [head, ...rows] = stdout.trimEnd().split("\n")
+          assert.match(head ?? "", /^NAME +SIZE +PARAMETERS +QUANTIZATION +MODIFIED$/)
+          assert.deepStrictEqual(
+            rows.map((row) => row.split(" ")[0]),
+            ["qwen2.5:0.5b", "qwen2.5:3b"]
+          )
+        })
+    )
+  )
+
+  it.live("says what to do when there are none, and exits with 3 without Ollama", () =>
+    Effect.gen(function* () {
+      yield* withOllama({ models: [], reply: () => "" }, (env) =>
+        Effect.gen(function* () {
+          const { code, stderr, stdout } = yield* cli(["models"], { env })
+          assert.strictEqual(code, 0)
+          assert.strictEqual(stdout, "")
+          assert.include(stderr, "ollama pull")
+        })
+      )
+      const port = yield* Effect.promise(Collector.deadPort)
+      assertFailed(yield* cli(["models"], { env: { OLLAMA_HOST: `127.0.0.1:${port}` } }), 3, "ollama serve")
+    })
+  )
+})
+
+describe("tinyllm doctor", () => {
+  it.live("says that all is well", () =>
+    withOllama(
+      answering(() => ""),
+      (env) =>
+        Effect.gen(function* () {
+          const collector = yield* Collector.make()
+          const { code, stdout } = yield* cli(["doctor", "--otlp-endpoint", collector.url], { env })
+          assert.strictEqual(code, 0)
+          assert.include(stdout, `answers at ${env["OLLAMA_HOST"]}, version 0.33.1`)
+          assert.include(stdout, "qwen2.5:3b is installed")
+          assert.include(stdout, `${collector.url} (flag/program): something listens there`)
+        })
+    )
+  )
+
+  it.live("says which models are missing and how to get them", () =>
+    withOllama({ models: ["qwen2.5:0.5b"], reply: () => "" }, (env) =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* cli(["doctor"], { env })
+        assert.strictEqual(code, 3)
+        assert.include(stdout, "qwen2.5:3b is missing: ollama pull qwen2.5:3b")
+        assert.include(stdout, "Tracing   off (default)")
+        assert.include(stderr, `"ollama pull qwen2.5:3b"`)
+      })
+    )
+  )
+
+  it.live("says that Ollama does not answer and that nothing listens where traces would go", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(Collector.deadPort)
+      const env = {
+        OLLAMA_HOST: `127.0.0.1:${port}`,
+        TINYLLM_TRACING: "true",
+        TINYLLM_OTLP_ENDPOINT: `http://127.0.0.1:${port}`
+      }
+      const { code, stdout } = yield* cli(["doctor"], { env })
+      assert.strictEqual(code, 3)
+      assert.include(stdout, `no answer at http://127.0.0.1:${port}`)
+      assert.include(stdout, "on (TINYLLM_TRACING)")
+      assert.include(stdout, `http://127.0.0.1:${port} (TINYLLM_OTLP_ENDPOINT): nothing listens there`)
+    })
+  )
+})

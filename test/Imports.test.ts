@@ -1,0 +1,128 @@
+// Holds the imports of src against the map of modules: what may know what.
+import { readdirSync, readFileSync } from "node:fs"
+import { assert, describe, it } from "vitest"
+
+// From the bottom up: a module imports only what stands above it in this list, so nothing points back.
+const order = [
+  ["Version", "Ports", "Stderr", "Stdout", "Usage", "Span", "Visit"],
+  ["Attribute", "Endpoint", "TraceContext", "SpanPrinter", "Logs"],
+  // Ollama
+  ["OllamaApi", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaCall", "OllamaTest", "Ollama"],
+  ["NodeClient"],
+  ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
+  // Telemetry
+  ["EnvironmentVariables", "TelemetryConfig", "Tracer", "ConsoleSpans", "OtlpExport", "OpenTelemetry", "Telemetry"],
+  // Graphs
+  ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
+  // Command line
+  ["NodePlatform", "CliError", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Main"]
+].flat()
+
+const knowOpenTelemetry = ["ConsoleSpans", "OpenTelemetry", "OtlpExport", "Telemetry", "Tracer"]
+const knowHttp = ["NodeClient", "Ollama", "OllamaCall", "OllamaHttp", "OllamaTest"]
+const knowNode = ["Main", "NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply"]
+const runEffects = ["Main"]
+
+const directory = new URL("../src/", import.meta.url)
+const modules = readdirSync(directory)
+  .map((file) => file.replace(/\.ts$/, ""))
+  .map((name) => ({ name, text: readFileSync(new URL(`${name}.ts`, directory), "utf8") }))
+  .map(({ name, text }) => ({
+    name,
+    text,
+    imports: [...text.matchAll(/(?:\bfrom |^import |\bimport\()"([^"]+)"/gm)].map((match) => match[1] ?? "")
+  }))
+
+const own = (path: string) => /^\.\/(\w+)\.ts$/.exec(path)?.[1]
+const knowing = (pattern: RegExp) =>
+  modules.filter(({ imports }) => imports.some((path) => pattern.test(path))).map(({ name }) => name)
+
+describe("imports of src", () => {
+  it("every module is in the map, and the map names no others", () => {
+    assert.sameMembers(
+      modules.map(({ name }) => name),
+      order
+    )
+  })
+
+  it("a module imports only what stands below it", () => {
+    for (const { imports, name } of modules) {
+      for (const path of imports.filter((path) => path.startsWith("."))) {
+        const imported = own(path)
+        assert.isDefined(imported, `${name} imports ${path}`)
+        assert.isBelow(order.indexOf(imported ?? ""), order.indexOf(name), `${name} imports ${imported}`)
+      }
+    }
+  })
+
+  it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
+    const work = /^(Graph|Node|NodeType|ModelNode|Assistant|Visit|Usage|Span|Ollama\w*)$/
+    const telemetry = /^(Telemetry\w*|Tracer|OpenTelemetry|OtlpExport|ConsoleSpans|SpanPrinter|EnvironmentVariables)$/
+    for (const { imports, name } of modules) {
+      const others = imports.map(own).filter((imported) => imported !== undefined)
+      if (work.test(name)) {
+        assert.deepStrictEqual(
+          others.filter((other) => telemetry.test(other)),
+          [],
+          name
+        )
+      }
+      if (telemetry.test(name)) {
+        assert.deepStrictEqual(
+          others.filter((other) => work.test(other) && other !== "Span"),
+          [],
+          name
+        )
+      }
+    }
+  })
+
+  it("only Telemetry, and what only it imports, knows OpenTelemetry", () => {
+    assert.sameMembers(knowing(/opentelemetry/), knowOpenTelemetry)
+    const inner = new Set(knowOpenTelemetry.filter((name) => name !== "Telemetry"))
+    for (const { imports, name } of modules.filter(({ name }) => !knowOpenTelemetry.includes(name))) {
+      assert.deepStrictEqual(
+        imports.map(own).filter((imported) => inner.has(imported ?? "")),
+        [],
+        name
+      )
+    }
+  })
+
+  it("Telemetry loads OpenTelemetry only when tracing is on: its own imports of it are types", () => {
+    const text = modules.find(({ name }) => name === "Telemetry")?.text ?? ""
+    const eager = [
+      ...text.matchAll(
+        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|OpenTelemetry|OtlpExport|ConsoleSpans)\.ts)"/gm
+      )
+    ]
+    assert.deepStrictEqual(
+      eager.map((match) => match[0]),
+      []
+    )
+  })
+
+  it("only the client and our own servers know HTTP, and only the Node side knows Node", () => {
+    assert.sameMembers(knowing(/^effect\/http\//), knowHttp)
+    assert.sameMembers(knowing(/^(node:|@effect\/platform-node\/)/), knowNode)
+  })
+
+  it("only Main runs effects", () => {
+    const running = modules.filter(({ text }) => /\b(runMain|run(?:Promise|Sync|Fork|Callback)\w*)\(/.test(text))
+    assert.deepStrictEqual(
+      running.map(({ name }) => name),
+      runEffects
+    )
+  })
+
+  it("no whole package is imported, nothing of tests or examples, and index.ts by nobody", () => {
+    const packages = ["effect", "@effect/platform-node", "@effect/opentelemetry"]
+    for (const { imports, name } of modules) {
+      for (const path of imports) {
+        assert.notInclude(packages, path, name)
+        assert.notMatch(path, /^effect\/(ai|cli|http|observability|cluster|workflow|testing)$/, name)
+        assert.notMatch(path, /^\.\.|index\.ts/, name)
+      }
+    }
+  })
+})

@@ -1,0 +1,672 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
+import * as NodeClient from "../src/NodeClient.ts"
+import * as Ollama from "../src/Ollama.ts"
+import { OllamaDouble, type Refusal, type Reply } from "../src/OllamaDouble.ts"
+import { against, ask, requests, until } from "./support/Double.ts"
+
+const chat = (request = ask()) => Ollama.Ollama.use((ollama) => ollama.chat(request))
+const stream = (request = ask()) => Stream.unwrap(Effect.map(Ollama.Ollama, (ollama) => ollama.stream(request)))
+const failure = (request = ask()) => Effect.flip(chat(request))
+
+/** Lines of a chat, as a server writes them. */
+const line = (content: string, rest: object = { done: false }) =>
+  `${JSON.stringify({ model: "m", message: { role: "assistant", content }, ...rest })}\n`
+const last = (content = "") => line(content, { done: true, done_reason: "stop", eval_count: 2 })
+
+describe("Ollama.chat", () => {
+  it.live("gives the whole answer with what the server counted and measured", () =>
+    Effect.gen(function* () {
+      const completion = yield* chat(ask("one two three?"))
+      assert.strictEqual(completion.text, "Hello there, you.")
+      assert.strictEqual(completion.thinking, "Hm, well.")
+      assert.strictEqual(completion.model, "m")
+      assert.strictEqual(completion.doneReason, "stop")
+      assert.strictEqual(completion.inputTokens, 4)
+      assert.strictEqual(completion.outputTokens, 9)
+      const { total, load, promptEval, eval: generating } = completion.timings
+      const parts = [load, promptEval, generating].map((part) => Duration.toMillis(part ?? Duration.zero))
+      assert.isAtLeast(parts[0] ?? 0, 3)
+      assert.isAtLeast(parts[1] ?? 0, 4)
+      assert.isAtLeast(Duration.toMillis(total ?? Duration.zero), parts[0]! + parts[1]! + parts[2]! - 0.001)
+      assert.isAtLeast(Duration.toMillis(completion.timeToFirstToken ?? Duration.zero), 8)
+    }).pipe(
+      Effect.provide(
+        against({ text: "Hello there, you.", thinking: "Hm, well.", load: 4, firstDelay: 5, delay: 1 })
+      )
+    )
+  )
+
+  it.live("sends exactly what was set", () =>
+    Effect.gen(function* () {
+      yield* chat({ model: "m", messages: [{ role: "user", content: "hi" }] })
+      yield* chat({
+        model: "m",
+        messages: [
+          { role: "system", content: "Be brief." },
+          { role: "user", content: "hi" }
+        ],
+        temperature: 0,
+        topP: 0.9,
+        topK: 40,
+        maxTokens: 7,
+        seed: 1,
+        stop: ["\n"],
+        numCtx: 4096,
+        keepAlive: "5 minutes",
+        think: false,
+        format: "json"
+      })
+      yield* Ollama.Ollama.use((ollama) =>
+        ollama.generate({ model: "m", prompt: "hi", system: "s", stop: [], keepAlive: Duration.infinity, think: "high" })
+      )
+      assert.deepStrictEqual(
+        (yield* requests).map(({ body }) => body),
+        [
+          '{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true,"truncate":false,"options":{"num_predict":2048}}',
+          '{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}],"stream":true,"truncate":false,"format":"json","think":false,"keep_alive":300,"options":{"num_predict":7,"num_ctx":4096,"temperature":0,"top_p":0.9,"top_k":40,"seed":1,"stop":["\\n"]}}',
+          '{"model":"m","prompt":"hi","system":"s","stream":true,"truncate":false,"think":"high","keep_alive":-1,"options":{"num_predict":2048}}'
+        ]
+      )
+      const { headers } = (yield* requests)[0]!
+      assert.strictEqual(headers["content-type"], "application/json")
+      assert.strictEqual(headers.accept, "application/x-ndjson")
+      assert.strictEqual(headers["accept-encoding"], "identity")
+      assert.include(headers["user-agent"], "tinyllm")
+    }).pipe(Effect.provide(against("ok")))
+  )
+
+  it.live("uses connections again for calls that follow each other", () =>
+    Effect.gen(function* () {
+      for (let i = 0; i < 3; i++) {
+        yield* chat()
+        yield* Stream.runDrain(stream())
+        yield* failure(ask("hi", { model: "missing" }))
+      }
+      // Two, because the client frees a connection a moment after the response was read.
+      assert.isAtMost(Math.max(...(yield* requests).map(({ connection }) => connection)), 2)
+    }).pipe(Effect.provide(against("a b c")))
+  )
+
+  it.live("refuses to send an empty prompt, no model, no tokens", () =>
+    Effect.gen(function* () {
+      const wrong = [
+        ask("hi", { messages: [] }),
+        ask("hi", { model: " " }),
+        ask("hi", { maxTokens: 0 }),
+        ask("hi", { maxTokens: 1.5 })
+      ]
+      for (const request of wrong) {
+        assert.strictEqual((yield* failure(request)).reason._tag, "InvalidRequest")
+      }
+      const empty = yield* Effect.flip(Ollama.Ollama.use((ollama) => ollama.generate({ model: "m", prompt: "" })))
+      assert.include(empty.message, "empty")
+      assert.lengthOf(yield* requests, 0)
+    }).pipe(Effect.provide(against("never")))
+  )
+
+  it.live("keeps the prompt on this machine unless told otherwise", () =>
+    Effect.gen(function* () {
+      for (const model of ["gpt-oss:120b-cloud", "kimi:cloud", "KIMI:CLOUD"]) {
+        const error = yield* failure(ask("hi", { model }))
+        assert.strictEqual(error.reason._tag, "RemoteRefused")
+        assert.include(error.message, "allowRemote")
+      }
+      const streamed = yield* Effect.flip(Stream.runDrain(stream(ask("hi", { model: "a-cloud" }))))
+      assert.strictEqual(streamed.reason._tag, "RemoteRefused")
+      assert.lengthOf(yield* requests, 0)
+    }).pipe(Effect.provide(against("never", {}, { anyModel: true })))
+  )
+
+  it.live("lets a cloud model pass when told so, without the trace", () =>
+    Effect.gen(function* () {
+      yield* chat(ask("hi", { model: "a:cloud" }))
+      assert.isUndefined((yield* requests)[0]?.headers["traceparent"])
+    }).pipe(Effect.provide(against("ok", { allowRemote: true }, { anyModel: true })))
+  )
+})
+
+describe("framing", () => {
+  const text = 'Grüße, 世界 🙂\u2028 <b>&amp;</b> "q" \\ \n end'
+  const answers: Record<string, Reply> = {
+    "pieces of the double": { text: [text.slice(0, 5), text.slice(5)] },
+    "CRLF, blank lines and a byte order mark": {
+      raw: `\uFEFF${line(text.slice(0, 5))}\r\n  \r\n\n${line(text.slice(5)).trim()}\r\n${last()}`
+    },
+    "many records in one chunk, the last without newline": {
+      raw: line(text.slice(0, 5)) + line(text.slice(5)) + last().trim()
+    },
+    "a single JSON object": { raw: last(text).trim(), contentType: "application/json; charset=utf-8" },
+    "content in the last record": { raw: line(text.slice(0, 5)) + last(text.slice(5)) },
+    "null and missing content": {
+      raw: `${line(text)}{"message":null}\n{"message":{"content":null}}\n{"other":1}\n${last()}`
+    },
+    "records after the last one": { raw: `${line(text)}${last()}${line("more")}{"error":"late"}\nno json` },
+    "unknown fields": { raw: line(text, { done: false, future: { a: [1] } }) + last() }
+  }
+  for (const [name, answer] of Object.entries(answers)) {
+    for (const bytesPerChunk of [1, 7, 4096, undefined]) {
+      it.live(`reads ${name} in chunks of ${bytesPerChunk ?? "any number of"} bytes`, () =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* chat()).text, text)
+          const parts = yield* Stream.runCollect(stream())
+          assert.strictEqual(parts.map((part) => (part._tag === "Text" ? part.text : "")).join(""), text)
+          assert.strictEqual(parts.at(-1)?._tag, "Done")
+          assert.isTrue((yield* requests).every(({ complete }) => complete))
+        }).pipe(Effect.provide(against({ ...(answer as object), bytesPerChunk } as Reply)))
+      )
+    }
+  }
+
+  it.live("reads a line of two megabytes", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat()).text.length, 2_000_000)
+    }).pipe(Effect.provide(against({ raw: last("x".repeat(2_000_000)) })))
+  )
+
+  it.live("gives up on a line that does not end", () =>
+    Effect.gen(function* () {
+      const error = yield* failure()
+      assert.strictEqual(error.reason._tag, "Malformed")
+      assert.include(error.message, "line is longer")
+    }).pipe(Effect.provide(against({ raw: Array.from({ length: 18 }, () => "x".repeat(1024 * 1024)) })))
+  )
+
+  it.live("reads escapes, also of half a character", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat()).text, "<&>\ud800!")
+    }).pipe(
+      Effect.provide(
+        against({ raw: `{"message":{"content":"\\u003c\\u0026\\u003e\\ud800!"},"done":true}\n` })
+      )
+    )
+  )
+
+  it.live("hands out what came before a line that is no JSON", () =>
+    Effect.gen(function* () {
+      const seen: Array<string> = []
+      const error = yield* stream().pipe(
+        Stream.runForEach((part) => Effect.sync(() => seen.push(part._tag === "Text" ? part.text : part._tag))),
+        Effect.flip
+      )
+      assert.deepStrictEqual(seen, ["one "])
+      assert.strictEqual(error.reason._tag, "Malformed")
+      if (error.reason._tag === "Malformed") {
+        assert.lengthOf(error.reason.excerpt, 200)
+      }
+      assert.notInclude(error.message, "secret")
+    }).pipe(Effect.provide(against({ raw: `${line("one ")}secret ${"x".repeat(300)}\n${last()}` })))
+  )
+
+  for (const [name, raw] of Object.entries({
+    HTML: "<html>\n<body>Welcome to the hotel</body></html>",
+    text: "OK",
+    "a JSON array": "[]"
+  })) {
+    it.live(`calls ${name} with status 200 no Ollama`, () =>
+      Effect.gen(function* () {
+        const error = yield* failure()
+        assert.strictEqual(error.reason._tag, "Malformed")
+        assert.include(error.message, "OLLAMA_HOST")
+        assert.lengthOf(yield* requests, 1)
+      }).pipe(Effect.provide(against({ raw, contentType: "text/html" })))
+    )
+  }
+
+  it.live("refuses an encoding that was not asked for", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* failure()).reason._tag, "Malformed")
+    }).pipe(Effect.provide(against({ raw: "x", headers: { "content-encoding": "gzip" } })))
+  )
+})
+
+describe("the end of an answer", () => {
+  const partial = (error: Ollama.OllamaError) => ("partial" in error.reason ? error.reason.partial : undefined)
+
+  for (const end of ["eof", "fin", "reset"] as const) {
+    it.live(`says what had come when it breaks off (${end}), and does not ask again`, () =>
+      Effect.gen(function* () {
+        const error = yield* failure()
+        assert.strictEqual(error.reason._tag, "StreamInterrupted")
+        assert.strictEqual(partial(error), "one two ")
+        assert.isFalse(error.isRetryable)
+        assert.notInclude(error.message, "one two")
+        assert.lengthOf(yield* requests, 1)
+      }).pipe(Effect.provide(against({ text: ["one ", "two "], delay: 2, end })))
+    )
+  }
+
+  it.live("says what had come before an error line", () =>
+    Effect.gen(function* () {
+      const error = yield* failure()
+      assert.strictEqual(error.reason._tag, "StreamError")
+      assert.strictEqual(partial(error), "one two ")
+      assert.notInclude(error.message, "one two")
+      assert.include(error.message, "unexpected EOF")
+      assert.lengthOf(yield* requests, 1)
+    }).pipe(
+      Effect.provide(
+        against({
+          text: ["one ", "two "],
+          errorLine: "an error was encountered while running the model: unexpected EOF"
+        })
+      )
+    )
+  )
+
+  it.live("does not repeat in its message an error that may quote the answer", () =>
+    Effect.gen(function* () {
+      const error = yield* failure()
+      assert.notInclude(error.message, "SENTINEL")
+      assert.isTrue(error.reason._tag === "StreamError" && error.reason.text.includes("SENTINEL"))
+    }).pipe(Effect.provide(against({ text: ["x"], errorLine: "cannot parse tool call: SENTINEL" })))
+  )
+
+  it.live("fails for an error as the first line", () =>
+    Effect.gen(function* () {
+      const error = yield* failure()
+      assert.strictEqual(error.reason._tag, "StreamError")
+      assert.strictEqual(partial(error), "")
+      assert.lengthOf(yield* requests, 1)
+    }).pipe(Effect.provide(against({ text: [], errorLine: "something else" })))
+  )
+
+  it.live("asks once more when nothing came, then gives up", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* failure()).reason._tag, "StreamInterrupted")
+      assert.lengthOf(yield* requests, 2)
+    }).pipe(Effect.provide(against({ raw: "" })))
+  )
+
+  it.live("takes an answer of loading for an empty prompt", () =>
+    Effect.gen(function* () {
+      const error = yield* failure()
+      assert.strictEqual(error.reason._tag, "InvalidRequest")
+      assert.include(error.message, "empty")
+    }).pipe(Effect.provide(against({ raw: line("", { done: true, done_reason: "load" }) })))
+  )
+
+  it.live("takes a last record without counts, times or reason", () =>
+    Effect.gen(function* () {
+      const completion = yield* chat()
+      assert.strictEqual(completion.text, "hi")
+      for (const value of [completion.doneReason, completion.inputTokens, completion.outputTokens]) {
+        assert.isUndefined(value)
+      }
+      assert.deepStrictEqual(Object.values(completion.timings).filter((value) => value !== undefined), [])
+    }).pipe(
+      Effect.provide(
+        against({ raw: line("hi", { done: true, done_reason: null, prompt_eval_count: null, eval_count: "3" }) })
+      )
+    )
+  )
+
+  it.live("keeps a reason it does not know", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat()).doneReason, "tired")
+    }).pipe(Effect.provide(against({ text: "ok", doneReason: "tired" })))
+  )
+
+  it.live("does not wait for a server that keeps the response open after the last record", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat().pipe(Effect.timeout("400 millis"))).text, "hi")
+    }).pipe(Effect.provide(against({ raw: last("hi"), end: "hang" })))
+  )
+})
+
+describe("errors", () => {
+  interface Row {
+    readonly reply: Refusal | Extract<Reply, { readonly raw: unknown }>
+    readonly tag: Ollama.Reason["_tag"]
+    /** Requests made in all. */
+    readonly requests: number
+    readonly says?: string
+  }
+  const error = (status: number, text: unknown, fields = {}): Refusal => ({ status, error: text, fields })
+  const rows: Record<string, Row> = {
+    "missing body": { reply: error(400, "missing request body"), tag: "InvalidRequest", requests: 1, says: "missing request body" },
+    "bad JSON": { reply: error(400, "invalid character 'x' looking for beginning of value"), tag: "InvalidRequest", requests: 1 },
+    "no model": { reply: error(400, "model is required"), tag: "InvalidRequest", requests: 1 },
+    "invalid name": { reply: error(400, "invalid model name"), tag: "InvalidRequest", requests: 1 },
+    "unknown model": { reply: error(404, "model 'm' not found"), tag: "ModelNotFound", requests: 1, says: "ollama pull m" },
+    "unknown model, older": { reply: error(404, 'model "m" not found, try pulling it first'), tag: "ModelNotFound", requests: 1 },
+    "no tools": { reply: error(400, "registry.ollama.ai/library/m:latest does not support tools"), tag: "Unsupported", requests: 1, says: "does not support tools" },
+    "no thinking": { reply: error(400, '"m" does not support thinking'), tag: "Unsupported", requests: 1, says: "does not support thinking" },
+    "embedding model": { reply: error(400, '"m" does not support chat'), tag: "Unsupported", requests: 1 },
+    "bad think": { reply: error(400, 'invalid think value: "x" (must be "high", "medium", "low", "max", true, or false)'), tag: "InvalidRequest", requests: 1 },
+    "bad keep_alive": { reply: error(400, 'time: missing unit in duration "5"'), tag: "InvalidRequest", requests: 1 },
+    "raw mode": { reply: error(400, "raw mode does not support template, system, or context"), tag: "InvalidRequest", requests: 1 },
+    "bad option": { reply: error(500, 'option "stop" must be of type array'), tag: "InvalidRequest", requests: 1, says: "of type array" },
+    "bad format": { reply: error(500, 'invalid format: "x"; expected "json" or a valid JSON Schema object'), tag: "InvalidRequest", requests: 1 },
+    "long prompt": { reply: error(400, "the prompt is longer than the context length currently available to the model"), tag: "ContextExceeded", requests: 1 },
+    "long prompt, from the runner": {
+      reply: error(400, '{"error":{"code":400,"message":"request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}'),
+      tag: "ContextExceeded",
+      requests: 1,
+      says: "5000 tokens, room for 4096"
+    },
+    "crash behind a 400": { reply: error(400, 'do embedding request: Post "http://127.0.0.1:1": EOF'), tag: "RunnerFailed", requests: 2 },
+    "full queue": { reply: error(503, "server busy, please try again.  maximum pending requests exceeded"), tag: "Busy", requests: 4, says: "OLLAMA_MAX_QUEUE" },
+    "rate limit": { reply: error(429, "too many"), tag: "Busy", requests: 4 },
+    "out of memory": { reply: error(500, "model requires more system memory (5.6 GiB) than is available (3.1 GiB)"), tag: "OutOfMemory", requests: 2 },
+    "out of GPU memory": { reply: error(500, "cudaMalloc failed: out of memory"), tag: "OutOfMemory", requests: 2 },
+    "load failed": { reply: error(500, "llama-server process has terminated: exit status 2"), tag: "RunnerFailed", requests: 2 },
+    "load timed out": { reply: error(500, "timed out waiting for llama-server to start - progress 0.00"), tag: "RunnerFailed", requests: 2 },
+    "runner gone": { reply: error(500, "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details"), tag: "RunnerFailed", requests: 2 },
+    "not signed in": { reply: error(401, "unauthorized", { signin_url: "https://ollama.com/x" }), tag: "Unauthorized", requests: 1 },
+    "cloud off": { reply: error(403, "ollama cloud is disabled: remote model is unavailable"), tag: "Forbidden", requests: 1, says: "cloud is disabled" },
+    "cloud unreachable": { reply: error(502, "bad gateway"), tag: "ServerFailed", requests: 4 },
+    "refused host": { reply: { raw: "", status: 403, contentType: "text/plain" }, tag: "Forbidden", requests: 1, says: "Host" },
+    panic: { reply: { raw: "", status: 500, contentType: "text/plain" }, tag: "ServerFailed", requests: 2, says: "HTTP 500" },
+    "unknown 500": { reply: error(500, "no idea"), tag: "ServerFailed", requests: 1 },
+    "client gone": { reply: error(499, "request canceled"), tag: "ServerFailed", requests: 1 },
+    "proxy error": { reply: { raw: "<html>Bad Gateway</html>", status: 502, contentType: "text/html" }, tag: "ServerFailed", requests: 4 },
+    "other path": { reply: { raw: "404 page not found", status: 404, contentType: "text/plain" }, tag: "WrongUrl", requests: 1, says: "OLLAMA_HOST" },
+    "other method": { reply: { raw: "405 method not allowed", status: 405, contentType: "text/plain" }, tag: "WrongUrl", requests: 1 },
+    redirect: { reply: { raw: "", status: 301, headers: { location: "https://elsewhere/" } }, tag: "WrongUrl", requests: 1, says: "base URL" },
+    "OpenAI's form": { reply: error(400, { message: "bad thing", type: "invalid_request_error" }), tag: "InvalidRequest", requests: 1 },
+    "large page": { reply: { raw: "x".repeat(300_000), status: 400, contentType: "text/html" }, tag: "InvalidRequest", requests: 1 }
+  }
+  for (const [name, row] of Object.entries(rows)) {
+    it.live(`${name}: ${row.tag} after ${row.requests} request(s)`, () =>
+      Effect.gen(function* () {
+        const error = yield* failure(ask("SENTINEL"))
+        assert.strictEqual(error.reason._tag, row.tag)
+        assert.lengthOf(yield* requests, row.requests)
+        assert.strictEqual(error.isRetryable, row.requests > 1)
+        assert.include(error.message, row.says ?? "")
+        assert.strictEqual("status" in error.reason ? error.reason.status : undefined, row.reply.status)
+        if ("text" in error.reason) {
+          assert.isAtMost(error.reason.text.length, 500)
+        }
+      }).pipe(Effect.provide(against(row.reply)))
+    )
+  }
+
+  it.live("do not wait for the end of an error's body", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* failure().pipe(Effect.timeout("400 millis")))._tag, "OllamaError")
+      yield* until((request) => request.disconnectedAt !== undefined)
+    }).pipe(Effect.provide(against({ raw: "x".repeat(70_000), status: 400, end: "hang" })))
+  )
+
+  it.live("come back to the answer when a repetition helps", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat()).text, "third time")
+      assert.strictEqual((yield* Stream.runCollect(stream())).length, 3)
+    }).pipe(
+      Effect.provide(
+        against(({ count }) =>
+          count <= 2 ? { status: 503, error: "server busy, please try again." } : "third time"
+        )
+      )
+    )
+  )
+
+  it.live("repeat a connection that was reset before the answer", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat()).text, "ok")
+      assert.lengthOf(yield* requests, 2)
+    }).pipe(Effect.provide(against(({ count }) => (count === 1 ? { text: [], end: "reset" } : "ok"))))
+  )
+
+  it.live("say how to start a server that is not there, at once", () =>
+    Effect.gen(function* () {
+      const error = yield* failure().pipe(Effect.timeout("400 millis"))
+      assert.isTrue(error instanceof Ollama.OllamaError && error.reason._tag === "Unreachable")
+      assert.include(error.message, "ollama serve")
+      assert.include(error.message, "OLLAMA_HOST")
+      assert.include(error.message, "http://127.0.0.1:1 ")
+    }).pipe(Effect.provide(NodeClient.layer({ url: "127.0.0.1:1" })))
+  )
+
+  it.live("count attempts as told", () =>
+    Effect.gen(function* () {
+      yield* failure()
+      assert.lengthOf(yield* requests, 1)
+    }).pipe(Effect.provide(against({ status: 503, error: "busy" }, { retry: { times: 0 } })))
+  )
+})
+
+describe("time limits", () => {
+  const phase = (error: Ollama.OllamaError) => (error.reason._tag === "Timeout" ? error.reason.phase : error.reason._tag)
+
+  it.live("bound the wait for the first record, and name it", () =>
+    Effect.gen(function* () {
+      const error = yield* failure()
+      assert.strictEqual(phase(error), "first record")
+      assert.include(error.message, "firstRecordTimeout")
+      assert.lengthOf(yield* requests, 1)
+      yield* until((request) => request.disconnectedAt !== undefined)
+    }).pipe(Effect.provide(against({ text: "late", load: "10 seconds" }, { firstRecordTimeout: "30 millis" })))
+  )
+
+  it.live("bound the silence in an answer, and keep what came", () =>
+    Effect.gen(function* () {
+      for (const call of [chat(), Stream.runDrain(stream())]) {
+        const error = yield* Effect.flip(call)
+        assert.strictEqual(phase(error), "idle")
+        assert.strictEqual(error.reason._tag === "Timeout" ? error.reason.partial : "", "one ")
+        yield* until((request) => request.disconnectedAt !== undefined)
+      }
+    }).pipe(Effect.provide(against({ text: ["one "], end: "hang" }, { idleTimeout: "30 millis" })))
+  )
+
+  it.live("do not count the time a consumer takes", () =>
+    Effect.gen(function* () {
+      const parts = yield* stream().pipe(
+        Stream.tap((part) => (part._tag === "Text" && part.text === "one " ? Effect.sleep("80 millis") : Effect.void)),
+        Stream.runCollect
+      )
+      assert.lengthOf(parts, 3)
+    }).pipe(Effect.provide(against({ text: ["one ", "two"], delay: 10 }, { idleTimeout: "40 millis" })))
+  )
+})
+
+describe("interruption closes the socket", () => {
+  const closed = Effect.gen(function* () {
+    assert.isBelow(yield* until((request) => request.disconnectedAt !== undefined), 200)
+  })
+
+  it.live("while the model loads", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(chat())
+      yield* until(() => true)
+      yield* Fiber.interrupt(fiber)
+      yield* closed
+    }).pipe(Effect.provide(against({ text: "late", load: "10 seconds" })))
+  )
+
+  it.live("in the middle of an answer", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(chat())
+      yield* until(() => true)
+      yield* Effect.sleep("20 millis")
+      yield* Fiber.interrupt(fiber)
+      yield* closed
+    }).pipe(Effect.provide(against({ text: ["one "], end: "hang" })))
+  )
+
+  it.live("of a stream", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Stream.runDrain(stream()))
+      yield* until(() => true)
+      yield* Effect.sleep("20 millis")
+      yield* Fiber.interrupt(fiber)
+      yield* closed
+    }).pipe(Effect.provide(against({ text: ["one "], end: "hang" })))
+  )
+
+  it.live("when enough of a stream was taken", () =>
+    Effect.gen(function* () {
+      assert.lengthOf(yield* stream().pipe(Stream.take(2), Stream.runCollect), 2)
+      yield* closed
+    }).pipe(Effect.provide(against({ text: ["one ", "two ", "three "], delay: 1, end: "hang" })))
+  )
+
+  it.live("between repetitions: none follows", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(chat())
+      yield* until(() => true)
+      yield* Effect.sleep("20 millis")
+      yield* Fiber.interrupt(fiber)
+      assert.lengthOf(yield* requests, 1)
+    }).pipe(Effect.provide(against({ status: 503, error: "busy" }, { retry: { base: "30 seconds", cap: "30 seconds" } })))
+  )
+})
+
+describe("Ollama.stream", () => {
+  it.live("gives thinking, text and the completion as they come", () =>
+    Effect.gen(function* () {
+      const parts = yield* Stream.runCollect(stream())
+      assert.deepStrictEqual(
+        parts.map((part) => (part._tag === "Done" ? "Done" : `${part._tag}:${part.text}`)),
+        ["Thinking:hm", "Text:one ", "Text:two", "Done"]
+      )
+      const done = parts.at(-1)
+      assert.isTrue(done?._tag === "Done" && done.completion.text === "one two" && done.completion.thinking === "hm")
+    }).pipe(Effect.provide(against({ thinking: ["hm"], text: "one two", delay: 1 })))
+  )
+
+  it.live("gives the same completion as chat", () =>
+    Effect.gen(function* () {
+      const whole = yield* chat()
+      const streamed = yield* Stream.runLast(stream())
+      const done = Option.getOrThrow(streamed)
+      assert.strictEqual(done._tag, "Done")
+      if (done._tag === "Done") {
+        const { timings: _, timeToFirstToken: __, ...rest } = whole
+        const { timings: ___, timeToFirstToken: ____, ...same } = done.completion
+        assert.deepStrictEqual(same, rest)
+      }
+    }).pipe(Effect.provide(against({ text: "one two", thinking: "hm hm", textInLastRecord: true })))
+  )
+
+  it.live("hands a piece out before the next one comes", () =>
+    Effect.gen(function* () {
+      const first = yield* Stream.runHead(stream()).pipe(Effect.timeout("400 millis"))
+      assert.isTrue(Option.isSome(first))
+    }).pipe(Effect.provide(against({ text: ["one ", "two "], delay: "10 seconds" })))
+  )
+})
+
+describe("other operations", () => {
+  it.live("list, show and name the version", () =>
+    Effect.gen(function* () {
+      const ollama = yield* Ollama.Ollama
+      assert.deepStrictEqual(
+        (yield* ollama.models).map(({ name, remote }) => ({ name, remote })),
+        [{ name: "m:latest", remote: false }]
+      )
+      assert.strictEqual((yield* ollama.show("m")).contextLength, 32768)
+      assert.strictEqual(yield* ollama.version, "0.33.1")
+      const missing = yield* Effect.flip(ollama.show("nope"))
+      assert.strictEqual(missing.reason._tag, "ModelNotFound")
+      assert.include(missing.message, "ollama pull nope")
+    }).pipe(Effect.provide(against("never")))
+  )
+
+  it.live("read null, missing and odd fields as absent", () =>
+    Effect.gen(function* () {
+      const ollama = yield* Ollama.Ollama
+      assert.deepStrictEqual(
+        (yield* ollama.models).map(({ name, bytes, family, capabilities }) => ({ name, bytes, family, capabilities })),
+        [
+          { name: "a", bytes: undefined, family: undefined, capabilities: undefined },
+          { name: "b:1", bytes: 12, family: "llama", capabilities: ["vision"] }
+        ]
+      )
+      assert.deepStrictEqual(Object.values(yield* ollama.show("m")).filter((value) => value !== undefined), [])
+    }).pipe(
+      Effect.provide(
+        against("never", {}, {
+          paths: {
+            "GET /api/tags": {
+              raw: '{"models":[{"name":"a","details":null,"size":null},{"model":"b:1","size":12.0,"new":1,"details":{"family":"llama","families":null},"capabilities":["vision"]}]}'
+            },
+            "POST /api/show": { raw: '{"details":null,"model_info":{},"license":"x"}' }
+          }
+        })
+      )
+    )
+  )
+
+  it.live("fail for another form", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Ollama.Ollama.use((ollama) => ollama.version))
+      assert.strictEqual(error.reason._tag, "Malformed")
+    }).pipe(Effect.provide(against("never", {}, { paths: { "GET /api/version": { raw: "<html>" } } })))
+  )
+})
+
+describe("layers", () => {
+  it.live("authorize from the URL and never show it", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      const [request] = yield* requests
+      assert.strictEqual(request?.headers.authorization, `Basic ${Buffer.from("me:pw").toString("base64")}`)
+    }).pipe(
+      Effect.provide(
+        Layer.unwrap(
+          Effect.map(OllamaDouble, ({ port }) => NodeClient.layer({ url: `http://me:pw@127.0.0.1:${port}` }))
+        ).pipe(Layer.provideMerge(OllamaDouble.layer({ models: ["m:latest"], reply: () => "ok" })))
+      )
+    )
+  )
+
+  it("throw for a URL that cannot be read", () => {
+    assert.throws(() => NodeClient.layer({ url: "tcp://x" }), RangeError, "tcp://x")
+  })
+
+  it.live("read OLLAMA_HOST", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Ollama.Ollama).url, "http://example.com:80/base")
+    }).pipe(
+      Effect.provide(
+        NodeClient.layerConfig.pipe(
+          Layer.provide(
+            ConfigProvider.layer(ConfigProvider.fromUnknown({ OLLAMA_HOST: "http://me:pw@example.com/base/" }))
+          )
+        )
+      )
+    )
+  )
+})
+
+describe("Ollama.layerTest", () => {
+  it.effect("answers by a function, in pieces and whole", () =>
+    Effect.gen(function* () {
+      const ollama = yield* Ollama.Ollama
+      const completion = yield* ollama.chat(ask("a b"))
+      assert.strictEqual(completion.text, "you said a b")
+      assert.strictEqual(completion.inputTokens, 2)
+      assert.strictEqual(completion.outputTokens, 4)
+      assert.lengthOf(yield* Stream.runCollect(ollama.stream(ask("a b"))), 5)
+      assert.strictEqual((yield* ollama.generate({ model: "m", prompt: "x", system: "s" })).text, "you said x")
+    }).pipe(
+      Effect.provide(Ollama.Ollama.layerTest(({ messages }) => `you said ${messages.at(-1)?.content}`))
+    )
+  )
+})
+
+describe("Ollama.sameModel", () => {
+  it("leaves out what the server adds", () => {
+    for (const [a, b] of [
+      ["qwen3", "qwen3:latest"],
+      ["Qwen3:0.6B", "qwen3:0.6b"],
+      ["library/qwen3", "qwen3"],
+      ["registry.ollama.ai/library/qwen3:latest", "qwen3"],
+      ["hf.co/a/b:Q4", "hf.co/a/b:q4"],
+      ["host:5000/a/b", "host:5000/a/b:latest"]
+    ] as const) {
+      assert.isTrue(Ollama.sameModel(a, b), `${a} ${b}`)
+    }
+    for (const [a, b] of [
+      ["qwen3", "qwen3:0.6b"],
+      ["me/qwen3", "qwen3"],
+      ["qwen2.5:0.5b", "qwen2.5:1.5b"]
+    ] as const) {
+      assert.isFalse(Ollama.sameModel(a, b), `${a} ${b}`)
+    }
+  })
+})

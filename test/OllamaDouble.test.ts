@@ -1,0 +1,341 @@
+// What other clients than ours see: read with Node's own fetch and with bare sockets.
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import * as Net from "node:net"
+import * as Arithmetic from "../src/Arithmetic.ts"
+import { OllamaDouble, type Reply, type Script } from "../src/OllamaDouble.ts"
+import { requests, until } from "./support/Double.ts"
+
+const script = (reply: Reply | Script["reply"], rest: Partial<Script> = {}): Script => ({
+  models: ["m:latest"],
+  reply: typeof reply === "function" ? reply : () => reply,
+  ...rest
+})
+
+/** Runs with a double of a script. */
+const serving = (reply: Reply | Script["reply"], rest: Partial<Script> = {}) =>
+  Effect.provide(OllamaDouble.layer(script(reply, rest)))
+
+const call = (path: string, init: { method?: string; body?: unknown } = {}) =>
+  Effect.gen(function* () {
+    const { url } = yield* OllamaDouble
+    return yield* Effect.promise(async (signal) => {
+      const response = await fetch(url + path, {
+        method: init.method ?? (init.body === undefined ? "GET" : "POST"),
+        body: init.body === undefined ? null : typeof init.body === "string" ? init.body : JSON.stringify(init.body),
+        redirect: "manual",
+        signal
+      })
+      return { status: response.status, type: response.headers.get("content-type"), headers: response.headers, text: await response.text() }
+    })
+  })
+
+const chat = (rest: object = {}) =>
+  call("/api/chat", { body: { model: "m", messages: [{ role: "user", content: "one two?" }], ...rest } })
+
+const lines = (text: string) => text.trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, any>)
+
+/** Bytes as they come from a socket, one entry for each read, and how the connection ended. */
+const bare = (path: string, body: object): Effect.Effect<{ readonly reads: ReadonlyArray<string>; readonly end: string }, never, OllamaDouble | Scope.Scope> =>
+  Effect.gen(function* () {
+    const { port } = yield* OllamaDouble
+    const text = JSON.stringify(body)
+    const reads: Array<string> = []
+    const socket = Net.connect(port, "127.0.0.1")
+    yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+    const end = yield* Effect.callback<string>((resume) => {
+      socket.on("data", (data) => {
+        reads.push(data.toString("latin1"))
+        if (data.toString("latin1").endsWith("0\r\n\r\n")) {
+          resume(Effect.succeed("complete"))
+        }
+      })
+      socket.on("end", () => resume(Effect.succeed("FIN")))
+      socket.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "")))
+      socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${text.length}\r\n\r\n${text}`)
+    })
+    return { reads, end }
+  })
+
+const hello = { model: "m", messages: [{ role: "user", content: "hi" }] }
+
+describe("OllamaDouble", () => {
+  it.live("streams records as x-ndjson, with counts and times that fit", () =>
+    Effect.gen(function* () {
+      const { type, text } = yield* chat()
+      assert.strictEqual(type, "application/x-ndjson")
+      const records = lines(text)
+      assert.deepStrictEqual(records.map(({ message, done }) => [message.content, message.thinking, done]), [
+        ["", "hm", false],
+        ["a ", undefined, false],
+        ["<b>", undefined, false],
+        ["", undefined, true]
+      ])
+      assert.include(text, "\\u003cb\\u003e")
+      const last = records.at(-1)!
+      assert.match(last["created_at"], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?Z$/)
+      assert.strictEqual(last["done_reason"], "stop")
+      assert.strictEqual(last["prompt_eval_count"], 3)
+      assert.strictEqual(last["eval_count"], 5)
+      const { total_duration, load_duration, prompt_eval_duration, eval_duration } = last
+      assert.isAtLeast(total_duration, load_duration + prompt_eval_duration + eval_duration)
+      for (const duration of [load_duration, prompt_eval_duration, eval_duration]) {
+        assert.isAtLeast(duration, 3e6)
+      }
+    }).pipe(serving({ thinking: ["hm"], text: ["a ", "<b>"], load: 4, firstDelay: 4, delay: 2 }))
+  )
+
+  it.live("answers with one object when asked not to stream", () =>
+    Effect.gen(function* () {
+      const { type, text } = yield* chat({ stream: false })
+      assert.strictEqual(type, "application/json; charset=utf-8")
+      assert.notInclude(text, "\n")
+      const record = JSON.parse(text)
+      assert.strictEqual(record.message.content, "a b")
+      assert.isTrue(record.done)
+      const generated = yield* call("/api/generate", { body: { model: "m", prompt: "x", stream: false } })
+      assert.strictEqual(JSON.parse(generated.text).response, "a b")
+    }).pipe(serving("a b"))
+  )
+
+  it.live("loads and unloads for an empty prompt", () =>
+    Effect.gen(function* () {
+      for (const [path, body] of [
+        ["/api/chat", { model: "m", messages: [] }],
+        ["/api/chat", { model: "m" }],
+        ["/api/generate", { model: "m", prompt: "" }]
+      ] as const) {
+        const loaded = yield* call(path, { body })
+        assert.strictEqual(loaded.type, "application/json; charset=utf-8")
+        assert.strictEqual(JSON.parse(loaded.text).done_reason, "load")
+        assert.lengthOf(JSON.parse((yield* call("/api/ps")).text).models, 1)
+        assert.strictEqual(JSON.parse((yield* call(path, { body: { ...body, keep_alive: 0 } })).text).done_reason, "unload")
+        assert.lengthOf(JSON.parse((yield* call("/api/ps")).text).models, 0)
+      }
+    }).pipe(serving("never"))
+  )
+
+  it.live("knows the other paths", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* call("/")).text, "Ollama is running")
+      assert.strictEqual(JSON.parse((yield* call("/api/version")).text).version, "0.33.1")
+      const [tag] = JSON.parse((yield* call("/api/tags")).text).models
+      assert.strictEqual(tag.name, "m:latest")
+      assert.match(tag.digest, /^[0-9a-f]{64}$/)
+      const show = JSON.parse((yield* call("/api/show", { body: { model: "M" } })).text)
+      assert.deepStrictEqual(show.capabilities, ["completion"])
+    }).pipe(serving("never"))
+  )
+
+  it.live("refuses as Ollama does", () =>
+    Effect.gen(function* () {
+      const message = [{ role: "user", content: "x" }]
+      const rows: ReadonlyArray<readonly [string, unknown, number, string]> = [
+        ["/api/chat", { model: "nope", messages: message }, 404, "model 'nope' not found"],
+        ["/api/generate", { model: "nope", prompt: "x" }, 404, "model 'nope' not found"],
+        ["/api/show", { model: "nope" }, 404, "model 'nope:latest' not found"],
+        ["/api/chat", { messages: message }, 400, "model is required"],
+        ["/api/show", {}, 400, "model is required"],
+        ["/api/generate", { prompt: "x" }, 404, "model '' not found"],
+        ["/api/chat", "", 400, "missing request body"],
+        ["/api/chat", "xx", 400, "invalid character 'x' looking for beginning of value"],
+        ["/api/chat", { model: "m", messages: message, options: { stop: "x" } }, 500, 'option "stop" must be of type array'],
+        ["/api/chat", { model: "m", messages: message, format: "xml" }, 500, 'invalid format: "xml"; expected "json" or a valid JSON Schema object'],
+        ["/api/chat", { model: "m", messages: message }, 503, "scripted"]
+      ]
+      for (const [path, body, status, error] of rows) {
+        const response = yield* call(path, { method: "POST", body })
+        assert.strictEqual(response.status, status, error)
+        assert.strictEqual(response.type, "application/json; charset=utf-8")
+        assert.deepStrictEqual(JSON.parse(response.text), { error })
+      }
+    }).pipe(serving({ status: 503, error: "scripted" }))
+  )
+
+  it.live("answers other paths and methods in text, and redirects untidy ones", () =>
+    Effect.gen(function* () {
+      const missing = yield* call("/api/nothing")
+      assert.deepStrictEqual([missing.status, missing.text], [404, "404 page not found"])
+      const method = yield* call("/api/chat")
+      assert.deepStrictEqual([method.status, method.text, method.headers.get("allow")], [405, "405 method not allowed", "POST"])
+      const slash = yield* call("/api/chat/", { body: hello })
+      assert.deepStrictEqual([slash.status, slash.headers.get("location")], [307, "/api/chat"])
+      assert.strictEqual((yield* call("//api/tags")).status, 301)
+    }).pipe(serving("never"))
+  )
+
+  it.live("withholds the headers until the first record", () =>
+    Effect.gen(function* () {
+      const { reads } = yield* bare("/api/chat", hello)
+      assert.include(reads[0], "200 OK")
+      assert.include(reads[0] + (reads[1] ?? ""), '"content":"x"')
+      const received = (yield* requests)[0]!
+      assert.isTrue(received.complete)
+    }).pipe(Effect.scoped, serving({ text: ["x"], firstDelay: 20 }))
+  )
+
+  it.live("cuts records into chunks of so many bytes", () =>
+    Effect.gen(function* () {
+      const { reads } = yield* bare("/api/chat", hello)
+      const body = reads.join("").split("\r\n\r\n").slice(1).join("\r\n\r\n")
+      const sizes = [...body.matchAll(/(?:^|\r\n)([0-9a-f]+)\r\n/g)].map(([, size]) => Number.parseInt(size!, 16))
+      assert.isAbove(sizes.length, 10)
+      assert.isTrue(sizes.every((size) => size <= 7))
+    }).pipe(Effect.scoped, serving({ text: ["x"], bytesPerChunk: 7 }))
+  )
+
+  for (const [end, seen] of [
+    ["done", "complete"],
+    ["eof", "complete"],
+    ["fin", "FIN"],
+    ["reset", "ECONNRESET"]
+  ] as const) {
+    it.live(`ends a connection as told (${end})`, () =>
+      Effect.gen(function* () {
+        const got = yield* bare("/api/chat", hello)
+        assert.strictEqual(got.end, seen)
+        const text = got.reads.join("")
+        assert.include(text, '"content":"x"')
+        assert.strictEqual(text.includes('"done":true'), end === "done")
+        assert.isUndefined((yield* requests)[0]?.disconnectedAt)
+      }).pipe(Effect.scoped, serving({ text: ["x"], delay: 5, end }))
+    )
+  }
+
+  it.live("writes an error line after records", () =>
+    Effect.gen(function* () {
+      const { status, text } = yield* chat()
+      assert.strictEqual(status, 200)
+      assert.deepStrictEqual(lines(text).at(-1), { error: "boom" })
+    }).pipe(serving({ text: ["x"], errorLine: "boom" }))
+  )
+
+  it.live("records requests, and when their clients left", () =>
+    Effect.gen(function* () {
+      yield* Effect.timeoutOption(chat(), "30 millis")
+      yield* until((request) => request.disconnectedAt !== undefined)
+      const [request] = yield* requests
+      assert.strictEqual(request?.method, "POST")
+      assert.strictEqual(request?.path, "/api/chat")
+      assert.include(request?.body, "one two?")
+      assert.isFalse(request?.complete)
+    }).pipe(serving({ text: "x", load: "10 seconds" }))
+  )
+
+  it.live("says when its port is taken", () =>
+    Effect.gen(function* () {
+      const { port } = yield* OllamaDouble
+      const error = yield* Effect.flip(Effect.provide(Effect.void, OllamaDouble.layer(script("x"), { port })))
+      assert.include(error.message, String(port))
+    }).pipe(serving("x"))
+  )
+
+  it.live("closes connections that are busy when its scope ends", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkChild(Effect.timeoutOption(chat(), "1 second").pipe(Effect.ignoreCause))
+      yield* until(() => true)
+    }).pipe(serving({ text: "x", load: "10 seconds" }), Effect.timeout("500 millis"))
+  )
+})
+
+describe("OllamaDouble.demo", () => {
+  const ask = (content: string, format?: unknown) =>
+    Effect.map(
+      call("/api/chat", { body: { model: "any", messages: [{ role: "system", content: "1+1" }, { role: "user", content }], format, stream: false } }),
+      ({ text }) => JSON.parse(text).message.content as string
+    )
+  const demo = Effect.provide(OllamaDouble.layer(OllamaDouble.demo))
+  const routes = (...names: ReadonlyArray<string>) => ({
+    type: "object",
+    properties: { route: { type: "string", enum: names } },
+    required: ["route"]
+  })
+
+  it.live("says what it is", () =>
+    Effect.gen(function* () {
+      assert.include(JSON.parse((yield* call("/api/version")).text).version, "demo")
+      const answer = yield* ask("Who are you?")
+      assert.include(answer, "demo server")
+      assert.include(answer, "not a language model")
+      assert.include(answer, "ollama pull qwen2.5:0.5b")
+      assert.include(yield* ask("Who are you?", "json"), "demo server")
+    }).pipe(demo)
+  )
+
+  it.live("works out arithmetic", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* ask("What is 2 + 2?"), "4")
+    }).pipe(demo)
+  )
+
+  it.live("sorts messages into the routes it is given", () =>
+    Effect.gen(function* () {
+      const all = routes("code", "math", "general")
+      const sorted = {
+        "What is 2 + 2?": "math",
+        "the sum of seven and eight": "math",
+        "Write a Python function": "code",
+        "fix the bug in my program": "code",
+        "Tell me about Berlin": "general"
+      }
+      for (const [question, route] of Object.entries(sorted)) {
+        assert.deepStrictEqual(JSON.parse(yield* ask(question, all)), { route }, question)
+      }
+      assert.deepStrictEqual(JSON.parse(yield* ask("Berlin?", routes("sales", "support"))), { route: "sales" })
+    }).pipe(demo)
+  )
+
+  it.live("streams word by word", () =>
+    Effect.gen(function* () {
+      const { text } = yield* call("/api/chat", { body: hello })
+      assert.isAbove(lines(text).length, 20)
+    }).pipe(demo)
+  )
+})
+
+describe("Arithmetic.evaluate", () => {
+  const rows: Record<string, string | undefined> = {
+    "What is 2 + 2?": "4",
+    "12*(3-1)": "24",
+    "7 times 6": "42",
+    "3 x 4": "12",
+    "1.5 / 0.5": "3",
+    "10 divided by 4": "2.5",
+    "0.1 + 0.2": "0.3",
+    "-3 - -4": "1",
+    "What is -(2+3)*2?": "-10",
+    "2 + 3 * 4 - 6 / 2": "11",
+    "10 - 3 - 2": "5",
+    "2^3^2": "512",
+    "-2^2": "-4",
+    "17 % 5": "2",
+    "1,000 + 1": "1001",
+    "6 × 7": "42",
+    "the sum of 3 and 4": "7",
+    "0 * -1 + 0": "0",
+    "(Is it 2+2)": "4",
+    "Solve 2+2. I have 3 apples.": "4",
+    "- 2 + 3 as an item": "5",
+    "5 / 0": "Division by zero has no result.",
+    "10^999": "The result is too large for me.",
+    "(0-8)^0.5": undefined,
+    "on 2024-05-01": undefined,
+    "I have 3 apples": undefined,
+    "2 +": undefined,
+    hello: undefined,
+    "": undefined
+  }
+  for (const [text, result] of Object.entries(rows)) {
+    it(`"${text}" is ${result ?? "no arithmetic"}`, () => {
+      assert.strictEqual(Arithmetic.evaluate(text), result)
+    })
+  }
+
+  it("takes no time for a long or deep text", () => {
+    const start = performance.now()
+    for (const part of ["(", "1-", "-", " ", "1 ", "- ", "((1)"]) {
+      assert.doesNotThrow(() => Arithmetic.evaluate(`${part.repeat(100_000)}1+1`))
+    }
+    assert.isBelow(performance.now() - start, 500)
+  })
+})

@@ -1,0 +1,380 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, References, Stream, Tracer } from "effect"
+import * as NodeClient from "../src/NodeClient.ts"
+import * as Ollama from "../src/Ollama.ts"
+import * as Span from "../src/Span.ts"
+import * as Usage from "../src/Usage.ts"
+import type { Reply } from "../src/OllamaDouble.ts"
+import { against, ask, requests, until } from "./support/Double.ts"
+import { eventsOf, exitOf, named, only, Spans, tree } from "./support/Spans.ts"
+
+const chat = (request = ask()) => Ollama.Ollama.use((ollama) => ollama.chat(request))
+const stream = (request = ask()) => Stream.unwrap(Effect.map(Ollama.Ollama, (ollama) => ollama.stream(request)))
+const attributes = (span: Tracer.NativeSpan) => Object.fromEntries(span.attributes)
+const nanos = (span: Tracer.NativeSpan) =>
+  span.status._tag === "Ended" ? span.status.endTime - span.status.startTime : 0n
+
+const busyTwice = ({ count }: { readonly count: number }): Reply =>
+  count <= 2 ? { status: 503, error: "server busy, please try again." } : "at last"
+
+describe("llm spans", () => {
+  it.live("T5 a call is one CLIENT span with its model, lengths and tokens as integers", () =>
+    Effect.gen(function* () {
+      yield* chat(
+        ask("one two 🙂", {
+          messages: [
+            { role: "system", content: "Be brief." },
+            { role: "user", content: "one two 🙂" }
+          ],
+          temperature: 0.5,
+          topP: 0.9,
+          topK: 40,
+          seed: 7,
+          stop: ["x"],
+          format: "json"
+        })
+      )
+      const span = yield* only("llm.chat")
+      const { port } = yield* Effect.map(Ollama.Ollama, ({ url }) => new URL(url))
+      assert.strictEqual(span.kind, "client")
+      assert.deepStrictEqual(attributes(span), {
+        "llm.model": "m",
+        "llm.prompt_length": 18,
+        "llm.temperature": 0.5,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "ollama",
+        "gen_ai.request.model": "m",
+        "gen_ai.request.temperature": 0.5,
+        "gen_ai.request.top_p": 0.9,
+        "gen_ai.request.top_k": 40,
+        "gen_ai.request.max_tokens": 2048,
+        "gen_ai.request.stop_sequences": ["x"],
+        "gen_ai.request.seed": 7,
+        "gen_ai.output.type": "json",
+        "server.address": "127.0.0.1",
+        "server.port": Number(port),
+        "llm.input_tokens": 6,
+        "llm.output_tokens": 2,
+        "llm.total_tokens": 8,
+        "gen_ai.response.model": "m",
+        "gen_ai.usage.input_tokens": 6,
+        "gen_ai.usage.output_tokens": 2,
+        "gen_ai.response.finish_reasons": ["stop"],
+        "tinyllm.ollama.total_duration": 2.5,
+        "tinyllm.ollama.load_duration": 1,
+        "tinyllm.ollama.prompt_eval_duration": 0.25,
+        "tinyllm.ollama.eval_duration": 1.25
+      })
+    }).pipe(
+      Effect.provide(
+        against({
+          text: "fine, ",
+          metrics: {
+            total_duration: 2.5e9,
+            load_duration: 1e9,
+            prompt_eval_duration: 2.5e8,
+            eval_duration: 1.25e9
+          }
+        })
+      )
+    )
+  )
+
+  it.live("T5 counts and times that the server left out are left out", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      const keys = Object.keys(attributes(yield* only("llm.chat")))
+      assert.deepStrictEqual(
+        keys.filter((key) => /tokens$|duration/.test(key)),
+        ["gen_ai.request.max_tokens"]
+      )
+    }).pipe(Effect.provide(against({ raw: '{"message":{"content":"x"},"done":true}\n' })))
+  )
+
+  it.live("T6 T7 total tokens are input and output, and both names agree", () =>
+    Effect.gen(function* () {
+      const counter = Usage.makeCounter()
+      yield* Effect.provideService(chat(ask("a b c")), Usage.Current, counter)
+      yield* Effect.provideService(Stream.runDrain(stream(ask("a b c"))), Usage.Current, counter)
+      const spans = yield* named("llm.chat")
+      assert.lengthOf(spans, 2)
+      for (const span of spans) {
+        const all = attributes(span)
+        assert.strictEqual(all["llm.input_tokens"], 3)
+        assert.strictEqual(all["llm.output_tokens"], 2)
+        assert.strictEqual(all["llm.total_tokens"], 5)
+        assert.strictEqual(all["gen_ai.usage.input_tokens"], all["llm.input_tokens"])
+        assert.strictEqual(all["gen_ai.usage.output_tokens"], all["llm.output_tokens"])
+        assert.strictEqual(all["gen_ai.request.model"], all["llm.model"])
+      }
+      assert.deepStrictEqual(counter.total(), { inputTokens: 6, outputTokens: 4 })
+    }).pipe(Effect.provide(against("x y")))
+  )
+
+  it.live("T9 provider and operation", () =>
+    Effect.gen(function* () {
+      yield* Ollama.Ollama.use((ollama) => ollama.generate({ model: "m", prompt: "abc", system: "de" }))
+      const all = attributes(yield* only("llm.generate"))
+      assert.strictEqual(all["gen_ai.operation.name"], "text_completion")
+      assert.strictEqual(all["gen_ai.provider.name"], "ollama")
+      assert.strictEqual(all["llm.prompt_length"], 5)
+    }).pipe(Effect.provide(against("x")))
+  )
+
+  it.live("T11 only a stream says that it streams, and when its first piece came", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      yield* Stream.runDrain(stream())
+      const [whole, streamed] = yield* named("llm.chat")
+      assert.isUndefined(attributes(whole!)["gen_ai.request.stream"])
+      assert.isUndefined(attributes(whole!)["gen_ai.response.time_to_first_chunk"])
+      assert.isTrue(attributes(streamed!)["gen_ai.request.stream"])
+      const first = Number(attributes(streamed!)["gen_ai.response.time_to_first_chunk"])
+      assert.isAtLeast(first, 0.019)
+      assert.isAtMost(first, Number(nanos(streamed!)) / 1e9)
+      for (const span of [whole!, streamed!]) {
+        assert.deepStrictEqual(eventsOf(span).map(({ name }) => name), ["llm.first_token"])
+      }
+    }).pipe(Effect.provide(against({ text: ["a ", "b"], firstDelay: 20, delay: 10 })))
+  )
+
+  it.live("T12 there is no temperature where none was set", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      yield* chat(ask("hi", { temperature: 1 }))
+      const [without, one] = yield* named("llm.chat")
+      assert.notProperty(attributes(without!), "llm.temperature")
+      assert.notProperty(attributes(without!), "gen_ai.request.temperature")
+      assert.strictEqual(attributes(one!)["llm.temperature"], 1)
+    }).pipe(Effect.provide(against("x")))
+  )
+
+  it.live("T14 T20 no attribute or event holds prompt or answer, or a value that is none", () =>
+    Effect.gen(function* () {
+      yield* chat(ask("PROMPT-SENTINEL"))
+      yield* Effect.ignore(chat(ask("PROMPT-SENTINEL 2")))
+      yield* Effect.ignore(chat(ask("PROMPT-SENTINEL 3")))
+      for (const span of (yield* Spans).all) {
+        const text = JSON.stringify([attributes(span), eventsOf(span), exitOf(span)?._tag])
+        assert.notMatch(text, /SENTINEL|undefined|null|\[object/)
+        const exit = exitOf(span)
+        if (exit !== undefined && Exit.isFailure(exit)) {
+          const error = exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error
+          assert.notInclude(JSON.stringify(Span.exception(error)), "SENTINEL")
+        }
+      }
+    }).pipe(
+      Effect.provide(
+        against(({ count }) =>
+          count === 1
+            ? "ANSWER-SENTINEL"
+            : count === 2
+              ? { text: ["ANSWER-SENTINEL"], errorLine: "ANSWER-SENTINEL" }
+              : { status: 400, error: "PROMPT-SENTINEL" }
+        )
+      )
+    )
+  )
+
+  it.live("T15 a failed call is a failed span with a type from the list", () =>
+    Effect.gen(function* () {
+      const types: Array<string> = []
+      const note = (layer: Layer.Layer<Ollama.Ollama, unknown>) =>
+        chat().pipe(
+          Effect.provide(layer),
+          Effect.catch((error) => Effect.sync(() => types.push(Span.errorType(error))))
+        )
+      yield* note(against({ status: 404, error: "model 'm' not found" }))
+      yield* note(against({ status: 503, error: "busy" }, { retry: { times: 0 } }))
+      yield* note(against({ text: "x", load: "10 seconds" }, { firstRecordTimeout: 20 }))
+      yield* note(against({ text: "x", end: "eof" }))
+      yield* note(against({ text: "x", errorLine: "x" }))
+      yield* note(NodeClient.layer({ url: "127.0.0.1:1" }))
+      assert.deepStrictEqual(types, ["404", "503", "timeout", "StreamInterrupted", "StreamError", "connection_refused"])
+    })
+  )
+
+  it.live("T15 the span of a stream fails with it, and keeps its tokens out", () =>
+    Effect.gen(function* () {
+      yield* Effect.flip(Stream.runDrain(stream()))
+      const span = yield* only("llm.chat")
+      assert.isTrue(Exit.isFailure(exitOf(span)!))
+      assert.notProperty(attributes(span), "llm.total_tokens")
+    }).pipe(Effect.provide(against({ text: "a b", end: "eof" })))
+  )
+
+  it.live("spans of streams end, also when only a part is taken", () =>
+    Effect.gen(function* () {
+      yield* Stream.runDrain(stream().pipe(Stream.take(1)))
+      yield* Stream.runDrain(stream())
+      for (const span of yield* named("llm.chat")) {
+        assert.isTrue(Exit.isSuccess(exitOf(span)!))
+      }
+    }).pipe(Effect.provide(against({ text: "a b c", delay: 1 })))
+  )
+
+  it.live("the call hangs under the caller's span, and what its consumer does does not hang under the call", () =>
+    Effect.gen(function* () {
+      yield* stream().pipe(
+        Stream.runForEach(() => Effect.withSpan(Effect.void, "consumer")),
+        Effect.withSpan("caller")
+      )
+      assert.deepStrictEqual(yield* tree, ["caller", "  llm.chat", "  consumer", "  consumer"])
+    }).pipe(Effect.provide(against("one")))
+  )
+})
+
+describe("retry.attempt spans", () => {
+  for (const [way, call] of [
+    ["chat", chat()],
+    ["stream", Stream.runDrain(stream())]
+  ] as const) {
+    it.live(`T17 all attempts are there, with their times, when one more was needed (${way})`, () =>
+      Effect.gen(function* () {
+        yield* call
+        const parent = yield* only("llm.chat")
+        const attempts = yield* named("retry.attempt")
+        assert.deepStrictEqual(
+          attempts.map((span) => attributes(span)),
+          [{ "retry.attempt": 1 }, { "retry.attempt": 2 }, { "retry.attempt": 3 }]
+        )
+        assert.deepStrictEqual(
+          attempts.map((span) => exitOf(span)?._tag),
+          ["Failure", "Failure", "Success"]
+        )
+        assert.isTrue(Exit.isSuccess(exitOf(parent)!))
+        assert.deepStrictEqual(yield* tree, ["llm.chat", ...Array.from({ length: 3 }, () => "  retry.attempt")])
+        let before = parent.status.startTime
+        for (const span of attempts) {
+          assert.isTrue(span.status._tag === "Ended" && span.status.startTime >= before)
+          before = span.status._tag === "Ended" ? span.status.endTime : before
+        }
+        assert.isTrue(parent.status._tag === "Ended" && before <= parent.status.endTime)
+        const scheduled = eventsOf(parent).filter(({ name }) => name === "retry.scheduled")
+        assert.deepStrictEqual(
+          scheduled.map(({ attributes }) => [attributes?.["retry.attempt"], attributes?.["error.type"]]),
+          [
+            [1, "503"],
+            [2, "503"]
+          ]
+        )
+      }).pipe(Effect.provide(against(busyTwice)))
+    )
+  }
+
+  it.live("T17 there are none when the first attempt succeeds, or fails for good", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      yield* Effect.flip(chat(ask("hi", { model: "missing" })))
+      assert.lengthOf(yield* named("retry.attempt"), 0)
+    }).pipe(Effect.provide(against("x")))
+  )
+
+  it.live("T17 the last one failed where all did", () =>
+    Effect.gen(function* () {
+      yield* Effect.flip(chat())
+      assert.deepStrictEqual(
+        (yield* named("retry.attempt")).map((span) => exitOf(span)?._tag),
+        ["Failure", "Failure", "Failure", "Failure"]
+      )
+      assert.isTrue(Exit.isFailure(exitOf(yield* only("llm.chat"))!))
+    }).pipe(Effect.provide(against({ status: 503, error: "busy" })))
+  )
+})
+
+describe("cancellation", () => {
+  for (const [way, call] of [
+    ["chat", chat()],
+    ["stream", Stream.runDrain(stream())]
+  ] as const) {
+    it.live(`T18 a call that its caller cancels is no error (${way})`, () =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(call)
+        yield* until(() => true)
+        yield* Effect.sleep("10 millis")
+        yield* Fiber.interrupt(fiber)
+        const span = yield* only("llm.chat")
+        const exit = exitOf(span)
+        assert.isTrue(exit !== undefined && Exit.isFailure(exit) && exit.cause.reasons.every((r) => r._tag === "Interrupt"))
+        assert.notProperty(attributes(span), "error.type")
+      }).pipe(Effect.provide(against({ text: ["a "], end: "hang" })))
+    )
+  }
+})
+
+describe("propagation", () => {
+  it.live("T48 the request carries the traceparent of its span, and no other trace header", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      yield* Stream.runDrain(stream())
+      const spans = yield* named("llm.chat")
+      const received = yield* requests
+      for (const [index, span] of spans.entries()) {
+        const headers = received[index]!.headers
+        assert.strictEqual(headers["traceparent"], `00-${span.traceId}-${span.spanId}-01`)
+        assert.notProperty(headers, "b3")
+      }
+    }).pipe(Effect.provide(against("x")))
+  )
+
+  it.live("T48 says when the trace is not sampled", () =>
+    Effect.gen(function* () {
+      const parent = Tracer.externalSpan({
+        traceId: "12345678901234567890123456789012",
+        spanId: "1234567890123456",
+        sampled: false
+      })
+      yield* Effect.withParentSpan(chat(), parent)
+      assert.match(
+        String((yield* requests)[0]?.headers["traceparent"]),
+        /^00-12345678901234567890123456789012-[0-9a-f]{16}-00$/
+      )
+    }).pipe(Effect.provide(against("x")))
+  )
+
+  it.live("T48 sends none when tracing is off", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      yield* Stream.runDrain(stream())
+      for (const { headers } of yield* requests) {
+        assert.notProperty(headers, "traceparent")
+      }
+      assert.lengthOf((yield* Spans).all, 0)
+    }).pipe(Effect.provideService(References.TracerEnabled, false), Effect.provide(against("x")))
+  )
+
+  it.live("makes no span for requests that are no model calls", () =>
+    Effect.gen(function* () {
+      const ollama = yield* Ollama.Ollama
+      yield* ollama.version
+      yield* ollama.models
+      assert.lengthOf((yield* Spans).all, 0)
+      assert.notProperty((yield* requests)[0]!.headers, "traceparent")
+    }).pipe(Effect.provide(against("x")))
+  )
+})
+
+describe("Ollama.layerTest", () => {
+  it.effect("T5 makes the same span, without timings of a server", () =>
+    Effect.gen(function* () {
+      yield* chat(ask("a b"))
+      assert.deepStrictEqual(attributes(yield* only("llm.chat")), {
+        "llm.model": "m",
+        "llm.prompt_length": 3,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "ollama",
+        "gen_ai.request.model": "m",
+        "gen_ai.request.max_tokens": 2048,
+        "server.address": "ollama.test",
+        "server.port": 11434,
+        "llm.input_tokens": 2,
+        "llm.output_tokens": 1,
+        "llm.total_tokens": 3,
+        "gen_ai.response.model": "m",
+        "gen_ai.usage.input_tokens": 2,
+        "gen_ai.usage.output_tokens": 1,
+        "gen_ai.response.finish_reasons": ["stop"]
+      })
+    }).pipe(Effect.provide(Layer.merge(Ollama.Ollama.layerTest(() => "x"), Spans.layer)))
+  )
+})

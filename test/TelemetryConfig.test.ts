@@ -1,0 +1,354 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Result } from "effect"
+import * as Endpoint from "../src/Endpoint.ts"
+import * as TelemetryConfig from "../src/TelemetryConfig.ts"
+
+const resolve = (options: unknown, env: Record<string, string> = {}) =>
+  TelemetryConfig.resolve(options as TelemetryConfig.Options).pipe(
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
+  )
+
+const refused = (options: unknown, env: Record<string, string> = {}) =>
+  Effect.map(Effect.flip(resolve(options, env)), (error) => error.message)
+
+describe("TelemetryConfig.resolve", () => {
+  it.effect("has tracing off, service tinyllm, console, everything sampled, by default", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve({})
+      assert.deepStrictEqual(config.enabled, { value: false, source: "default" })
+      assert.deepStrictEqual(config.serviceName, { value: "tinyllm", source: "default" })
+      assert.deepStrictEqual(config.exporters, { value: ["console"], source: "default" })
+      assert.deepStrictEqual(config.sampler, { value: { parentBased: true, ratio: 1 }, source: "default" })
+      assert.deepStrictEqual(config.traceFormat, { value: "tree", source: "default" })
+      assert.strictEqual(config.endpoint.value.url, "http://localhost:4317")
+      assert.isTrue(config.taskContent.value)
+      assert.deepStrictEqual(config.warnings, [])
+    })
+  )
+
+  it.effect.each<[unknown, string]>([
+    [{ samplingRate: Number.NaN }, "samplingRate must be a number from 0 to 1, but got NaN."],
+    [{ samplingRate: "0.5" }, 'samplingRate must be a number from 0 to 1, but got "0.5".'],
+    [{ samplingRate: -0.1 }, "samplingRate must be a number from 0 to 1, but got -0.1."],
+    [{ samplingRate: 1.1 }, "samplingRate must be a number from 0 to 1, but got 1.1."],
+    [{ samplingRate: Number.POSITIVE_INFINITY }, "samplingRate must be a number from 0 to 1, but got Infinity."],
+    [{ samplingRate: null }, "samplingRate must be a number from 0 to 1, but got null."],
+    [{ exporter: "zipkin" }, 'exporter must be console, otlp or jaeger, but got "zipkin".'],
+    [{ enableTracing: "yes" }, 'enableTracing must be true or false, but got "yes".'],
+    [{ serviceName: "" }, 'serviceName must be a name, without spaces around it, but got "".'],
+    [{ traceFormat: "xml" }, 'traceFormat must be tree or json, but got "xml".'],
+    [
+      { sampling_rate: 1 },
+      "sampling_rate must be one of enableTracing, serviceName, exporter, otlpEndpoint, samplingRate, traceFormat, but got an unknown field."
+    ]
+  ])("T52 refuses %j", ([options, message]) =>
+    Effect.map(refused(options), (actual) => assert.strictEqual(actual, message))
+  )
+
+  it.effect("T52 refuses a bad endpoint and says what is wrong with it, but not its password", () =>
+    Effect.gen(function* () {
+      assert.include(yield* refused({ otlpEndpoint: "collector:4317" }), "it has no scheme")
+      const message = yield* refused({ otlpEndpoint: "http://me:hunter22@collector:4317" })
+      assert.include(message, "otlpEndpoint must be an address such as http://localhost:4317")
+      assert.include(message, "user name or password")
+      assert.notInclude(message, "hunter22")
+    })
+  )
+
+  it.effect.each<[string, string, string]>([
+    ["TINYLLM_TRACING", "maybe", 'TINYLLM_TRACING must be true or false, but got "maybe".'],
+    ["TINYLLM_EXPORTER", "zipkin", 'TINYLLM_EXPORTER must be console, otlp or jaeger, but got "zipkin".'],
+    ["TINYLLM_SAMPLING_RATE", "abc", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "abc".'],
+    ["TINYLLM_SAMPLING_RATE", "1.1", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "1.1".'],
+    ["TINYLLM_SAMPLING_RATE", "-0.1", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "-0.1".'],
+    ["TINYLLM_SAMPLING_RATE", "NaN", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "NaN".'],
+    ["TINYLLM_SAMPLING_RATE", "0x1", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "0x1".']
+  ])("T52 refuses %s=%s", ([name, value, message]) =>
+    Effect.map(refused({}, { [name]: value }), (actual) => assert.strictEqual(actual, message))
+  )
+
+  it.effect("takes an empty variable for unset", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve({}, { TINYLLM_TRACING: "", TINYLLM_SAMPLING_RATE: "", OTEL_TRACES_EXPORTER: "" })
+      assert.isFalse(config.enabled.value)
+    })
+  )
+
+  it.effect.each<[unknown, Record<string, string>, boolean, string]>([
+    [{ enableTracing: true }, {}, true, "flag/program"],
+    [{ exporter: "console" }, {}, true, "flag/program"],
+    [{ otlpEndpoint: "http://localhost:1" }, {}, true, "flag/program"],
+    [{ exporter: "otlp", enableTracing: false }, {}, false, "flag/program"],
+    [{}, { TINYLLM_TRACING: "true" }, true, "TINYLLM_TRACING"],
+    [{}, { TINYLLM_TRACING: "TRUE" }, true, "TINYLLM_TRACING"],
+    [{}, { TINYLLM_TRACING: "0", OTEL_TRACES_EXPORTER: "otlp" }, false, "TINYLLM_TRACING"],
+    [{ enableTracing: false }, { TINYLLM_TRACING: "true" }, false, "flag/program"],
+    [{}, { OTEL_TRACES_EXPORTER: "otlp" }, true, "OTEL_TRACES_EXPORTER"],
+    [{}, { OTEL_TRACES_EXPORTER: "none" }, false, "OTEL_TRACES_EXPORTER"],
+    [{}, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4317" }, false, "default"],
+    [{}, { TINYLLM_OTLP_ENDPOINT: "http://collector:4317" }, false, "default"],
+    [{}, { TINYLLM_EXPORTER: "otlp" }, false, "default"]
+  ])("turns tracing on or off: %j %j", ([options, env, value, source]) =>
+    Effect.map(resolve(options, env), (config) => assert.deepStrictEqual(config.enabled, { value, source }))
+  )
+
+  it.effect.each<[string]>([["true"], ["TRUE"], ["True"]])(
+    "T27 OTEL_SDK_DISABLED=%s beats everything, with a warning",
+    ([value]) =>
+      Effect.gen(function* () {
+        const config = yield* resolve({ enableTracing: true }, { OTEL_SDK_DISABLED: value, TINYLLM_TRACING: "true" })
+        assert.deepStrictEqual(config.enabled, { value: false, source: "OTEL_SDK_DISABLED" })
+        assert.deepStrictEqual(config.warnings, ["tracing was asked for, but OTEL_SDK_DISABLED=true turns it off"])
+      })
+  )
+
+  it.effect("T27 OTEL_SDK_DISABLED=1 disables nothing and is reported", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve({ enableTracing: true }, { OTEL_SDK_DISABLED: "1" })
+      assert.isTrue(config.enabled.value)
+      assert.deepStrictEqual(config.warnings, [
+        "OTEL_SDK_DISABLED=1 is ignored: it must be true or false; taken as false"
+      ])
+    })
+  )
+
+  it.effect.each<[unknown, Record<string, string>, string, string]>([
+    [{}, {}, "tinyllm", "default"],
+    [{}, { OTEL_SERVICE_NAME: "otel" }, "otel", "OTEL_SERVICE_NAME"],
+    [{}, { OTEL_SERVICE_NAME: "otel", TINYLLM_SERVICE_NAME: "ours" }, "ours", "TINYLLM_SERVICE_NAME"],
+    [{ serviceName: "given" }, { OTEL_SERVICE_NAME: "otel", TINYLLM_SERVICE_NAME: "ours" }, "given", "flag/program"],
+    [{ serviceName: undefined }, { OTEL_SERVICE_NAME: "otel" }, "otel", "OTEL_SERVICE_NAME"]
+  ])("T28 names the service: %j %j", ([options, env, value, source]) =>
+    Effect.map(resolve(options, env), (config) => assert.deepStrictEqual(config.serviceName, { value, source }))
+  )
+
+  it.effect.each<[unknown, Record<string, string>, ReadonlyArray<"console" | "otlp">, string]>([
+    [{ exporter: "jaeger" }, {}, ["otlp"], "flag/program"],
+    [{ exporter: "console", otlpEndpoint: "http://localhost:1" }, {}, ["console"], "flag/program"],
+    [{ otlpEndpoint: "http://localhost:1" }, { TINYLLM_EXPORTER: "console" }, ["otlp"], "flag/program"],
+    [{ enableTracing: true }, { TINYLLM_EXPORTER: "jaeger" }, ["otlp"], "TINYLLM_EXPORTER"],
+    [{ enableTracing: true }, { TINYLLM_OTLP_ENDPOINT: "http://localhost:1" }, ["otlp"], "TINYLLM_OTLP_ENDPOINT"],
+    [
+      { enableTracing: true },
+      { TINYLLM_EXPORTER: "console", OTEL_TRACES_EXPORTER: "otlp" },
+      ["console"],
+      "TINYLLM_EXPORTER"
+    ],
+    [
+      { enableTracing: true },
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:1" },
+      ["otlp"],
+      "OTEL_EXPORTER_OTLP_ENDPOINT"
+    ],
+    [{}, { OTEL_TRACES_EXPORTER: "console,otlp" }, ["console", "otlp"], "OTEL_TRACES_EXPORTER"],
+    [{}, { OTEL_TRACES_EXPORTER: " OTLP , otlp" }, ["otlp"], "OTEL_TRACES_EXPORTER"]
+  ])("T30 selects exporters: %j %j", ([options, env, value, source]) =>
+    Effect.map(resolve(options, env), (config) => assert.deepStrictEqual(config.exporters, { value, source }))
+  )
+
+  it.effect("T30 OTEL_TRACES_EXPORTER=none with tracing asked for sends spans nowhere and says so", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve({ enableTracing: true }, { OTEL_TRACES_EXPORTER: "none" })
+      assert.deepStrictEqual(config.exporters.value, [])
+      assert.lengthOf(config.warnings, 1)
+    })
+  )
+
+  it.effect("T30 reports an unknown exporter, and takes jaeger for otlp with a notice", () =>
+    Effect.gen(function* () {
+      const unknown = yield* resolve({}, { OTEL_TRACES_EXPORTER: "zipkin" })
+      assert.isFalse(unknown.enabled.value)
+      assert.match(unknown.warnings[0] ?? "", /^OTEL_TRACES_EXPORTER=zipkin is ignored/)
+      const both = yield* resolve({}, { OTEL_TRACES_EXPORTER: "otlp,zipkin" })
+      assert.deepStrictEqual(both.exporters.value, ["otlp"])
+      assert.lengthOf(both.warnings, 1)
+      const jaeger = yield* resolve({}, { OTEL_TRACES_EXPORTER: "jaeger" })
+      assert.deepStrictEqual(jaeger.exporters.value, ["otlp"])
+      assert.match(jaeger.warnings[0] ?? "", /jaeger is taken as otlp/)
+    })
+  )
+
+  it.effect.each<[unknown, Record<string, string>, string, string]>([
+    [{}, {}, "parentbased_always_on", "default"],
+    [{ samplingRate: 0.1 }, {}, "parentbased_traceidratio 0.1", "flag/program"],
+    [{ samplingRate: 0 }, {}, "parentbased_always_off", "flag/program"],
+    [{}, { TINYLLM_SAMPLING_RATE: "0.25" }, "parentbased_traceidratio 0.25", "TINYLLM_SAMPLING_RATE"],
+    [{ samplingRate: 1 }, { TINYLLM_SAMPLING_RATE: "0.25" }, "parentbased_always_on", "flag/program"],
+    [{}, { OTEL_TRACES_SAMPLER: "always_off" }, "always_off", "OTEL_TRACES_SAMPLER"],
+    [{}, { OTEL_TRACES_SAMPLER: "ParentBased_Always_Off" }, "parentbased_always_off", "OTEL_TRACES_SAMPLER"],
+    [{ samplingRate: 1 }, { OTEL_TRACES_SAMPLER: "always_off" }, "parentbased_always_on", "flag/program"],
+    [
+      {},
+      { OTEL_TRACES_SAMPLER: "traceidratio", OTEL_TRACES_SAMPLER_ARG: "0.5" },
+      "traceidratio 0.5",
+      "OTEL_TRACES_SAMPLER"
+    ],
+    [{}, { OTEL_TRACES_SAMPLER_ARG: "0.5" }, "parentbased_always_on", "default"]
+  ])("T31 chooses the sampler: %j %j", ([options, env, name, source]) =>
+    Effect.map(resolve(options, env), (config) => {
+      assert.strictEqual(TelemetryConfig.samplerName(config.sampler.value), name)
+      assert.strictEqual(config.sampler.source, source)
+    })
+  )
+
+  it.effect.each<[string]>([["abc"], ["-1"], ["2"], [""]])(
+    "T32 OTEL_TRACES_SAMPLER_ARG=%s is reported, every trace is kept",
+    ([value]) =>
+      Effect.gen(function* () {
+        const config = yield* resolve(
+          { enableTracing: true },
+          { OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: value }
+        )
+        assert.strictEqual(config.sampler.value.ratio, 1)
+        assert.lengthOf(config.warnings, 1)
+        assert.include(config.warnings[0] ?? "", "OTEL_TRACES_SAMPLER_ARG")
+      })
+  )
+
+  it.effect("T32 an unknown OTEL_TRACES_SAMPLER is reported, every trace is kept", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve({ enableTracing: true }, { OTEL_TRACES_SAMPLER: "jaeger_remote" })
+      assert.strictEqual(config.sampler.source, "default")
+      assert.lengthOf(config.warnings, 1)
+    })
+  )
+
+  it.effect("T34 the endpoint: flag, then ours, then the signal's, then the general one, then the default", () =>
+    Effect.gen(function* () {
+      const env = {
+        TINYLLM_OTLP_ENDPOINT: "http://ours:1",
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "http://traces:2",
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://general:3"
+      }
+      const hosts: Array<string> = []
+      const rest: Record<string, string> = { ...env }
+      hosts.push((yield* resolve({ otlpEndpoint: "http://flag:0004" }, rest)).endpoint.value.host)
+      for (const name of Object.keys(env)) {
+        hosts.push((yield* resolve({}, rest)).endpoint.value.host)
+        delete rest[name]
+      }
+      hosts.push((yield* resolve({}, rest)).endpoint.value.host)
+      assert.deepStrictEqual(hosts, ["flag", "ours", "traces", "general", "localhost"])
+    })
+  )
+
+  it.effect("T34 a wrong OTEL endpoint is reported and the next one taken", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve(
+        { exporter: "otlp" },
+        { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "collector:4317", OTEL_EXPORTER_OTLP_ENDPOINT: "http://general:3" }
+      )
+      assert.strictEqual(config.endpoint.value.host, "general")
+      assert.lengthOf(config.warnings, 1)
+      assert.include(config.warnings[0] ?? "", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector:4317")
+    })
+  )
+
+  it.effect("T38 OTEL_BSP_* reach the batch; 0, negative and text are reported and the default used", () =>
+    Effect.gen(function* () {
+      const good = yield* resolve(
+        { enableTracing: true },
+        {
+          OTEL_BSP_MAX_QUEUE_SIZE: "10",
+          OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "20",
+          OTEL_BSP_SCHEDULE_DELAY: "30",
+          OTEL_BSP_EXPORT_TIMEOUT: "40"
+        }
+      )
+      assert.deepStrictEqual(good.batch, {
+        maxQueueSize: 10,
+        maxExportBatchSize: 10,
+        scheduledDelayMillis: 30,
+        exportTimeoutMillis: 40
+      })
+      const bad = yield* resolve(
+        { enableTracing: true },
+        { OTEL_BSP_MAX_QUEUE_SIZE: "-5", OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "0", OTEL_BSP_SCHEDULE_DELAY: "abc" }
+      )
+      assert.deepStrictEqual(bad.batch, {
+        maxQueueSize: 131_072,
+        maxExportBatchSize: 512,
+        scheduledDelayMillis: 5000,
+        exportTimeoutMillis: 30_000
+      })
+      assert.lengthOf(bad.warnings, 3)
+    })
+  )
+
+  it.effect("waits for a collector three seconds at most, less where OTEL_EXPORTER_OTLP_TIMEOUT says so", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* resolve({})).timeoutMillis, 3000)
+      assert.strictEqual((yield* resolve({}, { OTEL_EXPORTER_OTLP_TIMEOUT: "500" })).timeoutMillis, 500)
+      assert.strictEqual((yield* resolve({}, { OTEL_EXPORTER_OTLP_TIMEOUT: "10000" })).timeoutMillis, 3000)
+    })
+  )
+
+  it.effect("says nothing about other programs' variables while tracing is off", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve({}, { OTEL_TRACES_SAMPLER: "bogus", OTEL_BSP_MAX_QUEUE_SIZE: "x" })
+      assert.deepStrictEqual(config.warnings, [])
+    })
+  )
+
+  it.effect.each<[string, boolean]>([
+    ["NO_CONTENT", false],
+    ["no_content", false],
+    ["false", false],
+    ["", true],
+    ["SPAN_ONLY", true],
+    ["true", true]
+  ])("task.content with the capture variable at %j: %j", ([value, expected]) =>
+    Effect.map(resolve({}, { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: value }), (config) =>
+      assert.strictEqual(config.taskContent.value, expected)
+    )
+  )
+})
+
+describe("Endpoint.parse", () => {
+  it.each<[string, string, string, number, boolean, number]>([
+    ["http://h:4317", "http://h:4317", "h", 4317, false, 0],
+    ["http://h:4317/", "http://h:4317", "h", 4317, false, 0],
+    ["http://h:4317/v1/traces", "http://h:4317", "h", 4317, false, 1],
+    ["https://h:4317", "https://h:4317", "h", 4317, true, 0],
+    ["localhost:4317", "http://localhost:4317", "localhost", 4317, false, 0],
+    ["localhost", "http://localhost:4317", "localhost", 4317, false, 0],
+    ["127.0.0.1:4317", "http://127.0.0.1:4317", "127.0.0.1", 4317, false, 0],
+    ["[::1]:4317", "http://[::1]:4317", "::1", 4317, false, 0],
+    ["http://[::1]", "http://[::1]:4317", "::1", 4317, false, 0],
+    ["http://h", "http://h:4317", "h", 4317, false, 0],
+    ["https://h", "https://h:4317", "h", 4317, true, 0],
+    ["http://h:80", "http://h:80", "h", 80, false, 0],
+    ["https://h:443", "https://h:443", "h", 443, true, 0],
+    ["HTTP://h:4317", "http://h:4317", "h", 4317, false, 0],
+    ["  http://H:4317\t", "http://h:4317", "h", 4317, false, 0],
+    ["http://h:4318", "http://h:4318", "h", 4318, false, 1],
+    ["localhost:4318/v1/traces", "http://localhost:4318", "localhost", 4318, false, 2]
+  ])("T33 resolves %j", (text, url, host, port, tls, warnings) => {
+    const endpoint = Result.getOrThrow(Endpoint.parse(text))
+    assert.deepStrictEqual(
+      { url: endpoint.url, host: endpoint.host, port: endpoint.port, tls: endpoint.tls },
+      { url, host, port, tls }
+    )
+    assert.lengthOf(endpoint.warnings, warnings)
+  })
+
+  it.each<[string, RegExp]>([
+    ["h:4317", /no scheme/],
+    ["collector.example", /no scheme/],
+    ["unix:///x.sock", /Unix/],
+    ["unix:x.sock", /Unix/],
+    ["not a url", /not an address/],
+    ["", /not an address/],
+    ["http://", /not an address/],
+    ["http://h:0", /not an address/],
+    ["http://h:65536", /not an address/],
+    ["http://h:x", /not an address/],
+    ["::1:4317", /not an address/],
+    ["grpc://h:4317", /scheme is grpc/],
+    ["http://user:secret@h:4317", /user name or password/]
+  ])("T33 refuses %j", (text, reason) => {
+    const result = Endpoint.parse(text)
+    assert.isTrue(Result.isFailure(result))
+    assert.match(Result.isFailure(result) ? result.failure : "", reason)
+  })
+})
