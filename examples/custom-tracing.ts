@@ -15,7 +15,7 @@
 //   ├─ price.of 0.4 ms
 //   ├─ Shop.sell 0.5 ms
 //   ├─ shop.restock 0.5 ms
-//   │    ✗ OutOfStock: No "tea" is left.
+//   │     ✗ OutOfStock: No "tea" is left.
 //   └─ shop.close 0.2 ms
 import { Effect, Layer, Schema } from "effect"
 import * as Logs from "tinyllm/Logs"

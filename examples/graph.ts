@@ -1,6 +1,26 @@
 // A support desk as a graph: questions are sorted, code is written and reviewed until the review accepts it.
 //
 // Run it with `npx tsx examples/graph.ts`. It needs no Ollama: a demo server on loopback answers.
+//
+// Prints the steps that were visited, and the graph as a Mermaid flowchart in which they are bold:
+//
+//   5 nodes: classify > write > review > write > review
+//   flowchart TD
+//     start(("start")) --> n0
+//     n0{"classify<br/>router"}
+//     n0 -->|"code"| n2
+//     n0 -->|"math"| n1
+//     n1["solve<br/>model"]
+//     n1 --> end_
+//     n2["write<br/>model ×2"]
+//     n2 -->|"×2"| n3
+//     n3{"review<br/>branch ×2"}
+//     n3 -->|"accept"| end_
+//     n3 -->|"retry"| n2
+//     end_(("end"))
+//     classDef visited stroke-width:4px
+//     class n0,n2,n3 visited
+//     linkStyle 0,1,4,5,6 stroke-width:4px
 import { Effect } from "effect"
 import * as Demo from "tinyllm/Demo"
 import * as Graph from "tinyllm/Graph"
@@ -73,5 +93,8 @@ const program = Effect.gen(function* () {
   console.log(Graph.toMermaid(support, { visited: execution }))
 })
 
-// The demo server on loopback answers, so that this runs anywhere; `NodeClient.layerConfig` is a real Ollama.
-Effect.runPromise(Effect.provide(program, Demo.layer))
+// Only when this file is run, not when another one imports the graph. The demo server on loopback answers, so that it
+// runs anywhere; `NodeClient.layerConfig` from "tinyllm/node" is a real Ollama.
+if (import.meta.main) {
+  await Effect.runPromise(Effect.provide(program, Demo.layer))
+}

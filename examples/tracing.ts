@@ -10,11 +10,11 @@
 //   trace 0af7651916cd43dd8448eb211c80319c, 7 spans
 //   invoice.write 90 ms
 //   ├─ order.load 1.0 ms
-//   └─ graph.execute 85 ms  invoice nodes=2 tokens=20
+//   └─ graph.execute 85 ms  invoice nodes=2 tokens=24
 //      ├─ node.model 60 ms  total step=1
-//      │  └─ llm.chat 59 ms  qwen2.5:0.5b in=6 out=1
+//      │  └─ llm.chat 59 ms  qwen2.5:0.5b in=11 out=1
 //      └─ node.model 20 ms  check step=2
-//         └─ llm.chat 19 ms  qwen2.5:0.5b in=6 out=1
+//         └─ llm.chat 19 ms  qwen2.5:0.5b in=11 out=1
 //   Order A-17: 6 boxes at 7, 42 in total, checked
 import { Effect, Layer } from "effect"
 import * as Demo from "tinyllm/Demo"
@@ -83,18 +83,17 @@ const loadOrder = Effect.fn("order.load", { attributes: { "order.source": "memor
 })
 
 // A span around a block of code. The run of the graph becomes its child.
-const writeInvoice = (id: string) =>
-  Effect.gen(function* () {
-    const order = yield* loadOrder(id)
-    const { output, usage } = yield* Graph.run(invoice, order)
-    yield* Span.attributes({ "invoice.total": output.invoice.total, "invoice.tokens": usage.outputTokens })
-    yield* Span.event("invoice.checked", { "invoice.correct": output.correct })
-    yield* Effect.logInfo("Invoice written").pipe(Effect.annotateLogs("invoice.total", output.invoice.total))
-    return output
-  }).pipe(Effect.withSpan("invoice.write", { attributes: { "invoice.currency": "EUR" } }))
+const writeInvoice = Effect.gen(function* () {
+  const order = yield* loadOrder("A-17")
+  const { output, usage } = yield* Graph.run(invoice, order)
+  yield* Span.attributes({ "invoice.total": output.invoice.total, "invoice.tokens": usage.outputTokens })
+  yield* Span.event("invoice.checked", { "invoice.correct": output.correct })
+  yield* Effect.logInfo("Invoice written").pipe(Effect.annotateLogs("invoice.total", output.invoice.total))
+  return output
+}).pipe(Effect.withSpan("invoice.write", { attributes: { "invoice.currency": "EUR" } }))
 
 const program = Effect.gen(function* () {
-  const { invoice, correct } = yield* writeInvoice("A-17")
+  const { invoice, correct } = yield* writeInvoice
   const { order, total } = invoice
   const verdict = correct ? "checked" : "not correct"
   console.log(`Order ${order.id}: ${order.boxes} boxes at ${order.price}, ${total} in total, ${verdict}`)

@@ -39,7 +39,27 @@ export type {
   Timings
 } from "./OllamaApi.ts"
 export { sameModel } from "./OllamaApi.ts"
-export { OllamaError, type Reason } from "./OllamaError.ts"
+export {
+  Busy,
+  ContextExceeded,
+  Forbidden,
+  InvalidRequest,
+  Malformed,
+  ModelNotFound,
+  OllamaError,
+  OutOfMemory,
+  type Reason,
+  RemoteRefused,
+  RunnerFailed,
+  ServerFailed,
+  StreamError,
+  StreamInterrupted,
+  Timeout,
+  Unauthorized,
+  Unreachable,
+  Unsupported,
+  WrongUrl
+} from "./OllamaError.ts"
 
 /** How to reach a server, and how patient to be with it. */
 export interface LayerOptions {
@@ -118,10 +138,7 @@ export class Ollama extends Context.Service<
   ): Layer.Layer<Ollama> => Layer.sync(Ollama, () => make(OllamaTest.host, OllamaTest.send(answer), {}))
 }
 
-const fromHost = (
-  host: OllamaHost.Host,
-  options: LayerOptions
-): Layer.Layer<Ollama, never, HttpClient.HttpClient> =>
+const fromHost = (host: OllamaHost.Host, options: LayerOptions): Layer.Layer<Ollama, never, HttpClient.HttpClient> =>
   Layer.effect(
     Ollama,
     Effect.gen(function* () {
@@ -225,9 +242,7 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
           const span = yield* Effect.makeSpanScoped("llm.chat", { kind: "client" }).pipe(Scope.provide(scope))
           describe(span, request, true)
           const error = refused(request)
-          return error === undefined
-            ? yield* OllamaCall.open(server, callOf(request, true), span, scope)
-            : yield* error
+          return error === undefined ? yield* OllamaCall.open(server, callOf(request, true), span, scope) : yield* error
         })
       )
     )

@@ -130,7 +130,10 @@ const canonicalName = (name: string): string => {
   const colon = lower.indexOf(":", slash + 1)
   const path = (colon === -1 ? lower : lower.slice(0, colon)).split("/")
   const tag = colon === -1 ? "latest" : lower.slice(colon + 1) || "latest"
-  return `${["registry.ollama.ai", "library"].slice(0, Math.max(0, 3 - path.length)).concat(path).join("/")}:${tag}`
+  return `${["registry.ollama.ai", "library"]
+    .slice(0, Math.max(0, 3 - path.length))
+    .concat(path)
+    .join("/")}:${tag}`
 }
 
 /** Whether Ollama would forward a request for this model, prompt and all, to ollama.com. */

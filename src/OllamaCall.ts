@@ -11,7 +11,6 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { HttpClientError } from "effect/http/HttpClientError"
 import type * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -20,7 +19,8 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { Completion, Part } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
-import * as OllamaHttp from "./OllamaHttp.ts"
+import type * as OllamaHttp from "./OllamaHttp.ts"
+import { drain, fill, type Reading, watch } from "./OllamaReading.ts"
 import { Reader } from "./OllamaStream.ts"
 import * as Span from "./Span.ts"
 import * as Usage from "./Usage.ts"
@@ -57,18 +57,6 @@ export interface Call {
   readonly streams: boolean
   /** Whether the request leaves the machine by way of the server: then the trace does not go along. */
   readonly remote: boolean
-}
-
-/** An answer that has begun. */
-interface Reading {
-  readonly reader: Reader
-  readonly pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError>
-  readonly idleTimeout: number
-  readonly url: string
-  readonly clock: Clock.Clock
-  /** Since when we wait for the server; `undefined` while the caller is busy with what came. */
-  waitingSince: number | undefined
-  expired: boolean
 }
 
 /**
@@ -171,11 +159,7 @@ const start = (
       const { base, cap } = server.retry
       // Full jitter: many callers that failed together come back spread out.
       const delayMillis = (yield* Random.next) * Math.min(cap, base * 2 ** (count - 1))
-      yield* Effect.provideService(
-        Span.retryScheduled({ attempt: count, delayMillis, error }),
-        Tracer.ParentSpan,
-        span
-      )
+      yield* Effect.provideService(Span.retryScheduled({ attempt: count, delayMillis, error }), Tracer.ParentSpan, span)
       yield* Effect.sleep(delayMillis)
     }
   })
@@ -291,80 +275,6 @@ const traceparent = (span: Tracer.Span): string | undefined =>
   span.traceId === "noop" ? undefined : `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Reading
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** Reads until there is a part, or the end. How it ended is in the reader. */
-const fill = (reading: Reading): Effect.Effect<void> => {
-  const { reader, clock } = reading
-  const once: Effect.Effect<void> = Effect.suspend(() => {
-    if (reader.parts.length > 0 || reader.ended) {
-      return Effect.void
-    }
-    reading.waitingSince = clock.currentTimeMillisUnsafe()
-    return Effect.matchCauseEffect(reading.pull, {
-      onSuccess: (chunks) => {
-        reading.waitingSince = undefined
-        for (const chunk of chunks) {
-          reader.push(chunk)
-        }
-        return once
-      },
-      onFailure: (cause) => {
-        if (Cause.hasInterruptsOnly(cause)) {
-          return Effect.failCause(cause as Cause.Cause<never>) // interrupts only
-        }
-        if (reading.expired) {
-          reader.failure = OllamaError.make(
-            new OllamaError.Timeout({
-              url: reading.url,
-              phase: "idle",
-              millis: reading.idleTimeout,
-              ...reader.partial()
-            })
-          )
-          return Effect.void
-        }
-        const broken = OllamaHttp.broken(cause)
-        if (broken === undefined) {
-          reader.end()
-        } else {
-          reader.interrupted(broken)
-        }
-        return Effect.void
-      }
-    })
-  })
-  return once
-}
-
-/**
- * Aborts the request when the server falls silent. A race against a timer for each piece would triple the cost of a
- * token; this is one timer for a call.
- */
-const watch = (reading: Reading, requestScope: Scope.Closeable): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    while (true) {
-      const since = reading.waitingSince
-      const left =
-        since === undefined
-          ? reading.idleTimeout
-          : since + reading.idleTimeout - reading.clock.currentTimeMillisUnsafe()
-      if (left <= 0) {
-        reading.expired = true
-        return yield* Scope.close(requestScope, Exit.void)
-      }
-      yield* Effect.sleep(left)
-    }
-  })
-
-// The end of the body follows the last record at once; having read it, the connection can serve the next call.
-const drainTimeout = Duration.millis(100)
-
-const drain = (pull: Reading["pull"]): Effect.Effect<void> =>
-  pull.pipe(Effect.forever, Effect.timeoutOption(drainTimeout), Effect.ignoreCause)
-
-// ---------------------------------------------------------------------------------------------------------------------
 // The end
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -390,7 +300,9 @@ const finished = (completion: Completion, call: Call, span: Tracer.Span): Effect
     return Effect.andThen(
       Usage.add(completion),
       spent
-        ? Effect.logWarning(`Model "${call.model}" used all of its tokens to think. Raise "maxTokens", or set "think: false".`)
+        ? Effect.logWarning(
+            `Model "${call.model}" used all of its tokens to think. Raise "maxTokens", or set "think: false".`
+          )
         : Effect.void
     )
   })

@@ -52,7 +52,13 @@ const codeWords =
 
 const classify = (text: string, routes: ReadonlyArray<string>): string => {
   const kind =
-    Arithmetic.evaluate(text) !== undefined ? "math" : codeWords.test(text) ? "code" : mathWords.test(text) ? "math" : "general"
+    Arithmetic.evaluate(text) !== undefined
+      ? "math"
+      : codeWords.test(text)
+        ? "code"
+        : mathWords.test(text)
+          ? "math"
+          : "general"
   const route = [kind, "general"].find((name) => routes.includes(name))
   return route ?? routes[0] ?? ""
 }

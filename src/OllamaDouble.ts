@@ -228,7 +228,14 @@ const post = (state: State, path: string, body: string, player: OllamaReply.Play
 
 const canonical = (name: string): string => (name.includes(":") ? name : `${name}:latest`).toLowerCase()
 
-const details = { parent_model: "", format: "gguf", family: "qwen2", families: ["qwen2"], parameter_size: "494.03M", quantization_level: "Q4_K_M" }
+const details = {
+  parent_model: "",
+  format: "gguf",
+  family: "qwen2",
+  families: ["qwen2"],
+  parameter_size: "494.03M",
+  quantization_level: "Q4_K_M"
+}
 
 const tag = (script: Script, name: string, more: object = {}) => ({
   name,

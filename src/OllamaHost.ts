@@ -125,8 +125,7 @@ const readPort = (digits: string | undefined): number | undefined => {
 const connectable = (address: string): string =>
   address === "" || address === "0.0.0.0" ? "127.0.0.1" : address === "::" ? "::1" : address
 
-const basic = (userinfo: string): Redacted.Redacted<string> =>
-  Redacted.make(`Basic ${Base64.encode(decode(userinfo))}`)
+const basic = (userinfo: string): Redacted.Redacted<string> => Redacted.make(`Basic ${Base64.encode(decode(userinfo))}`)
 
 // A password may hold `@` and `:` as %40 and %3A; one with a stray `%` is taken as it is.
 const decode = (text: string): string =>

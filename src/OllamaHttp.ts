@@ -78,7 +78,12 @@ const checked = (
     ? Effect.succeed(response)
     : Effect.fail(
         OllamaError.make(
-          new OllamaError.Malformed({ url, status, problem: "its content-encoding was not asked for", excerpt: encoding })
+          new OllamaError.Malformed({
+            url,
+            status,
+            problem: "its content-encoding was not asked for",
+            excerpt: encoding
+          })
         )
       )
 }

@@ -9,7 +9,17 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Http from "node:http"
-import { type Answer, type Asked, countTokens, type End, json, type Raw, type Refusal, type Reply, words } from "./OllamaScript.ts"
+import {
+  type Answer,
+  type Asked,
+  countTokens,
+  type End,
+  json,
+  type Raw,
+  type Refusal,
+  type Reply,
+  words
+} from "./OllamaScript.ts"
 
 /** Writes the response to one request. */
 export class Player {
@@ -253,7 +263,11 @@ export const readBody = (body: string, path: string): Read => {
   }
   for (const [key, value] of Object.entries(isRecord(request["options"]) ? request["options"] : {})) {
     const kind = kinds[key]
-    if (kind !== undefined && value !== null && (kind === "array" ? !Array.isArray(value) : typeof value !== "number")) {
+    if (
+      kind !== undefined &&
+      value !== null &&
+      (kind === "array" ? !Array.isArray(value) : typeof value !== "number")
+    ) {
       return refused(500, `option "${key}" must be of type ${kind}`)
     }
   }

@@ -8,6 +8,7 @@
 import * as Duration from "effect/Duration"
 import type { Completion, Part, Timings } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
+import { errorText } from "./OllamaErrorText.ts"
 
 /** A line longer than this is no record. The last record of `generate` may hold every token and exceed 1 MB. */
 export const maxLineLength = 16 * 1024 * 1024
@@ -120,7 +121,7 @@ export class Reader {
         new OllamaError.StreamError({
           model: this.#model,
           status: 200,
-          text: OllamaError.errorText(record.error) ?? "",
+          text: errorText(record.error) ?? "",
           ...this.partial()
         })
       )
@@ -162,8 +163,7 @@ export class Reader {
       inputTokens: count(record.prompt_eval_count),
       outputTokens: count(record.eval_count),
       timings: timings(record),
-      timeToFirstToken:
-        this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt)
+      timeToFirstToken: this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt)
     }
     this.parts.push({ _tag: "Done", completion: this.completion })
   }

@@ -216,7 +216,7 @@ export const harmless = (text: string): string =>
   text
     .replace(/\s*[\r\n\t\u2028\u2029]\s*/g, " ")
     // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-    .replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "�")
+    .replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "�")
 
 /** The columns that a text takes. Wide characters take two; an emoji of several parts counts as all of them. */
 export const displayWidth = (text: string): number => {
@@ -227,7 +227,7 @@ export const displayWidth = (text: string): number => {
   return width
 }
 
-const zeroWidth = /^[\p{Mn}\p{Me}\u200b-\u200d\ufe00-\ufe0f\ufeff]$/u
+const zeroWidth = /^[\p{Mn}\p{Me}\p{Cf}]$/u
 
 // East Asian wide and fullwidth, and emoji. https://www.unicode.org/reports/tr11/
 const wide =

@@ -410,6 +410,18 @@ describe("tinyllm", () => {
     })
   )
 
+  it.live("says what is needed on a Node that is too old, before it loads anything", () =>
+    Effect.gen(function* () {
+      const pretend = `data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.18.0"})`
+      const { code, stderr, stdout } = yield* Effect.promise(() =>
+        Process.run(process.execPath, ["--import", pretend, "src/Main.ts", "run", "hi", "--demo"])
+      )
+      assert.strictEqual(code, 1)
+      assert.strictEqual(stdout, "")
+      assert.include(stderr, "tinyllm needs Node 22.19 or newer, and this is Node 22.18.0.")
+    })
+  )
+
   it.live("--version prints the version", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* cli(["--version"])).stdout, `tinyllm ${version}\n`)

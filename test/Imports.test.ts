@@ -7,7 +7,8 @@ const order = [
   ["Version", "Ports", "Stderr", "Stdout", "Usage", "Span", "Visit"],
   ["Attribute", "Endpoint", "TraceContext", "SpanPrinter", "Logs"],
   // Ollama
-  ["OllamaApi", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaCall", "OllamaTest", "Ollama"],
+  ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
+  ["OllamaCall", "OllamaTest", "Ollama"],
   ["NodeClient"],
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
@@ -15,11 +16,13 @@ const order = [
   // Graphs
   ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
   // Command line
-  ["NodePlatform", "CliError", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Main"]
+  ["NodePlatform", "CliError", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Main"],
+  // For programs that import everything at once
+  ["index"]
 ].flat()
 
 const knowOpenTelemetry = ["ConsoleSpans", "OpenTelemetry", "OtlpExport", "Telemetry", "Tracer"]
-const knowHttp = ["NodeClient", "Ollama", "OllamaCall", "OllamaHttp", "OllamaTest"]
+const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
 const knowNode = ["Main", "NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply"]
 const runEffects = ["Main"]
 

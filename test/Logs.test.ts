@@ -21,10 +21,7 @@ const written = <A, E>(
         isTerminal: stderr.isTerminal ?? false,
         columns: () => undefined
       }),
-      Effect.provideService(
-        ConfigProvider.ConfigProvider,
-        ConfigProvider.fromEnv({ env: stderr.env ?? {} })
-      ),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: stderr.env ?? {} })),
       Effect.map(() => text)
     )
   })
@@ -42,7 +39,17 @@ const tracer = (samplingRate = 1) => {
 }
 
 // Every message a format must carry through unharmed.
-const nasty = ['say "hi"', "two\nlines", "a=b c=d", "back\\slash", '"quoted"', "tab\there", "\u001b[31mred", "", "日本 😀"]
+const nasty = [
+  'say "hi"',
+  "two\nlines",
+  "a=b c=d",
+  "back\\slash",
+  '"quoted"',
+  "tab\there",
+  "\u001b[31mred",
+  "",
+  "日本 😀"
+]
 
 describe("Logs.layer json", () => {
   it.effect("T57 has the ids of the exported span at top level, absent outside of spans", () =>
@@ -69,10 +76,9 @@ describe("Logs.layer json", () => {
 
   it.effect("T57 has flags 00 and the real ids when the trace is not sampled", () =>
     Effect.gen(function* () {
-      const text = yield* written(
-        Effect.logInfo("x").pipe(Effect.withSpan("work"), Effect.provide(tracer(0).layer)),
-        { format: "json" }
-      )
+      const text = yield* written(Effect.logInfo("x").pipe(Effect.withSpan("work"), Effect.provide(tracer(0).layer)), {
+        format: "json"
+      })
       assert.strictEqual(jsonOf(text)["trace_flags"], "00")
       assert.match(String(jsonOf(text)["trace_id"]), /^[0-9a-f]{32}$/)
     })
@@ -135,7 +141,9 @@ describe("Logs.layer json", () => {
   it.effect("T26 writes no span events", () =>
     Effect.gen(function* () {
       const { ended, layer } = tracer()
-      yield* written(Effect.logInfo("a prompt").pipe(Effect.withSpan("work"), Effect.provide(layer)), { format: "json" })
+      yield* written(Effect.logInfo("a prompt").pipe(Effect.withSpan("work"), Effect.provide(layer)), {
+        format: "json"
+      })
       assert.strictEqual(ended[0]?.events, 0)
     })
   )
@@ -181,7 +189,9 @@ describe("Logs.layer pretty", () => {
 
   it.effect("ends with the first digits of the trace id; colours only on a terminal without NO_COLOR", () =>
     Effect.gen(function* () {
-      const log = Effect.suspend(() => Effect.logError("x").pipe(Effect.withSpan("work"), Effect.provide(tracer().layer)))
+      const log = Effect.suspend(() =>
+        Effect.logError("x").pipe(Effect.withSpan("work"), Effect.provide(tracer().layer))
+      )
       const file = yield* written(log, { format: "pretty" })
       assert.match(file, /ERROR x trace=[0-9a-f]{8}\n$/)
       const terminal = yield* written(log, { format: "pretty" }, { isTerminal: true })

@@ -1,9 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Duration, Effect, Fiber, Layer, Option, Stream } from "effect"
+import {
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Inspectable,
+  Layer,
+  Option,
+  Scope,
+  Stream
+} from "effect"
+import { HttpClient, HttpClientError } from "effect/http"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
 import { OllamaDouble, type Refusal, type Reply } from "../src/OllamaDouble.ts"
 import { against, ask, requests, until } from "./support/Double.ts"
+import { named, Spans } from "./support/Spans.ts"
 
 const chat = (request = ask()) => Ollama.Ollama.use((ollama) => ollama.chat(request))
 const stream = (request = ask()) => Stream.unwrap(Effect.map(Ollama.Ollama, (ollama) => ollama.stream(request)))
@@ -31,9 +45,7 @@ describe("Ollama.chat", () => {
       assert.isAtLeast(Duration.toMillis(total ?? Duration.zero), parts[0]! + parts[1]! + parts[2]! - 0.001)
       assert.isAtLeast(Duration.toMillis(completion.timeToFirstToken ?? Duration.zero), 8)
     }).pipe(
-      Effect.provide(
-        against({ text: "Hello there, you.", thinking: "Hm, well.", load: 4, firstDelay: 5, delay: 1 })
-      )
+      Effect.provide(against({ text: "Hello there, you.", thinking: "Hm, well.", load: 4, firstDelay: 5, delay: 1 }))
     )
   )
 
@@ -58,7 +70,14 @@ describe("Ollama.chat", () => {
         format: "json"
       })
       yield* Ollama.Ollama.use((ollama) =>
-        ollama.generate({ model: "m", prompt: "hi", system: "s", stop: [], keepAlive: Duration.infinity, think: "high" })
+        ollama.generate({
+          model: "m",
+          prompt: "hi",
+          system: "s",
+          stop: [],
+          keepAlive: Duration.infinity,
+          think: "high"
+        })
       )
       assert.deepStrictEqual(
         (yield* requests).map(({ body }) => body),
@@ -175,11 +194,7 @@ describe("framing", () => {
   it.live("reads escapes, also of half a character", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* chat()).text, "<&>\ud800!")
-    }).pipe(
-      Effect.provide(
-        against({ raw: `{"message":{"content":"\\u003c\\u0026\\u003e\\ud800!"},"done":true}\n` })
-      )
-    )
+    }).pipe(Effect.provide(against({ raw: `{"message":{"content":"\\u003c\\u0026\\u003e\\ud800!"},"done":true}\n` })))
   )
 
   it.live("hands out what came before a line that is no JSON", () =>
@@ -293,7 +308,10 @@ describe("the end of an answer", () => {
       for (const value of [completion.doneReason, completion.inputTokens, completion.outputTokens]) {
         assert.isUndefined(value)
       }
-      assert.deepStrictEqual(Object.values(completion.timings).filter((value) => value !== undefined), [])
+      assert.deepStrictEqual(
+        Object.values(completion.timings).filter((value) => value !== undefined),
+        []
+      )
     }).pipe(
       Effect.provide(
         against({ raw: line("hi", { done: true, done_reason: null, prompt_eval_count: null, eval_count: "3" }) })
@@ -305,6 +323,18 @@ describe("the end of an answer", () => {
     Effect.gen(function* () {
       assert.strictEqual((yield* chat()).doneReason, "tired")
     }).pipe(Effect.provide(against({ text: "ok", doneReason: "tired" })))
+  )
+
+  it.live("reads the response to its end, so that the connection can serve again", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      yield* Stream.runDrain(stream())
+      yield* until(({ complete }) => complete)
+      assert.deepStrictEqual(
+        (yield* requests).map(({ disconnectedAt }) => disconnectedAt),
+        [undefined, undefined]
+      )
+    }).pipe(Effect.provide(against({ raw: [last("hi"), "\n"], delay: 15 })))
   )
 
   it.live("does not wait for a server that keeps the response open after the last record", () =>
@@ -324,48 +354,173 @@ describe("errors", () => {
   }
   const error = (status: number, text: unknown, fields = {}): Refusal => ({ status, error: text, fields })
   const rows: Record<string, Row> = {
-    "missing body": { reply: error(400, "missing request body"), tag: "InvalidRequest", requests: 1, says: "missing request body" },
-    "bad JSON": { reply: error(400, "invalid character 'x' looking for beginning of value"), tag: "InvalidRequest", requests: 1 },
+    "missing body": {
+      reply: error(400, "missing request body"),
+      tag: "InvalidRequest",
+      requests: 1,
+      says: "missing request body"
+    },
+    "bad JSON": {
+      reply: error(400, "invalid character 'x' looking for beginning of value"),
+      tag: "InvalidRequest",
+      requests: 1
+    },
     "no model": { reply: error(400, "model is required"), tag: "InvalidRequest", requests: 1 },
     "invalid name": { reply: error(400, "invalid model name"), tag: "InvalidRequest", requests: 1 },
-    "unknown model": { reply: error(404, "model 'm' not found"), tag: "ModelNotFound", requests: 1, says: "ollama pull m" },
-    "unknown model, older": { reply: error(404, 'model "m" not found, try pulling it first'), tag: "ModelNotFound", requests: 1 },
-    "no tools": { reply: error(400, "registry.ollama.ai/library/m:latest does not support tools"), tag: "Unsupported", requests: 1, says: "does not support tools" },
-    "no thinking": { reply: error(400, '"m" does not support thinking'), tag: "Unsupported", requests: 1, says: "does not support thinking" },
+    "unknown model": {
+      reply: error(404, "model 'm' not found"),
+      tag: "ModelNotFound",
+      requests: 1,
+      says: "ollama pull m"
+    },
+    "unknown model, older": {
+      reply: error(404, 'model "m" not found, try pulling it first'),
+      tag: "ModelNotFound",
+      requests: 1
+    },
+    "no tools": {
+      reply: error(400, "registry.ollama.ai/library/m:latest does not support tools"),
+      tag: "Unsupported",
+      requests: 1,
+      says: "does not support tools"
+    },
+    "no thinking": {
+      reply: error(400, '"m" does not support thinking'),
+      tag: "Unsupported",
+      requests: 1,
+      says: "does not support thinking"
+    },
     "embedding model": { reply: error(400, '"m" does not support chat'), tag: "Unsupported", requests: 1 },
-    "bad think": { reply: error(400, 'invalid think value: "x" (must be "high", "medium", "low", "max", true, or false)'), tag: "InvalidRequest", requests: 1 },
+    "bad think": {
+      reply: error(400, 'invalid think value: "x" (must be "high", "medium", "low", "max", true, or false)'),
+      tag: "InvalidRequest",
+      requests: 1
+    },
     "bad keep_alive": { reply: error(400, 'time: missing unit in duration "5"'), tag: "InvalidRequest", requests: 1 },
-    "raw mode": { reply: error(400, "raw mode does not support template, system, or context"), tag: "InvalidRequest", requests: 1 },
-    "bad option": { reply: error(500, 'option "stop" must be of type array'), tag: "InvalidRequest", requests: 1, says: "of type array" },
-    "bad format": { reply: error(500, 'invalid format: "x"; expected "json" or a valid JSON Schema object'), tag: "InvalidRequest", requests: 1 },
-    "long prompt": { reply: error(400, "the prompt is longer than the context length currently available to the model"), tag: "ContextExceeded", requests: 1 },
+    "raw mode": {
+      reply: error(400, "raw mode does not support template, system, or context"),
+      tag: "InvalidRequest",
+      requests: 1
+    },
+    "bad option": {
+      reply: error(500, 'option "stop" must be of type array'),
+      tag: "InvalidRequest",
+      requests: 1,
+      says: "of type array"
+    },
+    "bad format": {
+      reply: error(500, 'invalid format: "x"; expected "json" or a valid JSON Schema object'),
+      tag: "InvalidRequest",
+      requests: 1
+    },
+    "long prompt": {
+      reply: error(400, "the prompt is longer than the context length currently available to the model"),
+      tag: "ContextExceeded",
+      requests: 1
+    },
     "long prompt, from the runner": {
-      reply: error(400, '{"error":{"code":400,"message":"request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}'),
+      reply: error(
+        400,
+        '{"error":{"code":400,"message":"request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":5000,"n_ctx":4096}}'
+      ),
       tag: "ContextExceeded",
       requests: 1,
       says: "5000 tokens, room for 4096"
     },
-    "crash behind a 400": { reply: error(400, 'do embedding request: Post "http://127.0.0.1:1": EOF'), tag: "RunnerFailed", requests: 2 },
-    "full queue": { reply: error(503, "server busy, please try again.  maximum pending requests exceeded"), tag: "Busy", requests: 4, says: "OLLAMA_MAX_QUEUE" },
+    "crash behind a 400": {
+      reply: error(400, 'do embedding request: Post "http://127.0.0.1:1": EOF'),
+      tag: "RunnerFailed",
+      requests: 2
+    },
+    "full queue": {
+      reply: error(503, "server busy, please try again.  maximum pending requests exceeded"),
+      tag: "Busy",
+      requests: 4,
+      says: "OLLAMA_MAX_QUEUE"
+    },
     "rate limit": { reply: error(429, "too many"), tag: "Busy", requests: 4 },
-    "out of memory": { reply: error(500, "model requires more system memory (5.6 GiB) than is available (3.1 GiB)"), tag: "OutOfMemory", requests: 2 },
+    "out of memory": {
+      reply: error(500, "model requires more system memory (5.6 GiB) than is available (3.1 GiB)"),
+      tag: "OutOfMemory",
+      requests: 2
+    },
     "out of GPU memory": { reply: error(500, "cudaMalloc failed: out of memory"), tag: "OutOfMemory", requests: 2 },
-    "load failed": { reply: error(500, "llama-server process has terminated: exit status 2"), tag: "RunnerFailed", requests: 2 },
-    "load timed out": { reply: error(500, "timed out waiting for llama-server to start - progress 0.00"), tag: "RunnerFailed", requests: 2 },
-    "runner gone": { reply: error(500, "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details"), tag: "RunnerFailed", requests: 2 },
-    "not signed in": { reply: error(401, "unauthorized", { signin_url: "https://ollama.com/x" }), tag: "Unauthorized", requests: 1 },
-    "cloud off": { reply: error(403, "ollama cloud is disabled: remote model is unavailable"), tag: "Forbidden", requests: 1, says: "cloud is disabled" },
+    "load failed": {
+      reply: error(500, "llama-server process has terminated: exit status 2"),
+      tag: "RunnerFailed",
+      requests: 2
+    },
+    "load timed out": {
+      reply: error(500, "timed out waiting for llama-server to start - progress 0.00"),
+      tag: "RunnerFailed",
+      requests: 2
+    },
+    "runner gone": {
+      reply: error(
+        500,
+        "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details"
+      ),
+      tag: "RunnerFailed",
+      requests: 2
+    },
+    "not signed in": {
+      reply: error(401, "unauthorized", { signin_url: "https://ollama.com/x" }),
+      tag: "Unauthorized",
+      requests: 1
+    },
+    "cloud off": {
+      reply: error(403, "ollama cloud is disabled: remote model is unavailable"),
+      tag: "Forbidden",
+      requests: 1,
+      says: "cloud is disabled"
+    },
     "cloud unreachable": { reply: error(502, "bad gateway"), tag: "ServerFailed", requests: 4 },
-    "refused host": { reply: { raw: "", status: 403, contentType: "text/plain" }, tag: "Forbidden", requests: 1, says: "Host" },
-    panic: { reply: { raw: "", status: 500, contentType: "text/plain" }, tag: "ServerFailed", requests: 2, says: "HTTP 500" },
+    "refused host": {
+      reply: { raw: "", status: 403, contentType: "text/plain" },
+      tag: "Forbidden",
+      requests: 1,
+      says: "Host"
+    },
+    panic: {
+      reply: { raw: "", status: 500, contentType: "text/plain" },
+      tag: "ServerFailed",
+      requests: 2,
+      says: "HTTP 500"
+    },
     "unknown 500": { reply: error(500, "no idea"), tag: "ServerFailed", requests: 1 },
     "client gone": { reply: error(499, "request canceled"), tag: "ServerFailed", requests: 1 },
-    "proxy error": { reply: { raw: "<html>Bad Gateway</html>", status: 502, contentType: "text/html" }, tag: "ServerFailed", requests: 4 },
-    "other path": { reply: { raw: "404 page not found", status: 404, contentType: "text/plain" }, tag: "WrongUrl", requests: 1, says: "OLLAMA_HOST" },
-    "other method": { reply: { raw: "405 method not allowed", status: 405, contentType: "text/plain" }, tag: "WrongUrl", requests: 1 },
-    redirect: { reply: { raw: "", status: 301, headers: { location: "https://elsewhere/" } }, tag: "WrongUrl", requests: 1, says: "base URL" },
-    "OpenAI's form": { reply: error(400, { message: "bad thing", type: "invalid_request_error" }), tag: "InvalidRequest", requests: 1 },
-    "large page": { reply: { raw: "x".repeat(300_000), status: 400, contentType: "text/html" }, tag: "InvalidRequest", requests: 1 }
+    "proxy error": {
+      reply: { raw: "<html>Bad Gateway</html>", status: 502, contentType: "text/html" },
+      tag: "ServerFailed",
+      requests: 4
+    },
+    "other path": {
+      reply: { raw: "404 page not found", status: 404, contentType: "text/plain" },
+      tag: "WrongUrl",
+      requests: 1,
+      says: "OLLAMA_HOST"
+    },
+    "other method": {
+      reply: { raw: "405 method not allowed", status: 405, contentType: "text/plain" },
+      tag: "WrongUrl",
+      requests: 1
+    },
+    redirect: {
+      reply: { raw: "", status: 301, headers: { location: "https://elsewhere/" } },
+      tag: "WrongUrl",
+      requests: 1,
+      says: "base URL"
+    },
+    "OpenAI's form": {
+      reply: error(400, { message: "bad thing", type: "invalid_request_error" }),
+      tag: "InvalidRequest",
+      requests: 1
+    },
+    "large page": {
+      reply: { raw: "x".repeat(300_000), status: 400, contentType: "text/html" },
+      tag: "InvalidRequest",
+      requests: 1
+    }
   }
   for (const [name, row] of Object.entries(rows)) {
     it.live(`${name}: ${row.tag} after ${row.requests} request(s)`, () =>
@@ -396,9 +551,7 @@ describe("errors", () => {
       assert.strictEqual((yield* Stream.runCollect(stream())).length, 3)
     }).pipe(
       Effect.provide(
-        against(({ count }) =>
-          count <= 2 ? { status: 503, error: "server busy, please try again." } : "third time"
-        )
+        against(({ count }) => (count <= 2 ? { status: 503, error: "server busy, please try again." } : "third time"))
       )
     )
   )
@@ -420,6 +573,55 @@ describe("errors", () => {
     }).pipe(Effect.provide(NodeClient.layer({ url: "127.0.0.1:1" })))
   )
 
+  it.live("repeat a refused connection to a server that had answered before", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(
+        OllamaDouble.layer({ models: ["m:latest"], reply: () => "ok" }),
+        scope
+      )
+      const { url } = Context.get(context, OllamaDouble)
+      yield* Effect.gen(function* () {
+        yield* chat()
+        yield* Scope.close(scope, Exit.void)
+        const error = yield* failure()
+        assert.strictEqual(error.reason._tag, "Unreachable")
+        assert.lengthOf(yield* named("retry.attempt"), 3)
+      }).pipe(Effect.provide(NodeClient.layer({ url, retry: { times: 2, base: "1 millis" } })))
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  for (const [code, tag, attempts] of [
+    ["UND_ERR_CONNECT_TIMEOUT", "Timeout", 1],
+    ["ENOTFOUND", "Unreachable", 1],
+    ["ECONNRESET", "Unreachable", 4]
+  ] as const) {
+    it.live(`${code} of the transport: ${tag} after ${attempts} attempt(s)`, () =>
+      Effect.gen(function* () {
+        let sent = 0
+        const client = HttpClient.make((request) => {
+          sent++
+          const cause = Object.assign(new Error("no"), { code })
+          return Effect.fail(
+            new HttpClientError.HttpClientError({ reason: new HttpClientError.TransportError({ request, cause }) })
+          )
+        })
+        const error = yield* failure(ask("SENTINEL")).pipe(
+          Effect.provide(
+            Ollama.Ollama.layer({ retry: { base: "1 millis" } }).pipe(
+              Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+            )
+          )
+        )
+        assert.strictEqual(error.reason._tag, tag)
+        assert.strictEqual(sent, attempts)
+        assert.include(error.message, "OLLAMA_HOST")
+        // The client's own error holds the request, and with it the prompt.
+        assert.notInclude(Inspectable.toStringUnknown(error), "SENTINEL")
+      })
+    )
+  }
+
   it.live("count attempts as told", () =>
     Effect.gen(function* () {
       yield* failure()
@@ -429,7 +631,8 @@ describe("errors", () => {
 })
 
 describe("time limits", () => {
-  const phase = (error: Ollama.OllamaError) => (error.reason._tag === "Timeout" ? error.reason.phase : error.reason._tag)
+  const phase = (error: Ollama.OllamaError) =>
+    error.reason._tag === "Timeout" ? error.reason.phase : error.reason._tag
 
   it.live("bound the wait for the first record, and name it", () =>
     Effect.gen(function* () {
@@ -455,11 +658,11 @@ describe("time limits", () => {
   it.live("do not count the time a consumer takes", () =>
     Effect.gen(function* () {
       const parts = yield* stream().pipe(
-        Stream.tap((part) => (part._tag === "Text" && part.text === "one " ? Effect.sleep("80 millis") : Effect.void)),
+        Stream.tap((part) => (part._tag === "Text" && part.text === "one " ? Effect.sleep("90 millis") : Effect.void)),
         Stream.runCollect
       )
       assert.lengthOf(parts, 3)
-    }).pipe(Effect.provide(against({ text: ["one ", "two"], delay: 10 }, { idleTimeout: "40 millis" })))
+    }).pipe(Effect.provide(against({ text: ["one ", "two"], delay: 50 }, { idleTimeout: "65 millis" })))
   )
 })
 
@@ -511,7 +714,9 @@ describe("interruption closes the socket", () => {
       yield* Effect.sleep("20 millis")
       yield* Fiber.interrupt(fiber)
       assert.lengthOf(yield* requests, 1)
-    }).pipe(Effect.provide(against({ status: 503, error: "busy" }, { retry: { base: "30 seconds", cap: "30 seconds" } })))
+    }).pipe(
+      Effect.provide(against({ status: 503, error: "busy" }, { retry: { base: "30 seconds", cap: "30 seconds" } }))
+    )
   )
 })
 
@@ -576,17 +781,24 @@ describe("other operations", () => {
           { name: "b:1", bytes: 12, family: "llama", capabilities: ["vision"] }
         ]
       )
-      assert.deepStrictEqual(Object.values(yield* ollama.show("m")).filter((value) => value !== undefined), [])
+      assert.deepStrictEqual(
+        Object.values(yield* ollama.show("m")).filter((value) => value !== undefined),
+        []
+      )
     }).pipe(
       Effect.provide(
-        against("never", {}, {
-          paths: {
-            "GET /api/tags": {
-              raw: '{"models":[{"name":"a","details":null,"size":null},{"model":"b:1","size":12.0,"new":1,"details":{"family":"llama","families":null},"capabilities":["vision"]}]}'
-            },
-            "POST /api/show": { raw: '{"details":null,"model_info":{},"license":"x"}' }
+        against(
+          "never",
+          {},
+          {
+            paths: {
+              "GET /api/tags": {
+                raw: '{"models":[{"name":"a","details":null,"size":null},{"model":"b:1","size":12.0,"new":1,"details":{"family":"llama","families":null},"capabilities":["vision"]}]}'
+              },
+              "POST /api/show": { raw: '{"details":null,"model_info":{},"license":"x"}' }
+            }
           }
-        })
+        )
       )
     )
   )
@@ -643,9 +855,7 @@ describe("Ollama.layerTest", () => {
       assert.strictEqual(completion.outputTokens, 4)
       assert.lengthOf(yield* Stream.runCollect(ollama.stream(ask("a b"))), 5)
       assert.strictEqual((yield* ollama.generate({ model: "m", prompt: "x", system: "s" })).text, "you said x")
-    }).pipe(
-      Effect.provide(Ollama.Ollama.layerTest(({ messages }) => `you said ${messages.at(-1)?.content}`))
-    )
+    }).pipe(Effect.provide(Ollama.Ollama.layerTest(({ messages }) => `you said ${messages.at(-1)?.content}`)))
   )
 })
 

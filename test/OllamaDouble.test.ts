@@ -26,17 +26,29 @@ const call = (path: string, init: { method?: string; body?: unknown } = {}) =>
         redirect: "manual",
         signal
       })
-      return { status: response.status, type: response.headers.get("content-type"), headers: response.headers, text: await response.text() }
+      return {
+        status: response.status,
+        type: response.headers.get("content-type"),
+        headers: response.headers,
+        text: await response.text()
+      }
     })
   })
 
 const chat = (rest: object = {}) =>
   call("/api/chat", { body: { model: "m", messages: [{ role: "user", content: "one two?" }], ...rest } })
 
-const lines = (text: string) => text.trimEnd().split("\n").map((line) => JSON.parse(line) as Record<string, any>)
+const lines = (text: string) =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, any>)
 
 /** Bytes as they come from a socket, one entry for each read, and how the connection ended. */
-const bare = (path: string, body: object): Effect.Effect<{ readonly reads: ReadonlyArray<string>; readonly end: string }, never, OllamaDouble | Scope.Scope> =>
+const bare = (
+  path: string,
+  body: object
+): Effect.Effect<{ readonly reads: ReadonlyArray<string>; readonly end: string }, never, OllamaDouble | Scope.Scope> =>
   Effect.gen(function* () {
     const { port } = yield* OllamaDouble
     const text = JSON.stringify(body)
@@ -65,12 +77,15 @@ describe("OllamaDouble", () => {
       const { type, text } = yield* chat()
       assert.strictEqual(type, "application/x-ndjson")
       const records = lines(text)
-      assert.deepStrictEqual(records.map(({ message, done }) => [message.content, message.thinking, done]), [
-        ["", "hm", false],
-        ["a ", undefined, false],
-        ["<b>", undefined, false],
-        ["", undefined, true]
-      ])
+      assert.deepStrictEqual(
+        records.map(({ message, done }) => [message.content, message.thinking, done]),
+        [
+          ["", "hm", false],
+          ["a ", undefined, false],
+          ["<b>", undefined, false],
+          ["", undefined, true]
+        ]
+      )
       assert.include(text, "\\u003cb\\u003e")
       const last = records.at(-1)!
       assert.match(last["created_at"], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?Z$/)
@@ -109,7 +124,10 @@ describe("OllamaDouble", () => {
         assert.strictEqual(loaded.type, "application/json; charset=utf-8")
         assert.strictEqual(JSON.parse(loaded.text).done_reason, "load")
         assert.lengthOf(JSON.parse((yield* call("/api/ps")).text).models, 1)
-        assert.strictEqual(JSON.parse((yield* call(path, { body: { ...body, keep_alive: 0 } })).text).done_reason, "unload")
+        assert.strictEqual(
+          JSON.parse((yield* call(path, { body: { ...body, keep_alive: 0 } })).text).done_reason,
+          "unload"
+        )
         assert.lengthOf(JSON.parse((yield* call("/api/ps")).text).models, 0)
       }
     }).pipe(serving("never"))
@@ -139,8 +157,18 @@ describe("OllamaDouble", () => {
         ["/api/generate", { prompt: "x" }, 404, "model '' not found"],
         ["/api/chat", "", 400, "missing request body"],
         ["/api/chat", "xx", 400, "invalid character 'x' looking for beginning of value"],
-        ["/api/chat", { model: "m", messages: message, options: { stop: "x" } }, 500, 'option "stop" must be of type array'],
-        ["/api/chat", { model: "m", messages: message, format: "xml" }, 500, 'invalid format: "xml"; expected "json" or a valid JSON Schema object'],
+        [
+          "/api/chat",
+          { model: "m", messages: message, options: { stop: "x" } },
+          500,
+          'option "stop" must be of type array'
+        ],
+        [
+          "/api/chat",
+          { model: "m", messages: message, format: "xml" },
+          500,
+          'invalid format: "xml"; expected "json" or a valid JSON Schema object'
+        ],
         ["/api/chat", { model: "m", messages: message }, 503, "scripted"]
       ]
       for (const [path, body, status, error] of rows) {
@@ -157,7 +185,10 @@ describe("OllamaDouble", () => {
       const missing = yield* call("/api/nothing")
       assert.deepStrictEqual([missing.status, missing.text], [404, "404 page not found"])
       const method = yield* call("/api/chat")
-      assert.deepStrictEqual([method.status, method.text, method.headers.get("allow")], [405, "405 method not allowed", "POST"])
+      assert.deepStrictEqual(
+        [method.status, method.text, method.headers.get("allow")],
+        [405, "405 method not allowed", "POST"]
+      )
       const slash = yield* call("/api/chat/", { body: hello })
       assert.deepStrictEqual([slash.status, slash.headers.get("location")], [307, "/api/chat"])
       assert.strictEqual((yield* call("//api/tags")).status, 301)
@@ -241,7 +272,17 @@ describe("OllamaDouble", () => {
 describe("OllamaDouble.demo", () => {
   const ask = (content: string, format?: unknown) =>
     Effect.map(
-      call("/api/chat", { body: { model: "any", messages: [{ role: "system", content: "1+1" }, { role: "user", content }], format, stream: false } }),
+      call("/api/chat", {
+        body: {
+          model: "any",
+          messages: [
+            { role: "system", content: "1+1" },
+            { role: "user", content }
+          ],
+          format,
+          stream: false
+        }
+      }),
       ({ text }) => JSON.parse(text).message.content as string
     )
   const demo = Effect.provide(OllamaDouble.layer(OllamaDouble.demo))

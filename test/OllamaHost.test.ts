@@ -53,7 +53,16 @@ describe("OllamaHost.parse", () => {
     })
   }
 
-  for (const input of [":0", "tcp://h", "unix:///x", "http://h?x=1", "http://h#x", "fe80::1%eth0", "a b", "http://h/a b"]) {
+  for (const input of [
+    ":0",
+    "tcp://h",
+    "unix:///x",
+    "http://h?x=1",
+    "http://h#x",
+    "fe80::1%eth0",
+    "a b",
+    "http://h/a b"
+  ]) {
     it(`refuses ${JSON.stringify(input)} and names it`, () => {
       const refused = OllamaHost.parse(input)
       assert.isTrue(Result.isFailure(refused))

@@ -133,7 +133,10 @@ describe("llm spans", () => {
       assert.isAtLeast(first, 0.019)
       assert.isAtMost(first, Number(nanos(streamed!)) / 1e9)
       for (const span of [whole!, streamed!]) {
-        assert.deepStrictEqual(eventsOf(span).map(({ name }) => name), ["llm.first_token"])
+        assert.deepStrictEqual(
+          eventsOf(span).map(({ name }) => name),
+          ["llm.first_token"]
+        )
       }
     }).pipe(Effect.provide(against({ text: ["a ", "b"], firstDelay: 20, delay: 10 })))
   )
@@ -295,7 +298,9 @@ describe("cancellation", () => {
         yield* Fiber.interrupt(fiber)
         const span = yield* only("llm.chat")
         const exit = exitOf(span)
-        assert.isTrue(exit !== undefined && Exit.isFailure(exit) && exit.cause.reasons.every((r) => r._tag === "Interrupt"))
+        assert.isTrue(
+          exit !== undefined && Exit.isFailure(exit) && exit.cause.reasons.every((r) => r._tag === "Interrupt")
+        )
         assert.notProperty(attributes(span), "error.type")
       }).pipe(Effect.provide(against({ text: ["a "], end: "hang" })))
     )
@@ -375,6 +380,13 @@ describe("Ollama.layerTest", () => {
         "gen_ai.usage.output_tokens": 1,
         "gen_ai.response.finish_reasons": ["stop"]
       })
-    }).pipe(Effect.provide(Layer.merge(Ollama.Ollama.layerTest(() => "x"), Spans.layer)))
+    }).pipe(
+      Effect.provide(
+        Layer.merge(
+          Ollama.Ollama.layerTest(() => "x"),
+          Spans.layer
+        )
+      )
+    )
   )
 })

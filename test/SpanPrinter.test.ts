@@ -21,7 +21,7 @@ const span = (spanId: string, parentId: string | undefined, rest: Partial<SpanRe
 const exception = {
   name: "exception",
   time: 1n,
-  attributes: { "exception.type": "OllamaError", "exception.message": "Model \"x\" is not installed.\nInstall it." }
+  attributes: { "exception.type": "OllamaError", "exception.message": 'Model "x" is not installed.\nInstall it.' }
 }
 
 const later = (millis: number) => 1_700_000_000_000_000_000n + BigInt(millis) * 1_000_000n
@@ -34,7 +34,12 @@ describe("SpanPrinter.tree", () => {
       span("llm1", "router", {
         name: "llm.chat",
         startTime: later(1),
-        attributes: { "llm.model": "qwen2.5:0.5b", "llm.input_tokens": 40, "llm.output_tokens": 2, "llm.prompt_length": 99 }
+        attributes: {
+          "llm.model": "qwen2.5:0.5b",
+          "llm.input_tokens": 40,
+          "llm.output_tokens": 2,
+          "llm.prompt_length": 99
+        }
       }),
       span("router", "root", {
         name: "node.router",
@@ -127,7 +132,9 @@ describe("SpanPrinter.tree", () => {
   })
 
   it("draws a chain of ten thousand spans", () => {
-    const spans = Array.from({ length: 10_000 }, (_, depth) => span(`s${depth}`, depth === 0 ? undefined : `s${depth - 1}`))
+    const spans = Array.from({ length: 10_000 }, (_, depth) =>
+      span(`s${depth}`, depth === 0 ? undefined : `s${depth - 1}`)
+    )
     assert.lengthOf(SpanPrinter.tree(spans, plain).trimEnd().split("\n"), 10_001)
   })
 })
@@ -137,7 +144,7 @@ describe("SpanPrinter.json", () => {
     const text = SpanPrinter.json(
       span("child", "root", {
         kind: "client",
-        attributes: { "llm.input_tokens": 40, rate: 0.5, text: "a\nb \"c\"", list: ["a", "b"], yes: true },
+        attributes: { "llm.input_tokens": 40, rate: 0.5, text: 'a\nb "c"', list: ["a", "b"], yes: true },
         status: { code: "error", message: "no" },
         events: [exception]
       })
@@ -153,7 +160,7 @@ describe("SpanPrinter.json", () => {
       duration_ms: 12.5,
       status: "error",
       status_message: "no",
-      attributes: { "llm.input_tokens": 40, rate: 0.5, text: "a\nb \"c\"", list: ["a", "b"], yes: true },
+      attributes: { "llm.input_tokens": 40, rate: 0.5, text: 'a\nb "c"', list: ["a", "b"], yes: true },
       events: [{ name: "exception", time: "1970-01-01T00:00:00.000Z", attributes: exception.attributes }]
     })
   })

@@ -181,8 +181,14 @@ describe("The end of a span", () => {
       )
       assert.sameMembers(Array.from(exceptions(spans)), ["http: second", "retry.attempt: first"])
       const attempts = spans.filter((span) => span.name === "retry.attempt")
-      assert.deepStrictEqual(attempts.map((span) => span.attributes["retry.attempt"]), [1, 2])
-      assert.deepStrictEqual(attempts.map((span) => span.status.code), [failed, failed])
+      assert.deepStrictEqual(
+        attempts.map((span) => span.attributes["retry.attempt"]),
+        [1, 2]
+      )
+      assert.deepStrictEqual(
+        attempts.map((span) => span.status.code),
+        [failed, failed]
+      )
       assert.deepStrictEqual(attempts[0]?.duration, [1, 500_000_000])
     })
   )
@@ -199,7 +205,10 @@ describe("The end of a span", () => {
           )
         }).pipe(Effect.withSpan("call"))
       )
-      assert.deepStrictEqual(spans.map((span) => span.status.code), [failed, failed, unset, unset])
+      assert.deepStrictEqual(
+        spans.map((span) => span.status.code),
+        [failed, failed, unset, unset]
+      )
       assert.notProperty(named(spans, "call").attributes, "error.type")
     })
   )
@@ -207,7 +216,11 @@ describe("The end of a span", () => {
   it.effect("Span.error marks a span whose effect succeeds", () =>
     Effect.gen(function* () {
       const spans = yield* spansOf(
-        broken("used the other model").pipe(Effect.catch(Span.error), Effect.withSpan("handled"), Effect.withSpan("root"))
+        broken("used the other model").pipe(
+          Effect.catch(Span.error),
+          Effect.withSpan("handled"),
+          Effect.withSpan("root")
+        )
       )
       const handled = named(spans, "handled")
       assert.deepStrictEqual(handled.status, { code: failed, message: "used the other model" })
@@ -312,9 +325,14 @@ describe("Attributes", () => {
 describe("Sampling", () => {
   const count = (rate: number, roots: number) =>
     Effect.map(
-      spansOf(Effect.forEach(Array.from({ length: roots }), () => Effect.void.pipe(Effect.withSpan("child"), Effect.withSpan("root"))), {
-        samplingRate: rate
-      }),
+      spansOf(
+        Effect.forEach(Array.from({ length: roots }), () =>
+          Effect.void.pipe(Effect.withSpan("child"), Effect.withSpan("root"))
+        ),
+        {
+          samplingRate: rate
+        }
+      ),
       (spans) => spans.length / 2
     )
 
@@ -351,7 +369,10 @@ describe("Sampling", () => {
           yield* Effect.withSpan(Effect.void, "shown")
         }).pipe(Effect.withSpan("root"))
       )
-      assert.deepStrictEqual(spans.map((span) => span.name), ["shown", "root"])
+      assert.deepStrictEqual(
+        spans.map((span) => span.name),
+        ["shown", "root"]
+      )
     })
   )
 
@@ -363,7 +384,10 @@ describe("Sampling", () => {
           yield* Effect.withSpan(Effect.void, "step", { level: "Info" })
         }).pipe(Effect.provideService(References.MinimumTraceLevel, "Info"))
       )
-      assert.deepStrictEqual(spans.map((span) => span.name), ["step"])
+      assert.deepStrictEqual(
+        spans.map((span) => span.name),
+        ["step"]
+      )
     })
   )
 

@@ -19,9 +19,10 @@ export const against = (
     ...script,
     reply: typeof reply === "function" ? reply : () => reply
   })
-  return Layer.unwrap(
-    Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url, ...quick, ...options }))
-  ).pipe(Layer.provideMerge(double), Layer.provideMerge(Spans.layer))
+  return Layer.unwrap(Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url, ...quick, ...options }))).pipe(
+    Layer.provideMerge(double),
+    Layer.provideMerge(Spans.layer)
+  )
 }
 
 /** A chat of one message. */

@@ -1,0 +1,63 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Reader } from "../src/OllamaStream.ts"
+
+/** Reads bytes in chunks of exactly that size; over a socket, chunks may arrive joined. */
+const read = (text: string, size: number): Reader => {
+  const bytes = new TextEncoder().encode(text)
+  const reader = new Reader({ url: "http://ollama.test", model: "m", sentAt: 0n, now: () => 5n })
+  for (let start = 0; start < bytes.length; start += size) {
+    reader.push(bytes.subarray(start, start + size))
+  }
+  reader.end()
+  return reader
+}
+
+const text = "Grüße, 世界 🙂\u2028 <b>&amp;</b>\n"
+const record = (content: string, rest: object = { done: false }) => JSON.stringify({ message: { content }, ...rest })
+const bodies = {
+  plain: `${record(text.slice(0, 3))}\n${record(text.slice(3))}\n${record("", { done: true })}\n`,
+  "without a newline at the end": `${record(text)}\n${record("", { done: true })}`,
+  "with CRLF and blank lines": `\r\n \n${record(text)}\r\n\r\n${record("", { done: true })}\r\n\t\r\n`,
+  "with a byte order mark": `\uFEFF${record(text, { done: true })}`,
+  "of generate": `{"response":${JSON.stringify(text)}}\n{"response":"","done":true}\n`
+}
+
+describe("Reader", () => {
+  for (const [name, body] of Object.entries(bodies)) {
+    for (const size of [1, 2, 3, 7, 4096]) {
+      it(`reads a body ${name} in chunks of ${size} bytes`, () => {
+        const reader = read(body, size)
+        assert.isUndefined(reader.failure)
+        assert.strictEqual(reader.completion?.text, text)
+        assert.strictEqual(reader.parts.map((part) => (part._tag === "Text" ? part.text : "")).join(""), text)
+        assert.strictEqual(reader.parts.at(-1)?._tag, "Done")
+      })
+    }
+  }
+
+  it("takes counts as integers and refuses what is no count", () => {
+    const counts = (prompt: unknown, answer: unknown) => {
+      const { completion } = read(record("x", { done: true, prompt_eval_count: prompt, eval_count: answer }), 9)
+      return [completion?.inputTokens, completion?.outputTokens]
+    }
+    assert.deepStrictEqual(counts(3.0, 1e2), [3, 100])
+    assert.deepStrictEqual(counts(0, null), [0, undefined])
+    assert.deepStrictEqual(counts(-1, "4"), [undefined, undefined])
+  })
+
+  it("keeps nothing of a line that has no end", () => {
+    const reader = new Reader({ url: "", model: "m", sentAt: 0n, now: () => 0n })
+    const megabyte = new Uint8Array(1024 * 1024).fill(120)
+    for (let i = 0; i < 20; i++) {
+      reader.push(megabyte)
+    }
+    assert.strictEqual(reader.failure?.reason._tag, "Malformed")
+  })
+
+  it("reads a body of many megabytes in time that grows with its length only", () => {
+    const start = performance.now()
+    const reader = read(record("x".repeat(12_000_000), { done: true }), 4096)
+    assert.strictEqual(reader.completion?.text.length, 12_000_000)
+    assert.isBelow(performance.now() - start, 2000)
+  })
+})
