@@ -32,16 +32,14 @@ export const failed = (error: unknown): CommandFailed => {
   }
   const text = textOf(error)
   if (error instanceof OllamaError) {
-    switch (error.reason._tag) {
-      case "Unreachable":
-      case "ModelNotFound":
-        return new CommandFailed({ text, exitCode: 3 })
-      default:
-        return new CommandFailed({ text, exitCode: 1 })
-    }
+    return new CommandFailed({ text, exitCode: isUnreachable(error) || error.reason._tag === "ModelNotFound" ? 3 : 1 })
   }
   return new CommandFailed({ text, exitCode: isSetting(error) ? 2 : 1 })
 }
+
+/** Whether no connection came about. */
+export const isUnreachable = ({ reason }: OllamaError): boolean =>
+  reason._tag === "Unreachable" || (reason._tag === "Timeout" && reason.phase === "connect")
 
 const settings = new Set(["ConfigError", "TelemetryConfigError"])
 

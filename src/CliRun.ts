@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Assistant from "./Assistant.ts"
-import { CommandFailed, failed } from "./CliError.ts"
+import { CommandFailed, failed, isUnreachable } from "./CliError.ts"
 import type { RunFlags } from "./CliFlags.ts"
 import * as Graph from "./Graph.ts"
 import * as Logs from "./Logs.ts"
@@ -31,7 +31,7 @@ export const run = (flags: RunFlags) =>
   }).pipe(
     Effect.provide(Layer.merge(Telemetry.layer(optionsOf(flags)), Logs.layer({ format: flags.logFormat }))),
     Effect.mapError((error) =>
-      error._tag === "OllamaError" && error.reason._tag === "Unreachable"
+      error._tag === "OllamaError" && isUnreachable(error)
         ? new CommandFailed({ text: `${error.message} To see it all without Ollama, add --demo.`, exitCode: 3 })
         : failed(error)
     )

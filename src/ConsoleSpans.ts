@@ -29,7 +29,8 @@ export const make = (options: {
     traces.delete(traceId)
     held -= spans.length
     if (spans.length > 0) {
-      const width = options.columns() ?? widthElsewhere
+      // Some terminals say that they have no columns at all.
+      const width = options.columns() || widthElsewhere
       options.write(SpanPrinter.tree(spans, { width, colour: options.colour }))
     }
   }

@@ -160,9 +160,9 @@ const taskLength = 200
 // A task is cut before it is searched for secrets, so that ten megabytes of prompt cost no more than ten lines.
 const taskLengthSearched = 4096
 
-/** The start of a task as `task.content` shows it: 200 code points at most, with `…` when cut, without secrets. */
+/** The start of a task as `task.content` shows it: 200 code points at most, with `…` when cut, without secrets; empty for none. */
 export const taskContent = (task: unknown): string => {
-  const text = typeof task === "string" ? task : (Formatter.formatJson(task) ?? String(task))
+  const text = typeof task === "string" ? task : task === undefined || task === null ? "" : Formatter.formatJson(task)
   return truncate(redact(text.slice(0, taskLengthSearched)), taskLength)
 }
 

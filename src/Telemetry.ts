@@ -40,12 +40,9 @@ export const layerConfig: Layer.Layer<never, TelemetryConfig.TelemetryConfigErro
 /** Sends spans as a resolved configuration says, and prints its warnings. */
 export const layerResolved = (config: TelemetryConfig.Resolved): Layer.Layer<never> =>
   Layer.unwrap(
-    Effect.gen(function* () {
-      const stderr = yield* Stderr.Stderr
-      for (const warning of config.warnings) {
-        warn(stderr, warning)
-      }
-      return config.enabled.value ? Layer.merge(on(config, exporters(config, stderr)), content(config)) : off
+    Effect.map(Stderr.Stderr, (stderr) => {
+      printWarnings(config, stderr)
+      return config.enabled.value ? on(config, exporters(config, stderr)) : off
     })
   )
 
@@ -58,9 +55,11 @@ export const layerProcessor = (
   options: Pick<TelemetryConfig.Options, "serviceName" | "samplingRate"> = {}
 ): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
   Layer.unwrap(
-    Effect.map(TelemetryConfig.resolve({ ...options, enableTracing: true }), (config) =>
-      config.enabled.value ? Layer.merge(on(config, Effect.succeed([processor])), content(config)) : off
-    )
+    Effect.gen(function* () {
+      const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
+      printWarnings(config, yield* Stderr.Stderr)
+      return config.enabled.value ? on(config, Effect.succeed([processor])) : off
+    })
   )
 
 /** Whether spans made here are recorded by a layer of this module. */
@@ -94,11 +93,9 @@ const on = (
       })
     ),
     Layer.succeed(References.TracerEnabled, true),
-    Layer.succeed(Enabled, true)
+    Layer.succeed(Enabled, true),
+    config.taskContent.value ? Layer.empty : Layer.succeed(Span.TaskContent, false)
   )
-
-const content = (config: TelemetryConfig.Resolved): Layer.Layer<never> =>
-  config.taskContent.value ? Layer.empty : Layer.succeed(Span.TaskContent, false)
 
 const exporters = (
   config: TelemetryConfig.Resolved,
@@ -123,6 +120,12 @@ const exporters = (
             console.make({ format: config.traceFormat.value, colour, columns: stderr.columns, write: stderr.write })
         )
   )
+
+const printWarnings = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): void => {
+  for (const warning of config.warnings) {
+    warn(stderr, warning)
+  }
+}
 
 const warn = (stderr: Stderr.Stderr, line: string): void => stderr.write(`tinyllm: ${line}\n`)
 

@@ -23,7 +23,7 @@ const order = [
 
 const knowOpenTelemetry = ["ConsoleSpans", "OpenTelemetry", "OtlpExport", "Telemetry", "Tracer"]
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
-const knowNode = ["Main", "NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply"]
+const knowNode = ["Main", "NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply", "OtlpExport"]
 const runEffects = ["Main"]
 
 const directory = new URL("../src/", import.meta.url)

@@ -145,7 +145,7 @@ describe("Span.taskContent", () => {
   it("shows a text as it is and anything else as compact JSON", () => {
     assert.strictEqual(Span.taskContent("two\nlines"), "two\nlines")
     assert.strictEqual(Span.taskContent({ a: [1, 2n], b: undefined }), `{"a":[1,"2n"]}`)
-    assert.strictEqual(Span.taskContent(undefined), "undefined")
+    assert.strictEqual(Span.taskContent(undefined), "")
   })
 
   it("T24 never splits a code point and ends with …", () => {

@@ -1,0 +1,65 @@
+// Measures what graphs and tracing cost, and how long the command line takes to start.
+//
+// node bench/main.ts [--quick] [--only start|graph|spans] [--json]
+//
+// Everything that is compared runs in turns in one process, or as child processes in turns: trust the ratios, and
+// compare times only with those of the same machine on the same day.
+import { parseArgs } from "node:util"
+import { render, type Section } from "./report.ts"
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string" },
+    json: { type: "boolean", default: false }
+  }
+})
+const { only, quick } = options
+
+// Settings of the shell are for other programs than this.
+for (const name of Object.keys(process.env)) {
+  if (/^(?:OTEL_|TINYLLM_|TRACEPARENT$|TRACESTATE$|NODE_OPTIONS$|NODE_COMPILE_CACHE$)/.test(name)) {
+    delete process.env[name]
+  }
+}
+
+const parts: Record<string, () => Promise<ReadonlyArray<Section>>> = {
+  graph: async () => {
+    const { measure } = await import("./graphs.ts")
+    return [
+      await measure(
+        quick ? { rounds: 5, warmUpMillis: 50, turnMillis: 5 } : { rounds: 60, warmUpMillis: 300, turnMillis: 8 }
+      )
+    ]
+  },
+  spans: async () => {
+    const { measure } = await import("./spans.ts")
+    return measure(quick)
+  },
+  start: async () => {
+    const { measure } = await import("./start.ts")
+    return [await measure(quick)]
+  }
+}
+
+if (only !== undefined && !Object.hasOwn(parts, only)) {
+  console.error(`bench: --only takes one of ${Object.keys(parts).join(", ")}, got "${only}"`)
+  process.exitCode = 2
+} else {
+  const numbers: Record<string, number> = {}
+  const seconds = () => Math.round(performance.now() / 100) / 10
+  for (const [name, measure] of Object.entries(parts)) {
+    if (only === undefined || only === name) {
+      for (const section of await measure()) {
+        // With --json, standard output is for the machine.
+        ;(options.json ? process.stderr : process.stdout).write(`${render(section)}\n`)
+        for (const [key, value] of Object.entries(section.numbers)) {
+          numbers[`${name}: ${key}`] = value
+        }
+      }
+    }
+  }
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ node: process.version, quick, seconds: seconds(), numbers })}\n`)
+  }
+}
