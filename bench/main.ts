@@ -4,6 +4,7 @@
 //
 // Everything that is compared runs in turns in one process, or as child processes in turns: trust the ratios, and
 // compare times only with those of the same machine on the same day.
+import { availableParallelism } from "node:os"
 import { parseArgs } from "node:util"
 import { render, type Section } from "./report.ts"
 
@@ -47,19 +48,28 @@ if (only !== undefined && !Object.hasOwn(parts, only)) {
   process.exitCode = 2
 } else {
   const numbers: Record<string, number> = {}
-  const seconds = () => Math.round(performance.now() / 100) / 10
+  // With --json, standard output is for the machine.
+  const people = options.json ? process.stderr : process.stdout
   for (const [name, measure] of Object.entries(parts)) {
-    if (only === undefined || only === name) {
+    if (only !== undefined && only !== name) {
+      continue
+    }
+    try {
       for (const section of await measure()) {
-        // With --json, standard output is for the machine.
-        ;(options.json ? process.stderr : process.stdout).write(`${render(section)}\n`)
+        people.write(`${render(section)}\n`)
         for (const [key, value] of Object.entries(section.numbers)) {
           numbers[`${name}: ${key}`] = value
         }
       }
+    } catch (error) {
+      // The other parts are still worth something.
+      console.error(`bench: ${name}: ${error instanceof Error ? error.message : String(error)}\n`)
+      process.exitCode = 1
     }
   }
+  const seconds = Math.round(performance.now() / 1000)
+  people.write(`Node ${process.version}, ${availableParallelism()} cores, ${seconds} s\n`)
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ node: process.version, quick, seconds: seconds(), numbers })}\n`)
+    process.stdout.write(`${JSON.stringify({ node: process.version, quick, seconds, numbers })}\n`)
   }
 }
