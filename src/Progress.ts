@@ -59,7 +59,6 @@ export const printer = (graph: Graph.Any, spinner: Effect.Success<typeof makeSpi
   })
 
 /** Text for a terminal: control characters other than tab and line feed, which could drive the terminal, are left out. */
-// eslint-disable-next-line no-control-regex
 export const visible = (text: string): string => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
