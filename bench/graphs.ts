@@ -301,7 +301,7 @@ export const measure = async (effort: Effort): Promise<Section> => {
   return {
     title: "Nodes that do nothing: µs for a node",
     notes: [
-      "Spans go in batches to an exporter that counts them; \"of SDK\" compares with the SDK at the same sampling."
+      'Spans go in batches to an exporter that counts them; "of SDK" compares with the SDK at the same sampling.'
     ],
     header: ["", ...shapes.flatMap((shape) => [shape.name, "of bare", "of SDK"])],
     rows: ways.map((way) => [

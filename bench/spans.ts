@@ -15,7 +15,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Span from "../src/Span.ts"
 import { Stderr } from "../src/Stderr.ts"
 import * as Telemetry from "../src/Telemetry.ts"
-import { type Contestant, difference, differences, interleave, median, ratio } from "./interleave.ts"
+import { type Contestant, type Effort, difference, differences, interleave, median, ratio } from "./interleave.ts"
 import { micros, type Section, times } from "./report.ts"
 import { activeSpan, batch, inSpan, off, ours, sdk, sdkProvider, verify } from "./tracing.ts"
 
@@ -48,7 +48,7 @@ const effectWork = ({ attributes = false, events = false }: Content): Effect.Eff
 /** `spans` spans as a user of ours writes them. Without `stack` they do not record where they were made. */
 const effectSpans = (spans: number, content: Content = {}, stack = true): Effect.Effect<void> => {
   const work = effectWork(content)
-  const span = stack ? Effect.withSpan(work, "bench.work") : Effect.withSpan(work, "bench.work", undefined, Span.quiet)
+  const span = stack ? Effect.withSpan(work, "bench.work") : Effect.withSpan(work, "bench.work", Span.quiet)
   return Effect.gen(function* () {
     for (let index = 1; index < spans; index++) {
       yield* span
@@ -86,8 +86,8 @@ const sdkSpans = (tracer: Tracer, spans: number, { attributes = false, events = 
 
 const spansOfRun = 100
 
-const making = async (quick: boolean): Promise<Section> => {
-  const effort = quick ? { rounds: 5, warmUpMillis: 50, turnMillis: 5 } : { rounds: 60, warmUpMillis: 300, turnMillis: 8 }
+/** What spans, attributes and events cost. Throws when a span is missing. */
+export const making = async (effort: Effort): Promise<Section> => {
   const nothing = await off()
   const tracedOff = await off()
   const counted: Array<{ readonly name: string; readonly exported: () => number }> = []
@@ -103,7 +103,12 @@ const making = async (quick: boolean): Promise<Section> => {
     closing.push(effect.close, raw.close)
     contestants.push(
       { name, things: spansOfRun, run: () => effect.run(program), finish: effect.flush },
-      { name: `SDK ${name}`, things: spansOfRun, run: () => sdkSpans(raw.tracer, spansOfRun, content), finish: raw.flush }
+      {
+        name: `SDK ${name}`,
+        things: spansOfRun,
+        run: () => sdkSpans(raw.tracer, spansOfRun, content),
+        finish: raw.flush
+      }
     )
     counted.push({ name, exported: effect.exported }, { name: `SDK ${name}`, exported: raw.exported })
   }
@@ -148,7 +153,9 @@ const making = async (quick: boolean): Promise<Section> => {
     numbers: Object.fromEntries(
       lines.flatMap(([what, ours, sdk]) => [
         [what, median(ours)],
-        ...(sdk === undefined ? [] : [[`SDK ${what}`, median(sdk)] as const, [`${what} / SDK`, ratio(ours, sdk)] as const])
+        ...(sdk === undefined
+          ? []
+          : [[`SDK ${what}`, median(sdk)] as const, [`${what} / SDK`, ratio(ours, sdk)] as const])
       ])
     )
   }
@@ -272,9 +279,21 @@ const otlpContestants = (url: string, spans: number): ReadonlyArray<Contestant> 
   ]
 }
 
-const exporting = async (quick: boolean): Promise<Section> => {
-  const spansOfLife = quick ? 2048 : 8192
+/** What ways of exporting cost. Throws when a span is missing. */
+export const exporting = async (quick: boolean): Promise<Section> => {
   const collector = await startCollector()
+  try {
+    return await exportingTo(collector, quick)
+  } finally {
+    await collector.close()
+  }
+}
+
+const exportingTo = async (
+  collector: { readonly url: string; readonly spans: () => Promise<number> },
+  quick: boolean
+): Promise<Section> => {
+  const spansOfLife = quick ? 2048 : 8192
   const written = await consoleContestants()
   const traced = await ours(1)
   const raw = sdk(1)
@@ -303,7 +322,7 @@ const exporting = async (quick: boolean): Promise<Section> => {
   const sent = ["otlp", "SDK otlp"].reduce((runs, name) => runs + toCollector.get(name)!.runs, 0) * spansOfLife
   const got = await collector.spans()
   verify(got === sent, `the collector got ${got} of ${sent} spans`)
-  await Promise.all([written.close(), traced.close(), raw.close(), collector.close()])
+  await Promise.all([written.close(), traced.close(), raw.close()])
 
   const consoleOf = (name: string) => toConsole.get(name)!.wall
   const otlp = toCollector.get("otlp")!
@@ -321,8 +340,18 @@ const exporting = async (quick: boolean): Promise<Section> => {
     ],
     header: ["", "ours", "SDK", "of SDK"],
     rows: [
-      ["console export, tree", micros(exportCost.tree), micros(exportCost.sdk), times(exportCost.tree / exportCost.sdk)],
-      ["console export, json", micros(exportCost.json), micros(exportCost.sdk), times(exportCost.json / exportCost.sdk)],
+      [
+        "console export, tree",
+        micros(exportCost.tree),
+        micros(exportCost.sdk),
+        times(exportCost.tree / exportCost.sdk)
+      ],
+      [
+        "console export, json",
+        micros(exportCost.json),
+        micros(exportCost.sdk),
+        times(exportCost.json / exportCost.sdk)
+      ],
       [
         "OTLP gRPC, time",
         micros(median(otlp.wall)),
@@ -345,9 +374,3 @@ const exporting = async (quick: boolean): Promise<Section> => {
     }
   }
 }
-
-/** Runs all of it. Throws when a span is missing. */
-export const measure = async (quick: boolean): Promise<ReadonlyArray<Section>> => [
-  await making(quick),
-  await exporting(quick)
-]

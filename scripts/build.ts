@@ -7,15 +7,25 @@
 //
 // node scripts/build.ts [--out DIR] [--only cli|library]
 import { spawnSync } from "node:child_process"
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { dirname, join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { type Plugin, rolldown } from "rolldown"
 
-const root = fileURLToPath(new URL("..", import.meta.url))
+const root = resolve(fileURLToPath(new URL("..", import.meta.url)))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The library
@@ -37,6 +47,7 @@ const library = (out: string): void => {
           declaration: true,
           sourceMap: true,
           inlineSources: true,
+          sourceRoot: "../src",
           typeRoots: [join(root, "node_modules/@types")]
         },
         include: [join(root, "src")],
@@ -128,6 +139,24 @@ const isName = (name: string): boolean => /^[A-Za-z_$][\w$]*$/.test(name) && nam
  */
 const compileCache = `process.getBuiltinModule?.("node:module").enableCompileCache?.()`
 
+/** The licences of the packages that modules are from, which must go where their code goes. */
+const licenses = (modules: ReadonlyArray<string>): string => {
+  const folders = modules.flatMap((id) => /^[^\0]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(id)?.[0] ?? [])
+  return Array.from(new Set(folders))
+    .toSorted()
+    .map((folder) => {
+      const { license, name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
+        readonly license: string
+        readonly name: string
+        readonly version: string
+      }
+      const file = readdirSync(folder).find((name) => /^licen[cs]e(?:\.|$)/i.test(name))
+      const text = file === undefined ? "" : readFileSync(join(folder, file), "utf8").trim()
+      return `${name} ${version} (${license})\n\n${text}\n`
+    })
+    .join(`\n${"-".repeat(80)}\n\n`)
+}
+
 /** Bundles the command line into a folder. Throws when something cannot be found. */
 const commandLine = async (out: string): Promise<void> => {
   const bundle = await rolldown({
@@ -143,7 +172,7 @@ const commandLine = async (out: string): Promise<void> => {
       print(level, log)
     }
   })
-  await bundle.write({
+  const { output } = await bundle.write({
     dir: out,
     format: "esm",
     entryFileNames: "[name].js",
@@ -151,11 +180,17 @@ const commandLine = async (out: string): Promise<void> => {
     sourcemap: true,
     // The text of all that is inside would be four times the code. Lines and names are what stack traces need.
     sourcemapExcludeSources: true,
+    // As seen from dist/cli, wherever this build goes.
+    sourcemapPathTransform: (path, map) => `../../${relative(root, resolve(dirname(map), path)).replaceAll("\\", "/")}`,
     // Names stay as they are: what a stack trace says is read without the source map, too.
     minify: { mangle: false, compress: true, codegen: true },
     postBanner: ({ isEntry }) => (isEntry ? compileCache : "")
   })
   await bundle.close()
+  writeFileSync(
+    join(out, "LICENSES.txt"),
+    licenses(output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : [])))
+  )
   const main = join(out, "Main.js")
   chmodSync(main, statSync(main).mode | 0o111)
 }
@@ -165,6 +200,10 @@ const commandLine = async (out: string): Promise<void> => {
 const { values: options } = parseArgs({ options: { out: { type: "string" }, only: { type: "string" } } })
 const out = resolve(options.out ?? join(root, "dist"))
 
+if (`${root}/`.startsWith(`${out}/`)) {
+  console.error(`build: --out ${out} would be emptied, and holds the project`)
+  process.exit(1)
+}
 rmSync(out, { recursive: true, force: true })
 mkdirSync(out, { recursive: true })
 try {

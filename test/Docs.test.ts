@@ -1,0 +1,930 @@
+// README, CHANGELOG, docs and examples: what they say is run, compiled or looked up.
+//
+// A `sh` block is run line by line, but for the lines that `notRun` names, in a directory of stand-ins for npm, npx and
+// tinyllm that start the command line from source. A `text` block after it is what its last line prints. A `ts` block
+// is compiled, and run if a `text` block follows. Ollama is a double and the collector is one of tests, both on free
+// loopback ports; they appear under their usual addresses. A comment `<!-- exit 3, no Ollama, no collector -->` in front
+// of a block says what is different about it.
+import * as Effect from "effect/Effect"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
+import { tmpdir } from "node:os"
+import { delimiter, dirname, join, relative } from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { parse as parseYaml } from "yaml"
+import * as Assistant from "../src/Assistant.ts"
+import * as Demo from "../src/Demo.ts"
+import * as Graph from "../src/Graph.ts"
+import * as Logs from "../src/Logs.ts"
+import * as Node from "../src/Node.ts"
+import * as NodeClient from "../src/NodeClient.ts"
+import { Ollama } from "../src/Ollama.ts"
+import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
+import * as Span from "../src/Span.ts"
+import * as Telemetry from "../src/Telemetry.ts"
+import * as Usage from "../src/Usage.ts"
+import * as Collector from "./support/Collector.ts"
+import { type Result, root, run } from "./support/Process.ts"
+
+/** Commands that need Docker, a browser, an installation, a checkout or Ollama itself, or would run this test again. */
+const notRun = [
+  /^docker /,
+  /^open /,
+  /^git /,
+  /^ollama /,
+  /^npm install /,
+  /^npm ci && npm (?:test|pack)$/,
+  /^npx tinyllm /
+]
+
+const tracing = "docs/tracing.md"
+const documents = ["README.md", "CHANGELOG.md", tracing]
+const examples = readdirSync(`${root}examples`).map((file) => `examples/${file}`)
+const read = (path: string) => readFileSync(root + path, "utf8")
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Reading Markdown
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Block {
+  readonly language: string
+  readonly text: string
+  /** File and line, for messages. */
+  readonly at: string
+  readonly exit: number
+  readonly ollama: boolean
+  readonly collector: boolean
+  /** The `text` block that follows at once. */
+  readonly output: string | undefined
+}
+
+const blocksOf = (path: string): ReadonlyArray<Block> => {
+  const text = read(path)
+  const fences = [...text.matchAll(/(?:<!-- ([^\n]*) -->\n+)?^```(\w+)\n(.*?)^```\n(?=(?:\n```text\n(.*?)^```$)?)/gms)]
+  return fences.map(([whole, marks = "", language = "", code = "", output], index) => ({
+    language,
+    text: code,
+    at: `${path}:${text.slice(0, (fences[index]?.index ?? 0) + whole.indexOf("```")).split("\n").length}`,
+    exit: Number(/exit (\d+)/.exec(marks)?.[1] ?? 0),
+    ollama: !marks.includes("no Ollama"),
+    collector: !marks.includes("no collector"),
+    output
+  }))
+}
+
+const blocks = documents.flatMap(blocksOf)
+
+interface Command extends Block {
+  readonly line: string
+}
+
+const lines = blocks
+  .filter(({ language }) => language === "sh")
+  .flatMap((block): ReadonlyArray<Command> => {
+    const own = block.text.split("\n").filter((line) => line !== "")
+    return own.map((line, index) => ({ ...block, line, output: index === own.length - 1 ? block.output : undefined }))
+  })
+const commands = lines.filter(({ line }) => !notRun.some((pattern) => pattern.test(line)))
+
+const snippets = blocks
+  .filter(({ language }) => language === "ts")
+  .map((block, index) => ({ ...block, file: `snippet${index + 1}.ts` }))
+
+interface Table {
+  readonly heading: string
+  readonly rows: ReadonlyArray<Readonly<Record<string, string>>>
+}
+
+/** The tables of a document: each row by the names of its columns. */
+const tablesOf = (path: string): ReadonlyArray<Table> => {
+  let heading = ""
+  const tables: Array<
+    Table & { readonly rows: Array<Record<string, string>>; readonly columns: ReadonlyArray<string> }
+  > = []
+  let inTable = false
+  for (const line of read(path).split("\n")) {
+    heading = /^#+ (.*)$/.exec(line)?.[1] ?? heading
+    const cells = line.startsWith("| ")
+      ? line
+          .slice(2, -1)
+          .split("|")
+          .map((cell) => cell.trim())
+      : undefined
+    if (cells !== undefined && !inTable) {
+      tables.push({ heading, columns: cells, rows: [] })
+    } else if (cells !== undefined && !/^-+$/.test(cells[0] ?? "")) {
+      const table = tables.at(-1)
+      table?.rows.push(Object.fromEntries(table.columns.map((column, index) => [column, cells[index] ?? ""])))
+    }
+    inTable = cells !== undefined
+  }
+  return tables
+}
+
+const table = (path: string, heading: string, column: string): Table["rows"] => {
+  const found = tablesOf(path).find((table) => table.heading === heading && column in (table.rows[0] ?? {}))
+  assert.isDefined(found, `${path} has no table with the column "${column}" under "${heading}"`)
+  return found.rows
+}
+
+/** What stands between backticks. */
+const code = (text: string): ReadonlyArray<string> => [...text.matchAll(/`([^`\n]+)`/g)].map(([, code = ""]) => code)
+
+/** A document without its blocks. */
+const prose = (path: string) => read(path).replaceAll(/^```.*?^```$/gms, "")
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Comparing output
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Makes equal what differs from run to run: ids, times, durations. */
+const normalize = (text: string): ReadonlyArray<string> =>
+  text
+    .replaceAll(/\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, "<uuid>")
+    .replaceAll(/\b[0-9a-f]{32}\b/g, "<trace id>")
+    .replaceAll(/\b[0-9a-f]{16}\b/g, "<span id>")
+    .replaceAll(/\btrace=[0-9a-f]{8}\b/g, "trace=<trace>")
+    .replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, "<time>")
+    .replaceAll(/\b\d\d:\d\d:\d\d\.\d{3}\b/g, "<time>")
+    .replaceAll(/\b(?:\d+ min )?\d+(?:\.\d+)? m?s\b/g, "<duration>")
+    .replaceAll(/("(?:durationMs|duration_ms)":)[\d.]+/g, "$1<duration>")
+    .split("\n")
+    .filter((line) => line !== "")
+
+/**
+ * Whether a text is what a terminal shows of standard output and standard error: the lines of both, each in its order.
+ * A line `…` stands for any lines.
+ */
+const isShown = (documented: string, { stderr, stdout }: Pick<Result, "stdout" | "stderr">): boolean => {
+  const [wanted, out, err] = [normalize(documented), normalize(stdout), normalize(stderr)]
+  const from = (line: number, o: number, e: number): boolean => {
+    if (line === wanted.length) {
+      return o === out.length && e === err.length
+    }
+    if (wanted[line] === "…") {
+      return (
+        from(line + 1, o, e) || (o < out.length && from(line, o + 1, e)) || (e < err.length && from(line, o, e + 1))
+      )
+    }
+    return (
+      (out[o] === wanted[line] && from(line + 1, o + 1, e)) || (err[e] === wanted[line] && from(line + 1, o, e + 1))
+    )
+  }
+  return from(0, 0, 0)
+}
+
+const shows = (documented: string, result: Result, at: string): void => {
+  if (!isShown(documented, result)) {
+    // Never equal: a difference that can be read.
+    assert.deepStrictEqual([...normalize(result.stdout), ...normalize(result.stderr)], normalize(documented), at)
+  }
+}
+
+describe("isShown", () => {
+  const result = { stdout: "a\nb\n", stderr: "x\n" }
+
+  it("takes both streams in any order, each in its own", () => {
+    assert.isTrue(isShown("a\nx\nb", result))
+    assert.isFalse(isShown("b\nx\na", result))
+    assert.isFalse(isShown("a\nb", result))
+    assert.isFalse(isShown("a\nb\nx\ny", result))
+  })
+
+  it("takes … for any lines", () => {
+    assert.isTrue(isShown("…\nb", result))
+    assert.isFalse(isShown("…\nc", result))
+  })
+
+  it("takes ids, times and durations for equal", () => {
+    assert.isTrue(isShown("in 5 ms, 12:00:00.000", { stdout: "in 1.25 s, 09:30:12.345", stderr: "" }))
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Running what documents say
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Stand-ins for programs, and the snippets as files. */
+const folder = mkdtempSync(join(tmpdir(), "tinyllm-docs-"))
+
+const installed = ["qwen2.5:0.5b", "qwen2.5:3b"]
+const ollama = ManagedRuntime.make(
+  OllamaDouble.layer({ ...OllamaDouble.demo, models: installed, anyModel: false, version: "0.33.3" })
+)
+let ollamaUrl = ""
+let nowhere = ""
+
+beforeAll(async () => {
+  ollamaUrl = (await ollama.runPromise(OllamaDouble)).url
+  nowhere = `http://127.0.0.1:${await Collector.deadPort()}`
+  const tsx = `exec "${process.execPath}" "${root}node_modules/tsx/dist/cli.mjs"`
+  const standIns = {
+    node: `exec "${process.execPath}" "$@"`,
+    tinyllm: `exec "${process.execPath}" "${root}src/Main.ts" "$@"`,
+    npx: `[ "$1" = tsx ] || exit 99\nshift\n${tsx} "$@"`,
+    npm: `[ "$1" = ci ] && exit 0\n[ "$1 $2 $3" = "start --silent --" ] || exit 99\nshift 3\n${tsx} "${root}src/Main.ts" "$@"`
+  }
+  for (const [name, script] of Object.entries(standIns)) {
+    writeFileSync(join(folder, name), `#!/bin/sh\n${script}\n`)
+    chmodSync(join(folder, name), 0o755)
+  }
+
+  for (const { file, text } of snippets) {
+    writeFileSync(join(folder, file), text)
+  }
+  writeFileSync(join(folder, "package.json"), `{ "type": "module" }`)
+  symlinkSync(`${root}node_modules`, join(folder, "node_modules"))
+  const { compilerOptions } = JSON.parse(read("tsconfig.json")) as {
+    compilerOptions: { paths: Record<string, [string]> }
+  }
+  const paths = Object.entries(compilerOptions.paths).map(([name, [path]]) => [name, [join(root, path)]])
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    JSON.stringify({
+      extends: `${root}tsconfig.json`,
+      compilerOptions: { paths: Object.fromEntries(paths) },
+      include: ["*.ts"]
+    })
+  )
+})
+
+afterAll(async () => {
+  rmSync(folder, { recursive: true, force: true })
+  await ollama.dispose()
+})
+
+// Two processes at a time: there may be no more cores, and other tests want some.
+let free = 2
+const waiting: Array<() => void> = []
+const inTurn = async <A>(work: () => Promise<A>): Promise<A> => {
+  if (free === 0) {
+    await new Promise<void>((resolve) => waiting.push(resolve))
+  } else {
+    free--
+  }
+  try {
+    return await work()
+  } finally {
+    const next = waiting.shift()
+    if (next === undefined) {
+      free++
+    } else {
+      next()
+    }
+  }
+}
+
+const timeout = { timeout: 90_000 }
+const processTimeout = { timeoutMillis: 60_000 }
+const usualCollector = "localhost:4317"
+const usualOllama = "http://127.0.0.1:11434"
+
+type Shell = ReturnType<typeof runShell>
+const ran = new Map<string, Shell>()
+
+/** Runs a line of a shell, once: what two places document alike is run for both. */
+const shell = (command: Parameters<typeof runShell>[0]): Shell => {
+  const key = JSON.stringify([command.line, command.ollama, command.collector, command.mode])
+  const result = ran.get(key) ?? runShell(command)
+  ran.set(key, result)
+  return result
+}
+
+/** With the double for Ollama and a collector of its own, both shown at their usual address. */
+const runShell = (command: Pick<Command, "line" | "ollama" | "collector"> & { readonly mode?: Collector.Mode }) =>
+  inTurn(async () => {
+    const collector = await Collector.start({ mode: command.mode ?? "ok" })
+    const collectorUrl = command.collector ? collector.url : nowhere
+    const address = collectorUrl.replace("http://", "")
+    try {
+      const line = command.line.replaceAll(usualCollector, address)
+      const exports = /--exporter (?:jaeger|otlp)/.test(line) || line.includes(address)
+      const result = await run("sh", ["-c", line], {
+        ...processTimeout,
+        env: {
+          PATH: [folder, dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"].join(delimiter),
+          OLLAMA_HOST: command.ollama ? ollamaUrl : nowhere,
+          ...(exports && !line.includes(address) ? { TINYLLM_OTLP_ENDPOINT: collectorUrl } : {})
+        }
+      })
+      const usual = (text: string) =>
+        text
+          .replaceAll(command.ollama ? ollamaUrl : nowhere, usualOllama)
+          .replaceAll(`${collectorUrl} (TINYLLM_OTLP_ENDPOINT)`, `http://${usualCollector} (default)`)
+          .replaceAll(address, usualCollector)
+      return {
+        ...result,
+        stdout: usual(result.stdout),
+        stderr: usual(result.stderr),
+        exports: exports && command.collector,
+        spans: collector.spans()
+      }
+    } finally {
+      await collector.close()
+    }
+  })
+
+describe.concurrent("commands of the documents", () => {
+  it.each(commands)("$at: $line", timeout, async (command) => {
+    const result = await shell(command)
+    assert.strictEqual(result.code, command.exit, result.stderr)
+    if (command.output !== undefined) {
+      shows(command.output, result, command.at)
+    }
+    if (result.exports && !command.line.includes("doctor")) {
+      assert.isNotEmpty(result.spans, "no spans came to the collector")
+    }
+    const parent = /TRACEPARENT=00-(\w{32})/.exec(command.line)?.[1]
+    if (parent !== undefined) {
+      assert.include(result.stderr, `trace ${parent}`)
+    }
+  })
+})
+
+describe.concurrent("troubleshooting", () => {
+  it("quotes what the program writes", timeout, async () => {
+    const quoted = table(tracing, "Troubleshooting", "What you see").flatMap((row) => code(row["What you see"] ?? ""))
+    const ask = (flags: string, rest: Partial<Parameters<typeof shell>[0]> = {}) =>
+      shell({ line: `tinyllm run "1 + 1" --demo ${flags}`, ollama: true, collector: true, ...rest })
+    const results = await Promise.all([
+      ask("--exporter otlp", { collector: false }),
+      ask("--exporter otlp", { mode: "hang" }),
+      ask("--exporter otlp", { mode: { refuse: "UNIMPLEMENTED" } }),
+      ask("--otlp-endpoint http://collector.invalid:4317"),
+      ask("--otlp-endpoint collector:4317"),
+      ask("--otlp-endpoint http://127.0.0.1:4318 --sampling-rate 0"),
+      shell({ line: `OTEL_SDK_DISABLED=true tinyllm run "1 + 1" --demo --tracing`, ollama: true, collector: true })
+    ])
+    const written = results.map(({ stderr }) => stderr).join("")
+    assert.isNotEmpty(quoted)
+    for (const text of quoted.filter((text) => text !== "…")) {
+      assert.include(written, text)
+    }
+  })
+})
+
+describe("blocks of the documents", () => {
+  it("are commands, their output, programs, or queries of Tempo", () => {
+    assert.deepStrictEqual(
+      blocks.filter(({ language }) => !["sh", "text", "ts", "traceql"].includes(language)),
+      []
+    )
+  })
+
+  it("show no output that is not compared", () => {
+    const compared = blocks.filter(
+      ({ language, output }) => (language === "sh" || language === "ts") && output !== undefined
+    )
+    assert.strictEqual(compared.length, blocks.filter(({ language }) => language === "text").length)
+    // The last line of a block prints what follows, so that one must run.
+    assert.deepStrictEqual(
+      compared.filter(
+        ({ at, language }) =>
+          language === "sh" && commands.findLast((command) => command.at === at)?.output === undefined
+      ),
+      []
+    )
+  })
+
+  it("hold the two commands of someone who has npm and nothing else", () => {
+    const ofReadme = blocksOf("README.md").map(({ text }) => text)
+    assert.include(ofReadme, `npm ci && npm start --silent -- run "What is 2 + 2?" --demo --tracing\n`)
+    assert.include(ofReadme, "npm ci && npm test\n")
+  })
+
+  it("name profiles of compose.yaml and scripts of package.json", () => {
+    const services = Object.values(
+      (parseYaml(read("compose.yaml")) as { services: Record<string, { profiles: [] }> }).services
+    )
+    const text = documents.map(read).join("\n")
+    for (const [, profile] of text.matchAll(/--profile (\w+)/g)) {
+      assert.include(
+        services.flatMap(({ profiles }) => profiles),
+        profile
+      )
+    }
+    const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> }
+    for (const [, script = ""] of text.matchAll(/npm (?:run )?(test|start|(?<=run )\w+)/g)) {
+      assert.property(scripts, script)
+    }
+    assert.strictEqual(scripts["start"], "tsx src/Main.ts") // what stands in for it here
+  })
+
+  it("name ports that compose.yaml publishes", () => {
+    for (const [, port] of documents
+      .map(read)
+      .join("\n")
+      .matchAll(/http:\/\/localhost:(\d+)/g)) {
+      assert.match(read("compose.yaml"), new RegExp(`[:-]${port}[}:]`))
+    }
+  })
+})
+
+describe.concurrent("programs in the documents", () => {
+  it("compile", timeout, async () => {
+    const withEffect = `${root}node_modules/@effect/tsgo-linux-x64/lib/tsc`
+    const [command = "", ...args] = existsSync(withEffect)
+      ? [withEffect]
+      : [process.execPath, `${root}node_modules/typescript/bin/tsc`]
+    const { stdout } = await inTurn(() =>
+      run(command, [...args, "--project", folder, "--pretty", "false"], { ...processTimeout, cwd: folder })
+    )
+    // What is wrong in src is for `npm run check`.
+    const problems = stdout.split("\n").flatMap((line) => {
+      const [, file, at, text] = /^(snippet\d+\.ts)\((\d+),\d+\): (.*)$/.exec(line) ?? []
+      return file === undefined ? [] : [`${snippets.find((snippet) => snippet.file === file)?.at} + ${at}: ${text}`]
+    })
+    assert.deepStrictEqual(problems, [])
+  })
+
+  it.each(snippets.filter(({ output }) => output !== undefined))(
+    "$at prints what follows",
+    timeout,
+    async (snippet) => {
+      const result = await inTurn(() =>
+        run(
+          process.execPath,
+          [
+            `${root}node_modules/tsx/dist/cli.mjs`,
+            "--tsconfig",
+            join(folder, "tsconfig.json"),
+            join(folder, snippet.file)
+          ],
+          processTimeout
+        )
+      )
+      assert.strictEqual(result.code, 0, result.stderr)
+      shows(snippet.output ?? "", result, snippet.at)
+    }
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Examples
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What the comment at the top of an example says that it prints. */
+const printed = (path: string): string => {
+  const [, text] = /^\/\/ Prints.*:\n\/\/\n((?:\/\/ {3}.*\n)+)/m.exec(read(path)) ?? []
+  assert.isDefined(text, `the first lines of ${path} do not say what it prints`)
+  return text.replaceAll(/^\/\/ {3}/gm, "")
+}
+
+const example = (path: string, args = "", options: Partial<Command> = {}) =>
+  shell({ line: `npx tsx ${path}${args}`, ollama: true, collector: true, ...options })
+
+describe.concurrent("examples", () => {
+  it.each(examples)("%s prints what its first lines say", timeout, async (path) => {
+    const result = await example(path)
+    assert.strictEqual(result.code, 0, result.stderr)
+    assert.include(read(path).split("\nimport ")[0], `npx tsx ${path}`)
+    shows(printed(path), result, path)
+  })
+
+  it("are all named in README and in docs/tracing.md", () => {
+    for (const path of examples) {
+      assert.include(read("README.md"), `(${path})`)
+      assert.include(read("docs/tracing.md"), `(../${path})`)
+    }
+  })
+
+  it("examples/tracing.ts asks an Ollama when told so", timeout, async () => {
+    const path = "examples/tracing.ts"
+    const [asked, failed] = await Promise.all([example(path, " ollama"), example(path, " ollama", { ollama: false })])
+    shows(printed(path), asked, path)
+    assert.strictEqual(failed.code, 1)
+    assert.include(failed.stderr, `Ollama is not reachable at ${usualOllama}`)
+  })
+
+  it("examples/promise.ts sends every span, also those of the end", timeout, async () => {
+    const { spans, stderr } = await shell({
+      line: `TINYLLM_TRACING=true TINYLLM_OTLP_ENDPOINT=http://${usualCollector} npx tsx examples/promise.ts`,
+      ollama: true,
+      collector: true
+    })
+    assert.strictEqual(spans.filter(({ name }) => name === "graph.execute").length, 4, stderr)
+    const last = spans.findLast(({ name }) => name === "graph.execute")
+    assert.isTrue(last?.attributes["effect.fiber.interrupted"])
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Spans and attributes
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Names and types of the attributes in a table of the document. */
+const documented = (heading: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(table(tracing, heading, "Attribute").map((row) => [code(row["Attribute"] ?? "")[0], row["Type"]]))
+
+/** As the document names the type of a value on the wire. */
+const typeOf = (value: Collector.OtlpValue): string =>
+  value.stringValue !== undefined
+    ? "string"
+    : value.boolValue !== undefined
+      ? "boolean"
+      : value.intValue !== undefined
+        ? "int"
+        : value.doubleValue !== undefined
+          ? "double"
+          : `${value.arrayValue?.values[0] === undefined ? "" : typeOf(value.arrayValue.values[0])}[]`
+
+/** An environment without variables: none of this machine changes a test. */
+const noVariables = ConfigProvider.layer(ConfigProvider.fromUnknown({}))
+
+/** Everything that TinyLLM can be made to record, as a collector receives it. */
+const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan>> => {
+  const collector = await Collector.start()
+  let refused = 0
+  const reply = (model: string, otherwise: () => Reply): Reply =>
+    model === "busy" && refused++ === 0
+      ? { status: 503, error: "server busy, please try again. maximum pending requests exceeded" }
+      : model === "silent"
+        ? { text: "", end: "hang" }
+        : otherwise()
+  const double = OllamaDouble.layer({
+    ...OllamaDouble.demo,
+    reply: (asked) => reply(asked.model, () => OllamaDouble.demo.reply(asked))
+  })
+  const client = Layer.unwrap(
+    Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url, retry: { base: "1 millis" } }))
+  )
+
+  const model = "qwen2.5:0.5b"
+  const ask = Node.model({ model, prompt: (text: string) => text, output: ({ text }) => text })
+  const pass = Node.transform((text: string) => text)
+  const inner = Graph.make("inner", { nodes: { ask }, start: "ask", edges: { ask: "end" } })
+  const broken = Node.tool((_: string) => Effect.fail("no luck"))
+  let attempts = 0
+  const flaky = Node.tool((text: string) => (attempts++ === 0 ? Effect.fail("not yet") : Effect.succeed(text)))
+  const all = Graph.make("all", {
+    nodes: {
+      sort: Node.router({ model, prompt: (text: string) => text, routes: { math: "numbers", general: "the rest" } }),
+      choose: Node.branch((text: string) => Node.to("on", text)),
+      check: Node.gate((text: string) => text !== ""),
+      both: Node.parallel({ left: pass, right: Node.tool((text: string) => Effect.succeed(text)) }),
+      first: Node.race({ only: Node.transform((_: { readonly left: string }) => "1 + 1") }),
+      list: Node.transform((text: string) => [text]),
+      each: Node.forEach(pass),
+      join: Node.transform((texts: ReadonlyArray<string>) => texts.join()),
+      again: flaky.pipe(Node.retry({ times: 1 })),
+      other: broken.pipe(Node.fallback(pass)),
+      own: Node.make("search", (text: string) => Effect.succeed(text)),
+      whole: Graph.toNode(inner),
+      json: Node.object({ model, prompt: (text: string) => text, schema: Schema.Struct({ notice: Schema.String }) })
+    },
+    start: "sort",
+    edges: {
+      sort: { math: "choose", general: "choose" },
+      choose: { on: "check" },
+      check: { pass: "both", fail: "both" },
+      both: "first",
+      first: "list",
+      list: "each",
+      each: "join",
+      join: "again",
+      again: "other",
+      other: "own",
+      own: "whole",
+      whole: "json",
+      json: "end"
+    }
+  })
+  const single = (model: string, timeLimit?: "20 millis") => {
+    const call = Node.model({ model, prompt: (text: string) => text, output: ({ text }) => text })
+    const node = timeLimit === undefined ? call : call.pipe(Node.timeout(timeLimit))
+    return Graph.make("single", { nodes: { node }, start: "node", edges: { node: "end" } })
+  }
+
+  const program = Effect.gen(function* () {
+    const client = yield* Ollama
+    yield* client.generate({
+      model,
+      prompt: "1 + 1",
+      system: "s",
+      temperature: 0.7,
+      topP: 0.5,
+      topK: 3,
+      seed: 1,
+      stop: ["x"]
+    })
+    yield* Stream.runDrain(client.stream({ model, messages: [{ role: "user", content: "1 + 1" }] }))
+    yield* Graph.run(all, "1 + 1")
+    yield* Graph.run(single("busy"), "1 + 1")
+    const exit = yield* Effect.exit(Graph.run(single("silent", "20 millis"), "1 + 1"))
+    assert.isTrue(Exit.isFailure(exit))
+  })
+  await Effect.runPromise(
+    program.pipe(
+      Effect.provide(
+        Layer.mergeAll(Layer.provide(client, double), Telemetry.layer({ otlpEndpoint: collector.url })).pipe(
+          Layer.provide(noVariables)
+        )
+      )
+    )
+  )
+  await collector.close()
+  return collector.spans()
+}
+
+describe("spans and attributes of docs/tracing.md", () => {
+  let spans: ReadonlyArray<Collector.CollectedSpan> = []
+  beforeAll(async () => {
+    spans = await recordEverything()
+  })
+
+  const failed = () => documented("Spans that did not succeed")
+
+  /** Names and types of what was recorded on some spans, in the order of the document. */
+  const compare = (
+    heading: string,
+    of: ReadonlyArray<Collector.CollectedSpan>,
+    except: Readonly<Record<string, string>> = {}
+  ) => {
+    const wanted = documented(heading)
+    const seen = new Map<string, Set<string>>()
+    for (const { otlp } of of) {
+      for (const [name, value] of Object.entries(otlp)) {
+        if (!(name in except)) {
+          seen.set(name, (seen.get(name) ?? new Set()).add(typeOf(value)))
+        }
+      }
+    }
+    assert.sameMembers([...seen.keys()], Object.keys(wanted))
+    for (const [name, types] of seen) {
+      // A whole number is an int on the wire.
+      const allowed = wanted[name] === "double" ? ["int", "double"] : [wanted[name]]
+      assert.includeMembers(allowed, [...types], name)
+    }
+  }
+
+  it.each([
+    { heading: "`graph.execute`", name: /^graph\.execute$/ },
+    { heading: "`node.<type>`", name: /^node\./ },
+    { heading: "`llm.chat` and `llm.generate`", name: /^llm\./ },
+    { heading: "`retry.attempt`", name: /^retry\.attempt$/ }
+  ])("$heading has the attributes that are recorded, with their types", ({ heading, name }) => {
+    compare(
+      heading,
+      spans.filter((span) => name.test(span.name)),
+      failed()
+    )
+  })
+
+  it("says what spans have that did not succeed", () => {
+    const own = ["`graph.execute`", "`node.<type>`", "`llm.chat` and `llm.generate`", "`retry.attempt`"].map(documented)
+    compare("Spans that did not succeed", spans, Object.assign({}, ...own))
+    for (const span of spans) {
+      assert.strictEqual(span.status.code === "error", "error.type" in span.attributes, span.name)
+    }
+  })
+
+  it("has the attributes of the resource, and the scope", () => {
+    assert.sameMembers(Object.keys(spans[0]?.resource ?? {}), Object.keys(documented("Resource")))
+    assert.strictEqual(spans[0]?.scope.name, "tinyllm")
+  })
+
+  it("has the events that are recorded, with their attributes", () => {
+    const seen: Record<string, ReadonlyArray<string>> = {}
+    for (const { name, otlp } of spans.flatMap(({ events }) => events)) {
+      const attributes = Object.entries(otlp).map(([key, value]) => `${key} ${typeOf(value)}`)
+      seen[name] = [...new Set([...(seen[name] ?? []), ...attributes])].sort()
+    }
+    const wanted = table(tracing, "Events", "Event").map((row) => [
+      code(row["Event"] ?? "")[0],
+      [...(row["Attributes"] ?? "").matchAll(/`([\w.]+)` ((?:string|int|double|boolean)(?:\[\])?)/g)]
+        .map(([, name, type]) => `${name} ${type}`)
+        .sort()
+    ])
+    assert.deepStrictEqual(seen, Object.fromEntries(wanted))
+  })
+
+  it("has the spans that are recorded, with their kinds", () => {
+    const rows = table(tracing, "Integration points", "Span").flatMap((row) =>
+      code(row["Span"] ?? "").map((name) => [name, row["Kind"]])
+    )
+    const seen = spans.map(({ kind, name }) => [name.startsWith("node.") ? "node.<type>" : name, kind])
+    assert.deepStrictEqual(Object.fromEntries(seen), Object.fromEntries(rows))
+  })
+
+  it("has the types of nodes that there are", () => {
+    const [, list = ""] = /The types of nodes are (.*?),\s+and those of your own/s.exec(read(tracing)) ?? []
+    const seen = spans.flatMap(({ name }) =>
+      name.startsWith("node.") && name !== "node.search" ? [name.slice(5)] : []
+    )
+    assert.sameMembers([...new Set(seen)], [...code(list)])
+  })
+
+  it("README names spans and attributes of it", () => {
+    const all = ["`graph.execute`", "`node.<type>`", "`llm.chat` and `llm.generate`", "`retry.attempt`"].flatMap(
+      (heading) => [...code(heading), ...Object.keys(documented(heading))]
+    )
+    for (const row of table("README.md", "Spans", "Span")) {
+      const [attributes = "", events = ""] = (row["Attributes that matter most"] ?? "").split("; event ")
+      assert.includeMembers([...all, "gen_ai.*"], [...code(row["Span"] ?? ""), ...code(attributes)])
+      assert.includeMembers(
+        table(tracing, "Events", "Event").flatMap((row) => code(row["Event"] ?? "")),
+        [...code(events)]
+      )
+    }
+  })
+
+  it("queries Tempo for attributes that there are", () => {
+    const names = new Set(
+      spans.flatMap((span) => [span, ...span.events]).flatMap(({ attributes }) => Object.keys(attributes))
+    )
+    const queries = blocks
+      .filter(({ language }) => language === "traceql")
+      .map(({ text }) => text)
+      .join("")
+    const asked = [...queries.matchAll(/\b(?:span|event)\.([\w.]+)/g)].map(([, name = ""]) => name)
+    assert.isNotEmpty(asked)
+    assert.includeMembers([...names], asked)
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Names
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("names in the documents", () => {
+  const text = documents.map(read).join("\n")
+
+  it("modules are exported", () => {
+    const { exports } = JSON.parse(read("package.json")) as { exports: Record<string, unknown> }
+    const named = [text, ...examples.map(read)].flatMap((text) => [...text.matchAll(/["`]tinyllm\/(\w+)["`]/g)])
+    assert.isNotEmpty(named)
+    for (const [, name = ""] of named) {
+      assert.property(exports, `./${name}`)
+      assert.isTrue(existsSync(`${root}src/${name === "node" ? "NodeClient" : name}.ts`), name)
+    }
+  })
+
+  it("members of modules are there", () => {
+    const modules: Record<string, object> = {
+      Assistant,
+      Demo,
+      Graph,
+      Logs,
+      Node,
+      NodeClient,
+      Ollama,
+      Span,
+      Telemetry,
+      Usage
+    }
+    const named = [...text.matchAll(/\b([A-Z]\w+)\.(\w+)\b/g)].filter(([, name = ""]) => name in modules)
+    assert.isNotEmpty(named)
+    for (const [whole, name = "", member = ""] of named) {
+      assert.isTrue(member in (modules[name] ?? {}) || member === "ts", whole)
+    }
+    // Lists of names without their module.
+    const nodes = /`tinyllm\/Node`\]\(src\/Node.ts\) has\n\n(.*?)\n\n/s.exec(read("README.md"))?.[1] ?? ""
+    for (const name of code(nodes).filter((name) => !name.includes("."))) {
+      assert.property(Node, name)
+    }
+  })
+
+  it("flags are flags of the command line, and all of them are documented", timeout, async () => {
+    const help = await Promise.all(
+      ["", " run", " models", " doctor"].map((name) =>
+        shell({ line: `tinyllm${name} --help`, ollama: true, collector: true })
+      )
+    )
+    const flags = new Set(
+      help.flatMap(({ stdout }) => [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, flag = ""]) => flag))
+    )
+    assert.isAbove(flags.size, 10)
+
+    const written = [...lines.map(({ line }) => line), ...documents.flatMap((path) => code(prose(path)))]
+    const named = written.flatMap((text) => {
+      const [, ours = ""] = /(?:^(?=--)|\btinyllm |npm start --silent -- )(.*)$/.exec(text) ?? []
+      return ours.match(/(?<=^|\s)--[a-z][a-z-]*/g) ?? []
+    })
+    for (const flag of named) {
+      assert.isTrue(flags.has(flag) || flags.has(flag.replace(/^--no-/, "--")), flag)
+    }
+    for (const flag of flags) {
+      assert.include(code(prose("README.md")), flag)
+    }
+  })
+
+  it("variables are read by the program, and all that it reads are documented", () => {
+    const source = readdirSync(`${root}src`)
+      .map((file) => read(`src/${file}`))
+      .join("\n")
+    const pattern = /["`]((?:TINYLLM|OTEL|OLLAMA)_[A-Z_]*[A-Z]|TRACEPARENT|TRACESTATE|NO_COLOR)["`]/g
+    const readBySource = new Set([...source.matchAll(pattern)].map(([, name = ""]) => name))
+    // The exporter reads these itself; the next test shows it.
+    const readByExporter = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"]
+    const named = new Set(
+      [...text.matchAll(/\b(?:(?:TINYLLM|OTEL|OLLAMA)_[A-Z_]*[A-Z]|TRACEPARENT|TRACESTATE|NO_COLOR)\b/g)].map(
+        ([name]) => name
+      )
+    )
+    assert.sameMembers([...named], [...readBySource, ...readByExporter])
+  })
+
+  it("headers of variables are sent", timeout, async () => {
+    const collector = await Collector.start()
+    await inTurn(() =>
+      run(process.execPath, [`${root}src/Main.ts`, "run", "1 + 1", "--demo", "--otlp-endpoint", collector.url], {
+        ...processTimeout,
+        env: { OTEL_EXPORTER_OTLP_HEADERS: "x-one=1", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "x-two=2" }
+      })
+    )
+    await collector.close()
+    assert.include(collector.calls()[0]?.headers, { "x-one": "1", "x-two": "2" })
+  })
+
+  it("defaults are those of the program", async () => {
+    const config = await Effect.runPromise(Effect.provide(Telemetry.resolve({}), noVariables))
+    const defaults = (column: string) =>
+      Object.fromEntries(
+        table(tracing, "Configuration reference", column).map((row) => [
+          code(row[column] ?? "")[0],
+          code(row["Default"] ?? "")[0]
+        ])
+      )
+    assert.deepStrictEqual(defaults("Option"), {
+      enableTracing: String(config.enabled.value),
+      serviceName: config.serviceName.value,
+      exporter: config.exporters.value.join(),
+      otlpEndpoint: config.endpoint.value.url,
+      samplingRate: String(config.sampler.value.ratio),
+      traceFormat: config.traceFormat.value
+    })
+    assert.include(defaults("Variable"), {
+      OTEL_TRACES_SAMPLER: Telemetry.samplerName(config.sampler.value),
+      OTEL_EXPORTER_OTLP_TIMEOUT: String(config.timeoutMillis),
+      OTEL_BSP_MAX_QUEUE_SIZE: String(config.batch.maxQueueSize),
+      OTEL_BSP_MAX_EXPORT_BATCH_SIZE: String(config.batch.maxExportBatchSize),
+      OTEL_BSP_SCHEDULE_DELAY: String(config.batch.scheduledDelayMillis),
+      OTEL_BSP_EXPORT_TIMEOUT: String(config.batch.exportTimeoutMillis)
+    })
+    const ofReadme = Object.fromEntries(
+      table("README.md", "Command line", "Flag").map((row) => [code(row["Flag"] ?? "")[0], code(row["Default"] ?? "")])
+    )
+    assert.deepStrictEqual(ofReadme["--model"], [Assistant.defaultModel])
+    assert.deepStrictEqual(ofReadme["--router-model"], [Assistant.defaultRouterModel])
+    assert.deepStrictEqual(ofReadme["--otlp-endpoint"], [config.endpoint.value.url])
+    assert.deepStrictEqual(ofReadme["--service-name"], [config.serviceName.value])
+  })
+
+  it("links lead to files and headings", () => {
+    const slug = (heading: string) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-")
+    for (const path of documents) {
+      for (const [, target = ""] of prose(path).matchAll(/\]\(([^)]+)\)/g)) {
+        if (!/^https?:/.test(target)) {
+          const [file = "", anchor] = target.split("#")
+          const linked = file === "" ? path : relative(root, join(root, dirname(path), file))
+          assert.isTrue(existsSync(root + linked), `${path} links to ${target}`)
+          const headings =
+            anchor === undefined ? [] : [...prose(linked).matchAll(/^#+ (.*)$/gm)].map(([, text = ""]) => slug(text))
+          assert.isTrue(anchor === undefined || headings.includes(anchor), `${path} links to ${target}`)
+        }
+      }
+    }
+  })
+})
+
+describe("documents", () => {
+  it("docs/tracing.md has its fifteen sections, in a table of contents", () => {
+    const sections = [...prose(tracing).matchAll(/^## (.*)$/gm)].map(([, text]) => text)
+    assert.strictEqual(sections.length, 15)
+    assert.deepStrictEqual(
+      [...prose(tracing).matchAll(/^- \[(.*)\]\(#/gm)].map(([, text]) => text),
+      sections
+    )
+  })
+
+  it("CHANGELOG.md has what is not released on top, one line a change", () => {
+    const [title, , first, , ...rest] = read("CHANGELOG.md").trimEnd().split("\n")
+    assert.deepStrictEqual([title, first], ["# Changelog", "## Unreleased"])
+    for (const line of rest) {
+      assert.match(line, /^$|^## \d+\.\d+\.\d+|^- .*\.$/)
+    }
+  })
+
+  it("LICENSE is the licence of package.json", () => {
+    assert.strictEqual((JSON.parse(read("package.json")) as { license: string }).license, "MIT")
+    assert.match(read("LICENSE"), /^MIT License\n\nCopyright \(c\) 2026 TinyLLM contributors\n/)
+  })
+})
