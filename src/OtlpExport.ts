@@ -44,6 +44,8 @@ export const make = (options: {
   // Set when the program ends: the time until which it waits.
   let deadline: number | undefined
   let exporter = exporterTo(endpoint, timeoutMillis)
+  // Called when nothing is under way any more.
+  let idle = (): void => {}
 
   const next = (): void => {
     while (underWay.size < concurrentExports) {
@@ -60,6 +62,9 @@ export const make = (options: {
       if (underWay.delete(finish)) {
         done()
         next()
+        if (underWay.size === 0) {
+          idle()
+        }
       }
     }
     underWay.add(finish)
@@ -103,11 +108,17 @@ export const make = (options: {
         waiting.push({ spans, done: () => result({ code: 0 }) })
         next()
       },
-      // Not waited for: what is under way here has been given up.
-      shutdown: () => {
-        void exporter.shutdown().catch(() => {})
-        return Promise.resolve()
-      }
+      // The batch processor waits for the batches that it sends at its end, not for those that were under way before;
+      // `giveUp` ends the wait. What the exporter itself does at its end is not waited for.
+      shutdown: () =>
+        new Promise<void>((resolve) => {
+          idle = resolve
+          if (underWay.size === 0) {
+            resolve()
+          }
+        }).then(() => {
+          void exporter.shutdown().catch(() => {})
+        })
     },
     options.batch
   )
