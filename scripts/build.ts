@@ -18,7 +18,6 @@ import {
   statSync,
   writeFileSync
 } from "node:fs"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -74,17 +73,24 @@ const library = (out: string): void => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * `export * from "undici"` has no names that a bundler could see, because undici is CommonJS, and without them the
- * module would have no exports but its default.
+ * The client uses one class of undici, and importing undici loads everything in it: fetch, mocks, caches, WebSocket,
+ * twice as long as Node itself takes to start. This is the one class, put together as undici's own index.js does it.
  */
 const undici: Plugin = {
   name: "undici",
   load: {
     filter: { id: /platform-node[\\/]dist[\\/]Undici\.js$/ },
-    handler: (id) => {
-      const names = Object.keys(createRequire(id)("undici")).filter(isName)
-      return `import undici from "undici"\nexport default undici\nexport const { ${names.join(", ")} } = undici\n`
-    }
+    handler: () => ({
+      code: `
+        import Dispatcher from "undici/lib/dispatcher/dispatcher.js"
+        import Agent from "undici/lib/dispatcher/agent.js"
+        import api from "undici/lib/api/index.js"
+        import { getGlobalDispatcher } from "undici/lib/global.js"
+        Object.assign(Dispatcher.prototype, api)
+        export { Agent, getGlobalDispatcher }`,
+      // The package says that none of its modules does anything on its own; this one does.
+      moduleSideEffects: true
+    })
   }
 }
 
@@ -115,29 +121,7 @@ const builtinHttp: Plugin = {
   }
 }
 
-/** Only a help text needs to know how wide a character is, and making this takes 8 ms. */
-const segmenter: Plugin = {
-  name: "segmenter",
-  transform: {
-    filter: { id: /effect[\\/]dist[\\/]cli[\\/]CliOutput\.js$/ },
-    handler: (code) => ({
-      code: code.replace(
-        /new (Intl\.Segmenter\([^()]*\))/,
-        "{ made: undefined, segment(text) { return (this.made ??= new $1).segment(text) } }"
-      ),
-      // The lines are where they were.
-      map: null
-    })
-  }
-}
-
 const isName = (name: string): boolean => /^[A-Za-z_$][\w$]*$/.test(name) && name !== "default"
-
-/**
- * Node keeps what it compiled in the folder for temporary files, which saves a tenth of the start. It says nothing when
- * it cannot, and NODE_DISABLE_COMPILE_CACHE=1 turns it off.
- */
-const compileCache = `process.getBuiltinModule?.("node:module").enableCompileCache?.()`
 
 /** The licences of the packages that modules are from, which must go where their code goes. */
 const licenses = (modules: ReadonlyArray<string>): string => {
@@ -162,7 +146,7 @@ const commandLine = async (out: string): Promise<void> => {
   const bundle = await rolldown({
     input: { Main: join(root, "src/Main.ts") },
     platform: "node",
-    plugins: [undici, builtinHttp, segmenter],
+    plugins: [undici, builtinHttp],
     checks: { ineffectiveDynamicImport: false },
     onLog: (level, log, print) => {
       if (level === "warn") {
@@ -183,8 +167,7 @@ const commandLine = async (out: string): Promise<void> => {
     // As seen from dist/cli, wherever this build goes.
     sourcemapPathTransform: (path, map) => `../../${relative(root, resolve(dirname(map), path)).replaceAll("\\", "/")}`,
     // Names stay as they are: what a stack trace says is read without the source map, too.
-    minify: { mangle: false, compress: true, codegen: true },
-    postBanner: ({ isEntry }) => (isEntry ? compileCache : "")
+    minify: { mangle: false, compress: true, codegen: true }
   })
   await bundle.close()
   writeFileSync(

@@ -14,17 +14,7 @@ if (major < 22 || (major === 22 && minor < 19)) {
   )
   process.exitCode = 1
 } else {
-  const [Cli, NodePlatform, NodeRuntime, Runtime, Effect] = await Promise.all([
-    import("./Cli.ts"),
-    import("./NodePlatform.ts"),
-    import("@effect/platform-node/NodeRuntime"),
-    import("effect/Runtime"),
-    import("effect/Effect")
-  ])
-  NodeRuntime.runMain(Cli.main(process.argv.slice(2)).pipe(Effect.provide(NodePlatform.layer)), {
-    // Cli has told the person what went wrong.
-    disableErrorReporting: true,
-    // Whatever still holds the process, a collector that never answers for one, does not hold it longer than this.
-    teardown: (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code))
-  })
+  const { program, runMain, teardown } = await import("./Program.ts")
+  // Cli tells the person what went wrong.
+  runMain(program, { disableErrorReporting: true, teardown })
 }

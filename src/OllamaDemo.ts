@@ -19,8 +19,8 @@ export const demo: Script = {
 // Slow enough to be seen coming, and for the times in a trace to be more than zero.
 const slowly = (text: string): Reply => ({
   text: words(text),
-  load: "4 millis",
-  firstDelay: "6 millis",
+  load: "1 millis",
+  firstDelay: "2 millis",
   delay: "3 millis"
 })
 

@@ -16,14 +16,14 @@ const order = [
   // Graphs
   ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
   // Command line
-  ["NodePlatform", "CliError", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Main"],
+  ["NodePlatform", "CliError", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Program", "Main"],
   // For programs that import everything at once
   ["index"]
 ].flat()
 
 const knowOpenTelemetry = ["ConsoleSpans", "OpenTelemetry", "OtlpExport", "Telemetry", "Tracer"]
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
-const knowNode = ["Main", "NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply", "OtlpExport"]
+const knowNode = ["NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply", "OtlpExport", "Program"]
 const runEffects = ["Main"]
 
 const directory = new URL("../src/", import.meta.url)
