@@ -1,11 +1,20 @@
 /**
- * Any value as an attribute that OpenTelemetry can hold.
+ * Any value as an attribute that OpenTelemetry can hold. Whatever the value is, nothing here fails.
  *
  * @since 0.1.0
  */
-import * as Formatter from "effect/Formatter"
+import { isRedactable, redact } from "effect/Redactable"
 import * as Redacted from "effect/Redacted"
-import type { AttributeValue } from "./Span.ts"
+import * as Result from "effect/Result"
+
+/** What an attribute may hold. */
+export type AttributeValue =
+  | string
+  | number
+  | boolean
+  | ReadonlyArray<string>
+  | ReadonlyArray<number>
+  | ReadonlyArray<boolean>
 
 /**
  * Nothing for `null` and `undefined`; numbers stay numbers, also a bigint that fits one; an array of one primitive
@@ -48,14 +57,96 @@ const array = (values: ReadonlyArray<unknown>): AttributeValue => {
   const type = typeof primitives[0]
   return type !== "object" && primitives.every((value) => typeof value === type)
     ? (primitives as ReadonlyArray<string>)
-    : Formatter.formatJson(values)
+    : json(values, maximumCharacters)
 }
 
-const object = (value: object): string =>
-  Redacted.isRedacted(value)
+const object = (value: object): string | undefined => {
+  const text = Redacted.isRedacted(value)
     ? "<redacted>"
     : value instanceof Error
-      ? `${value.name}: ${value.message}`
-      : Formatter.formatJson(
-          value instanceof Map ? Object.fromEntries(value) : value instanceof Set ? [...value] : value
-        )
+      ? attempt(() => `${value.name}: ${value.message}`)
+      : json(value, maximumCharacters)
+  // What is a string in JSON is one here too: a date is no text in quotes.
+  return text.startsWith('"') ? attempt(() => String(JSON.parse(text))) : text === "" || text === "null" ? undefined : text
+}
+
+/** Characters of JSON in one attribute. What goes beyond is left out, not cut: the rest parses. */
+const maximumCharacters = 16_384
+
+const maximumDepth = 32
+const unreadable = "[unreadable]"
+
+/**
+ * Compact JSON of any value, of about `characters` at most: what comes later is left out, so that a value of a million
+ * parts costs no more than one of a hundred.
+ */
+export const json = (value: unknown, characters: number): string =>
+  attempt(() => JSON.stringify(prune(value, { left: characters, ancestors: [] })) ?? "")
+
+interface Budget {
+  left: number
+  readonly ancestors: Array<object>
+}
+
+const prune = (value: unknown, budget: Budget): unknown => {
+  if (typeof value === "string") {
+    const text = value.slice(0, Math.max(0, budget.left))
+    budget.left -= text.length
+    return text
+  }
+  budget.left -= 4
+  if (typeof value === "bigint") {
+    return String(value)
+  }
+  if (typeof value !== "object" || value === null) {
+    return value
+  }
+  if (isRedactable(value)) {
+    return prune(redact(value), budget)
+  }
+  if (budget.ancestors.includes(value)) {
+    return "[circular]"
+  }
+  if (budget.ancestors.length >= maximumDepth) {
+    return "…"
+  }
+  budget.ancestors.push(value)
+  const pruned = parts(value, budget)
+  budget.ancestors.pop()
+  return pruned
+}
+
+const parts = (value: object, budget: Budget): unknown => {
+  if (value instanceof Date) {
+    return Number.isNaN(value.getTime()) ? undefined : value.toISOString()
+  }
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
+    return `${value.byteLength} bytes`
+  }
+  if ("toJSON" in value && typeof value.toJSON === "function") {
+    return prune(value.toJSON(), budget)
+  }
+  if (Array.isArray(value) || value instanceof Set) {
+    const items: Array<unknown> = []
+    for (const item of value) {
+      if (budget.left <= 0) {
+        break
+      }
+      items.push(prune(item, budget))
+    }
+    return items
+  }
+  const fields: Record<string, unknown> = {}
+  const keys = value instanceof Map ? value.keys() : Object.keys(value)
+  for (const key of keys) {
+    if (budget.left <= 0) {
+      break
+    }
+    budget.left -= String(key).length
+    fields[String(key)] = prune(value instanceof Map ? value.get(key) : value[key as keyof typeof value], budget)
+  }
+  return fields
+}
+
+// A getter or a `toJSON` may throw, and a span is no reason to fail.
+const attempt = (read: () => string): string => Result.getOrElse(Result.try(read), () => unreadable)

@@ -11,22 +11,17 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Formatter from "effect/Formatter"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
+import { type AttributeValue, json } from "./Attribute.ts"
 
 /** What an attribute may hold: OpenTelemetry's types. `undefined` is left out, so an unknown value needs no `if`. */
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>
 
-export type AttributeValue =
-  | string
-  | number
-  | boolean
-  | ReadonlyArray<string>
-  | ReadonlyArray<number>
-  | ReadonlyArray<boolean>
+export type { AttributeValue } from "./Attribute.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Helpers for spans of your own
@@ -101,38 +96,50 @@ export const ErrorType = "~tinyllm/errorType"
  * The value of `error.type` for an error: what it says itself (`connection_refused`, `404`), `timeout` for Effect's
  * time-outs, its `_tag`, the name of its class, or `_OTHER`. The set is small: no ids, no messages.
  */
-export const errorType = (error: unknown): string => {
-  if (Predicate.hasProperty(error, ErrorType) && typeof error[ErrorType] === "string") {
-    return error[ErrorType]
-  }
-  if (Cause.isTimeoutError(error)) {
-    return "timeout"
-  }
-  if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") {
-    return error._tag
-  }
-  return error instanceof Error && error.name !== "Error" ? error.name : "_OTHER"
-}
+export const errorType = (error: unknown): string =>
+  safely(() => {
+    if (Predicate.hasProperty(error, ErrorType) && typeof error[ErrorType] === "string") {
+      return error[ErrorType]
+    }
+    if (Cause.isTimeoutError(error)) {
+      return "timeout"
+    }
+    if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") {
+      return error._tag
+    }
+    return error instanceof Error && error.name !== "Error" ? error.name : "_OTHER"
+  }, "_OTHER")
 
 /** The attributes of an `exception` event. Secrets in the message are replaced. */
-export const exception = (error: unknown): Attributes => {
-  const pretty = Cause.prettyErrors(Cause.fail(error), { includeCauseInStack: true })[0]
-  return {
-    "exception.type": error instanceof Error ? error.name : pretty?.name,
-    "exception.message": redact(pretty?.message ?? String(error)),
-    "exception.stacktrace": pretty?.stack === undefined ? undefined : redact(pretty.stack)
-  }
-}
+export const exception = (error: unknown): Attributes =>
+  safely<Attributes>(
+    () => {
+      const pretty = Cause.prettyErrors(Cause.fail(error), { includeCauseInStack: true })[0]
+      return {
+        "exception.type": error instanceof Error ? error.name : pretty?.name,
+        "exception.message": redact(pretty?.message ?? String(error)),
+        "exception.stacktrace": pretty?.stack === undefined ? undefined : redact(pretty.stack)
+      }
+    },
+    { "exception.type": "Error", "exception.message": "[unreadable]" }
+  )
 
-// Each pattern keeps its first group. Keys with the usual prefixes, bearer tokens, `key=value` pairs whose key names a
-// secret, and the userinfo of URLs.
+// What users throw may throw in its turn when it is read, and a span is no reason to fail.
+const safely = <A>(read: () => A, otherwise: A): A => Result.getOrElse(Result.try(read), () => otherwise)
+
+const secretKey = "(?:api[_-]?key|secret|token|password|passwd|authorization)(?:[_-]?(?:access[_-]?)?key)?"
+
+// Each pattern keeps its first group: keys with the usual prefixes, bearer tokens, private keys, `key=value` pairs whose
+// key names a secret, and the userinfo of URLs. They are linear: none starts inside of what it matches.
 const secrets: ReadonlyArray<RegExp> = [
-  /\b((?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}/gi,
+  /\b((?:bearer|basic|token)\s+)(?=[^\s]*[0-9_.~+/=-])[A-Za-z0-9._~+/=-]{8,}/gi,
   /()\b(?:sk|pk|rk|ghp|gho|ghs|github_pat|glpat|xox[abps]|hf|npm)[-_][A-Za-z0-9_-]{10,}/g,
   /()\bAKIA[0-9A-Z]{16}\b/g,
-  /()\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g,
-  /\b((?:api[_-]?key|secret|token|password|passwd|authorization)["']?\s*[:=]\s*["']?)(?!bearer|basic)[^\s"',;&]{4,}/gi,
-  /\b([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s/@]+@/gi
+  /()\bAIza[0-9A-Za-z_-]{30,}/g,
+  /()(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*/g,
+  /()-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?/g,
+  new RegExp(`(${secretKey}["']?\\s*[:=]\\s*)(?:"[^"]{4,}"|'[^']{4,}'|(?!bearer|basic|token|__)[^\\s"',;&]{4,})`, "gi"),
+  /\b([a-z][a-z0-9+.-]{0,31}:\/\/)[^\s@]{1,256}@(?=[^\s/@]+)/gi
 ]
 
 /** Replaces what looks like a secret (API keys, bearer tokens, passwords, userinfo of URLs) by `__REDACTED__`. */
@@ -142,6 +149,9 @@ export const redact = (text: string): string =>
       text.replace(pattern, (match, kept: string) => `${kept}__REDACTED__${match.endsWith("@") ? "@" : ""}`),
     text
   )
+
+/** Whether a name says that what it names is a secret. */
+export const namesSecret = (name: string): boolean => new RegExp(`${secretKey}$`, "i").test(name)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The spans of runs, nodes and model calls
@@ -162,7 +172,8 @@ const taskLengthSearched = 4096
 
 /** The start of a task as `task.content` shows it: 200 code points at most, with `…` when cut, without secrets; empty for none. */
 export const taskContent = (task: unknown): string => {
-  const text = typeof task === "string" ? task : task === undefined || task === null ? "" : Formatter.formatJson(task)
+  const text =
+    typeof task === "string" ? task : task === undefined || task === null ? "" : json(task, taskLengthSearched)
   return truncate(redact(text.slice(0, taskLengthSearched)), taskLength)
 }
 

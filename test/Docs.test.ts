@@ -219,7 +219,7 @@ describe("isShown", () => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Stand-ins for programs, and the snippets as files. */
-const folder = mkdtempSync(join(tmpdir(), "tinyllm-docs-"))
+let folder = ""
 
 const installed = ["qwen2.5:0.5b", "qwen2.5:3b"]
 const ollama = ManagedRuntime.make(
@@ -229,6 +229,7 @@ let ollamaUrl = ""
 let nowhere = ""
 
 beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "tinyllm-docs-"))
   ollamaUrl = (await ollama.runPromise(OllamaDouble)).url
   nowhere = `http://127.0.0.1:${await Collector.deadPort()}`
   const tsx = `exec "${process.execPath}" "${root}node_modules/tsx/dist/cli.mjs"`
