@@ -67,7 +67,11 @@ const object = (value: object): string | undefined => {
       ? attempt(() => `${value.name}: ${value.message}`)
       : json(value, maximumCharacters)
   // What is a string in JSON is one here too: a date is no text in quotes.
-  return text.startsWith('"') ? attempt(() => String(JSON.parse(text))) : text === "" || text === "null" ? undefined : text
+  return text.startsWith('"')
+    ? attempt(() => String(JSON.parse(text)))
+    : text === "" || text === "null"
+      ? undefined
+      : text
 }
 
 /** Characters of JSON in one attribute. What goes beyond is left out, not cut: the rest parses. */

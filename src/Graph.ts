@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -64,9 +65,9 @@ type NoExcess<Nodes, E> = {
 /** What a graph gives: the messages on the edges that lead to the end. */
 export type Result<Nodes, E> = {
   [K in keyof Nodes & keyof E]: Nodes[K] extends NodeType.Router<never, infer Routes, any, any>
-    ? { [Route in keyof Routes & keyof E[K]]: E[K][Route] extends "end" ? Routes[Route] : never }[keyof Routes &
+    ? { [Route in keyof Routes & keyof E[K]]: "end" extends E[K][Route] ? Routes[Route] : never }[keyof Routes &
         keyof E[K]]
-    : E[K] extends "end"
+    : "end" extends E[K]
       ? NodeType.Output<Nodes[K]>
       : never
 }[keyof Nodes & keyof E]
@@ -86,8 +87,11 @@ export interface Execution<out Out> {
   readonly path: ReadonlyArray<{ readonly node: string; readonly route: string | undefined }>
 }
 
+/** What happens in a run, as it happens. */
+export type NodeEvent = Visit.Event
+
 /** What happens in a run, as it happens. `Ended` is the last. */
-export type Event<Out> = Visit.Event | { readonly _tag: "Ended"; readonly execution: Execution<Out> }
+export type Event<Out> = NodeEvent | { readonly _tag: "Ended"; readonly execution: Execution<Out> }
 
 /** A run visited `maxSteps` steps and was not at the end. */
 export class StepLimitExceeded extends Schema.TaggedError<StepLimitExceeded>()("StepLimitExceeded", {
@@ -120,7 +124,7 @@ export const make = <Nodes extends NodesRecord, const Start extends keyof Nodes 
     readonly maxSteps?: number | undefined
   }
 ): Graph<
-  NodeType.Input<Nodes[Start]>,
+  NodeType.CommonInput<Pick<Nodes, Start>>,
   Result<Nodes, E>,
   NodeType.Error<Nodes[keyof Nodes]> | StepLimitExceeded,
   NodeType.Services<Nodes[keyof Nodes]>
@@ -160,7 +164,7 @@ const check = (graph: Any): void => {
   }
   for (const name of Object.keys(graph.nodes)) {
     const edge = graph.edges[name]
-    if (edge === undefined) {
+    if (edge === undefined || edge === null) {
       throw problem(`the step "${name}" has no edge`)
     }
     if (NodeType.isRouter(graph.nodes[name]) !== (typeof edge === "object")) {
@@ -189,13 +193,19 @@ const check = (graph: Any): void => {
   }
 }
 
-/** The targets of an edge, one for every way out. */
-export const targets = (edge: string | Readonly<Record<string, string>>): ReadonlyArray<string> =>
+// The targets of an edge, one for every way out.
+const targets = (edge: string | Readonly<Record<string, string>>): ReadonlyArray<string> =>
   typeof edge === "string" ? [edge] : Object.values(edge)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Running graphs
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** A graph of one node, which may be of any type: a way to run a node by itself, traced. Routers are refused. */
+export const single = <In, Out, E, R>(
+  id: string,
+  node: NodeType.Node<In, Out, E, R> & { readonly "~tinyllm/Router"?: never }
+): Graph<In, Out, E, R> => make(id, { nodes: { node }, start: "node", edges: { node: "end" } } as never) as never
 
 /**
  * Runs a graph on a message, as one span `graph.execute` below the current one, or as the root of a new trace.
@@ -206,12 +216,12 @@ export const run = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): Effe
 
 /**
  * Runs a graph and tells a listener what happens, in order: nodes that start and end, and text as models write it. The
- * run waits for the listener.
+ * run waits for the listener, also the time-out of a node and the interruption of a run, so it should be quick.
  */
 export const listen = <In, Out, E, R>(
   graph: Graph<In, Out, E, R>,
   input: In,
-  listener: (event: Visit.Event) => Effect.Effect<void>
+  listener: (event: NodeEvent) => Effect.Effect<void>
 ): Effect.Effect<Execution<Out>, E, R> => execute(graph, input, listener)
 
 /**
@@ -219,14 +229,22 @@ export const listen = <In, Out, E, R>(
  * interrupts the run. A slow reader slows the run down, and nothing is lost.
  */
 export const stream = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): Stream.Stream<Event<Out>, E, R> =>
-  Stream.callback<Event<Out>, E, R>(
-    (queue) =>
-      listen(graph, input, (event) => Effect.asVoid(Queue.offer(queue, event))).pipe(
-        Effect.flatMap((execution) => Queue.offer(queue, { _tag: "Ended", execution })),
-        Effect.andThen(Queue.end(queue)),
-        Effect.catchCause((cause) => Queue.failCause(queue, cause))
-      ),
-    { bufferSize: 64, strategy: "suspend" }
+  Stream.unwrap(
+    Effect.uninterruptible(
+      Effect.gen(function* () {
+        const queue = yield* Queue.make<Event<Out>, E | Cause.Done>({ capacity: 64 })
+        yield* listen(graph, input, (event) => Effect.asVoid(Queue.offer(queue, event))).pipe(
+          Effect.flatMap((execution) => Queue.offer(queue, { _tag: "Ended", execution })),
+          Effect.andThen(Queue.end(queue)),
+          Effect.catchCause((cause) => Queue.failCause(queue, cause)),
+          Effect.interruptible,
+          Effect.forkScoped
+        )
+        // Added last, so it comes first: a visit that ends tells so even when interrupted, and waits for room here.
+        yield* Effect.addFinalizer(() => Queue.shutdown(queue))
+        return Stream.fromQueue(queue)
+      })
+    )
   )
 
 /** A graph as one step of another: a node of type `subgraph`. Its visits and tokens count for the outer run too. */
@@ -236,7 +254,7 @@ export const toNode = <In, Out, E, R>(graph: Graph<In, Out, E, R>): NodeType.Nod
 const execute = <In, Out, E, R>(
   graph: Graph<In, Out, E, R>,
   input: In,
-  listen: Visit.Run["listen"]
+  listener: Visit.Run["listen"]
 ): Effect.Effect<Execution<Out>, E, R> =>
   Effect.withFiber((fiber) => {
     const outer = fiber.getRef(Visit.Current)
@@ -247,7 +265,7 @@ const execute = <In, Out, E, R>(
       steps: 0,
       finished: 0,
       parent: outer?.run,
-      listen: listen ?? inherited(outer)
+      listen: listener ?? inherited(outer)
     }
     const usage = Usage.makeCounter(fiber.getRef(Usage.Current))
     const path: Array<{ readonly node: string; readonly route: string | undefined }> = []
@@ -311,9 +329,9 @@ const walk = Effect.fnUntraced(function* (
       message = output
     } else {
       const taken = output as NodeType.Routed<string, unknown>
-      const target = edge[taken.route]
+      const target = Object.hasOwn(edge, taken.route) ? edge[taken.route] : undefined
       if (target === undefined) {
-        // Only code without types gets here.
+        // Code without types gets here, and code that casts.
         throw new RangeError(`The router "${name}" of graph "${graph.id}" chose "${taken.route}", which has no edge`)
       }
       path.push({ node: name, route: taken.route })
@@ -376,6 +394,6 @@ export const toMermaid = (
 
 const times = (count: number): string => (count > 1 ? ` ×${count}` : "")
 
-// Mermaid reads `#quot;` and the like in labels, and HTML: what a name holds must stay text.
+// In labels Mermaid reads entities, HTML, Markdown in backticks and `%%{…}%%`: what a name holds must stay text.
 const mermaidText = (text: string): string =>
-  text.replace(/[&<>"#|]/g, (char) => `#${char.codePointAt(0)};`).replaceAll("\n", "<br/>")
+  text.replace(/[&<>"#|%`{}\r\u2028\u2029]/g, (char) => `#${char.codePointAt(0)};`).replaceAll("\n", "<br/>")

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { currentId, decided, node, type Node, routed, type Router } from "./NodeType.ts"
+import { currentId, decided, type KnownRoutes, node, type Node, routed, type Router } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
 import * as Visit from "./Visit.ts"
 
@@ -79,7 +79,7 @@ export const model = <In, Out>(
             part._tag === "Done"
               ? Effect.succeed(part.completion)
               : part._tag === "Text"
-                ? Effect.as(listen({ _tag: "Text", node: visit.id, step: visit.step, text: part.text }), completion)
+                ? Effect.as(listen({ ...Visit.where(visit), _tag: "Text", text: part.text }), completion)
                 : Effect.succeed(completion)
         )
         // A stream of the client ends with `Done` or fails.
@@ -95,7 +95,7 @@ export const object = <In, A, Encoded>(
   options: ModelOptions<In> & { readonly schema: Schema.Codec<A, Encoded> }
 ): Node<In, A, Ollama.OllamaError | AnswerInvalid, Ollama.Ollama> => {
   const format = jsonSchema(options.schema)
-  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(options.schema))
+  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.toCodecJson(options.schema)))
   return node({
     type: "object",
     run: (input: In) =>
@@ -123,8 +123,8 @@ export const object = <In, A, Encoded>(
  */
 export const router = <In, const Descriptions extends Record<string, string>>(
   options: Omit<ModelOptions<In>, "maxTokens"> & {
-    /** The routes, each with what it is for, as the model is told. */
-    readonly routes: Descriptions
+    /** The routes, each with what it is for, as the model is told. Their names must be known to the compiler. */
+    readonly routes: Descriptions & KnownRoutes<keyof Descriptions>
     readonly fallback?: (keyof Descriptions & string) | undefined
   }
 ): Router<
@@ -184,9 +184,11 @@ const chatRequest = <In>(options: ModelOptions<In>, input: In): Ollama.ChatReque
   maxTokens: options.maxTokens
 })
 
-// Ollama turns a schema into a grammar and follows references within it (`$defs`).
+// Ollama turns a schema into a grammar and follows references within it (`$defs`). It describes the schema's canonical
+// JSON, which is what answers are decoded from: a date is text there. Keys that the schema does not know are left out of
+// the grammar, or a model could go on adding some.
 const jsonSchema = (schema: Schema.Top): Record<string, unknown> => {
-  const document = Schema.toJsonSchemaDocument(schema)
+  const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
   return Object.keys(document.definitions).length === 0
     ? document.schema
     : { ...document.schema, $defs: document.definitions }

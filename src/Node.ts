@@ -22,6 +22,7 @@ import {
   decided,
   type Error,
   isNode,
+  type KnownRoutes,
   type MapNode,
   type Node,
   node,
@@ -75,7 +76,8 @@ export class RaceFailed extends Schema.TaggedError<RaceFailed>()("RaceFailed", {
   errors: Schema.Array(Schema.Unknown)
 }) {
   override get message() {
-    return `All ${this.errors.length} nodes of the race "${this.node}" failed.`
+    const types = this.errors.map(Span.errorType).join(", ")
+    return `All ${this.errors.length} nodes of the race "${this.node}" failed (${types}).`
   }
 }
 
@@ -110,15 +112,21 @@ export const to = <const Route extends string, Message>(route: Route, message: M
   message
 })
 
-/** A router that decides by code; its ways out are those that `choose` can return. */
+/**
+ * A router that decides by code; its ways out are those that `choose` can return. Their names must be known to the
+ * compiler, as `Node.to` sees to.
+ */
 export const branch = <In, A extends Routed<string, unknown>>(
-  choose: (input: In) => A
+  choose: ((input: In) => A) & KnownRoutes<A["route"]>
 ): Router<In, { readonly [K in A as K["route"]]: K["message"] }> =>
   routed({
     type: "branch",
     // What `choose` returns is one of its routes with that route's message, which the compiler cannot pair up.
     run: (input: In): Effect.Effect<any> =>
-      Effect.tap(Effect.sync(() => choose(input)), (chosen) => decided({ route: chosen.route, strategy: "code" }))
+      Effect.tap(
+        Effect.sync(() => choose(input)),
+        (chosen) => decided({ route: chosen.route, strategy: "code" })
+      )
   })
 
 /** A router with the ways out `pass` and `fail`. A type guard narrows what passes. */
@@ -131,8 +139,9 @@ export const gate: {
   routed({
     type: "gate",
     run: (input: In) =>
-      Effect.tap(Effect.sync(() => to(predicate(input) ? "pass" : "fail", input)), (chosen) =>
-        decided({ route: chosen.route, routes: passOrFail, strategy: "code" })
+      Effect.tap(
+        Effect.sync(() => to(predicate(input) ? "pass" : "fail", input)),
+        (chosen) => decided({ route: chosen.route, routes: passOrFail, strategy: "code" })
       )
   })
 
@@ -154,9 +163,12 @@ export const parallel = <const Nodes extends Record<string, Any>>(
   return node({
     type: "parallel",
     run: (input: CommonInput<Nodes>) =>
-      Effect.all(Object.fromEntries(entries.map(([key, inner]) => [key, Visit.visitInner(inner, key, input as never)])), {
-        concurrency: "unbounded"
-      }) as Effect.Effect<
+      Effect.all(
+        Object.fromEntries(entries.map(([key, inner]) => [key, Visit.visitInner(inner, key, input as never)])),
+        {
+          concurrency: "unbounded"
+        }
+      ) as Effect.Effect<
         { readonly [K in keyof Nodes]: Output<Nodes[K]> },
         Error<Nodes[keyof Nodes]>,
         Services<Nodes[keyof Nodes]>
@@ -184,7 +196,12 @@ export const race = <const Nodes extends Record<string, Any>>(
         Effect.catchCause((cause) =>
           cause.reasons.every(Cause.isFailReason)
             ? Effect.flatMap(currentId("race"), (id) =>
-                Effect.fail(new RaceFailed({ node: id, errors: cause.reasons.filter(Cause.isFailReason).map((reason) => reason.error) }))
+                Effect.fail(
+                  new RaceFailed({
+                    node: id,
+                    errors: cause.reasons.filter(Cause.isFailReason).map((reason) => reason.error)
+                  })
+                )
               )
             : // A defect is none of the failures that this node reports.
               Effect.failCause(cause as Cause.Cause<never>)
@@ -207,14 +224,17 @@ export const forEach: {
   <In, Out, E, R>(
     self: Node<In, Out, E, R>,
     options?: { readonly concurrency?: number | "unbounded" | undefined }
-  ): Node<ReadonlyArray<In>, ReadonlyArray<Out>, E, R> =>
-    node({
+  ): Node<ReadonlyArray<In>, ReadonlyArray<Out>, E, R> => {
+    const concurrency = options?.concurrency ?? 1
+    if (concurrency !== "unbounded" && !(Number.isInteger(concurrency) && concurrency >= 1)) {
+      throw new RangeError(`Node.forEach: concurrency must be an integer >= 1 or "unbounded", got ${concurrency}`)
+    }
+    return node({
       type: "forEach",
       run: (items: ReadonlyArray<In>) =>
-        Effect.forEach(items, (item, index) => Visit.visitInner(self, String(index), item), {
-          concurrency: options?.concurrency ?? 1
-        })
+        Effect.forEach(items, (item, index) => Visit.visitInner(self, String(index), item), { concurrency })
     })
+  }
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -244,36 +264,36 @@ const backoff = Schedule.jittered(Schedule.exponential("200 millis"))
  * retried. It stays one visit; when there is a second attempt, every attempt is a span `retry.attempt`.
  */
 export const retry =
-  (options: {
-    /** Attempts after the first. */
-    readonly times?: number | undefined
-    readonly schedule?: Schedule.Schedule<unknown> | undefined
-    /** Whether an error is worth another attempt; every error is, by default. */
-    readonly while?: ((error: unknown) => boolean) | undefined
-  } = {}) =>
+  (
+    options: {
+      /** Attempts after the first. */
+      readonly times?: number | undefined
+      readonly schedule?: Schedule.Schedule<unknown> | undefined
+      /** Whether an error is worth another attempt; every error is, by default. */
+      readonly while?: ((error: unknown) => boolean) | undefined
+    } = {}
+  ) =>
   <N extends Any>(self: N): N => {
     const schedule = options.schedule ?? backoff
     const times = options.times ?? (options.schedule === undefined ? 3 : Infinity)
+    if (!(times === Infinity || (Number.isInteger(times) && times >= 0))) {
+      throw new RangeError(`Node.retry: times must be an integer >= 0 or Infinity, got ${times}`)
+    }
     const again = options.while ?? (() => true)
     return withRun(self, (input) =>
       Effect.gen(function* () {
+        const visit = yield* Visit.Current
         const next = yield* Schedule.toStep(schedule)
         for (let attempt = 1; ; attempt++) {
           const startTime = yield* Clock.currentTimeNanos
           const run = self.run(input)
-          const exit = yield* Effect.exit(
-            attempt === 1
-              ? run
-              : Effect.withSpan(run, "retry.attempt", {
-                  ...Span.quiet,
-                  attributes: { "retry.attempt": attempt }
-                })
-          )
+          const exit = yield* Effect.exit(attempt === 1 ? run : Span.withAttempt(run, attempt))
           if (Exit.isSuccess(exit)) {
             return exit.value
           }
           const error = Cause.findErrorOption(exit.cause)
-          if (attempt > times || error._tag === "None" || !again(error.value)) {
+          const failed = exit.cause.reasons.every(Cause.isFailReason)
+          if (attempt > times || !failed || error._tag === "None" || !again(error.value)) {
             return yield* exit
           }
           const step = yield* Effect.exit(next(yield* Clock.currentTimeMillis, error.value))
@@ -282,17 +302,17 @@ export const retry =
           }
           if (attempt === 1) {
             // Only now is it known that there are several attempts.
-            yield* Span.record({
-              name: "retry.attempt",
-              startTime,
-              endTime: yield* Clock.currentTimeNanos,
-              attributes: { "retry.attempt": attempt },
-              exit
-            })
+            yield* Span.recordAttempt({ attempt, startTime, endTime: yield* Clock.currentTimeNanos, exit })
           }
           const [, delay] = step.value
           yield* Span.retryScheduled({ attempt, delayMillis: Duration.toMillis(delay), error: error.value })
           yield* Effect.sleep(delay)
+          if (visit !== undefined) {
+            visit.attempts = attempt + 1
+            yield* (
+              visit.run.listen?.({ ...Visit.where(visit), _tag: "NodeRetried", attempt: attempt + 1 }) ?? Effect.void
+            )
+          }
         }
       })
     ) as unknown as N // Attempts fail with what the node fails with, so its type is unchanged.
@@ -318,20 +338,26 @@ export const fallback =
         Effect.flatMap(Clock.currentTimeNanos, (startTime) =>
           Effect.catch(self.run(input as never), (error) =>
             Effect.gen(function* () {
-              yield* Span.record({
-                name: "retry.attempt",
-                startTime,
-                endTime: yield* Clock.currentTimeNanos,
-                attributes: { "retry.attempt": 1 },
-                exit: Exit.fail(error)
-              })
-              return yield* Visit.visitInner(that as Any, "fallback", input as never)
+              const visit = yield* Visit.Current
+              // Attempts that `retry` made, or an earlier fallback, show by themselves.
+              if (visit === undefined || visit.attempts === 0) {
+                const endTime = yield* Clock.currentTimeNanos
+                yield* Span.recordAttempt({ attempt: 1, startTime, endTime, exit: Exit.fail(error) })
+              }
+              const count = visit === undefined ? 1 : ++visit.fallbacks
+              if (visit !== undefined) {
+                visit.attempts++
+              }
+              return yield* Visit.visitInner(that as Any, count === 1 ? "fallback" : `fallback${count}`, input as never)
             })
           )
         ) as Effect.Effect<Output<Self> | Output<That>, Error<That>, Services<Self> | Services<That>>
     })
 
-/** Gives a node the services it needs. The layer is built for every visit: share what is costly outside of the node. */
+/**
+ * Gives a node the services it needs. The layer is built for every visit, unless the same layer is provided around the
+ * run: share what is costly.
+ */
 export const provide =
   <ROut, LE, RIn>(layer: Layer.Layer<ROut, LE, RIn>) =>
   <N extends Any>(self: N): MapNode<N, Error<N> | LE, RIn | Exclude<Services<N>, ROut>> =>

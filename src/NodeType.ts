@@ -24,8 +24,12 @@ export interface Routed<out Route extends string, out Message> {
 export type RoutedOf<Routes> = { [K in keyof Routes & string]: Routed<K, Routes[K]> }[keyof Routes & string]
 
 /** A node with several ways out, each with its own type of message. */
-export interface Router<in In, in out Routes extends Record<string, unknown>, out E = never, out R = never>
-  extends Node<In, RoutedOf<Routes>, E, R> {
+export interface Router<
+  in In,
+  in out Routes extends Record<string, unknown>,
+  out E = never,
+  out R = never
+> extends Node<In, RoutedOf<Routes>, E, R> {
   readonly "~tinyllm/Router": (_: Routes) => Routes
 }
 
@@ -52,6 +56,8 @@ export type CommonInput<Nodes extends Record<string, Any>> = {
   ? In
   : never
 
+// Turns routes that are any text at all into a type that no routes have: their edges could not be checked.
+export type KnownRoutes<Route> = string extends Route ? "the routes must be literals, not any string" : unknown
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Making nodes

@@ -191,11 +191,10 @@ const recorded = (
     : Effect.forEach(
         attempts,
         (attempt, index) =>
-          Span.record({
-            name: "retry.attempt",
+          Span.recordAttempt({
+            attempt: index + 1,
             startTime: attempt.startTime,
             endTime: attempt.endTime ?? clock.currentTimeNanosUnsafe(),
-            attributes: Span.attempt(index + 1),
             exit: attempt.exit ?? exit
           }),
         { discard: true }

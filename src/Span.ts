@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as References from "effect/References"
@@ -48,11 +49,13 @@ export const error = (error: unknown): Effect.Effect<void> =>
   )
 
 /** The trace id of the current span, 32 hexadecimal digits; `undefined` outside of spans and when tracing is off. */
-export const traceId: Effect.Effect<string | undefined> = Effect.suspend(() =>
-  Effect.map(Effect.serviceOption(Tracer.ParentSpan), (parent) =>
-    Option.isSome(parent) && parent.value.traceId !== "noop" ? parent.value.traceId : undefined
-  )
-)
+export const traceId: Effect.Effect<string | undefined> = Effect.withFiber((fiber) => {
+  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+  return Effect.succeed(span === undefined || span.traceId === "noop" || isUnseen(fiber) ? undefined : span.traceId)
+})
+
+// Effect has a tracer of its own by default, whose spans nobody sees.
+const isUnseen = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
 
 /** Whether log lines inside a span carry its ids; `true` by default. */
 export const LogIds: Context.Reference<boolean> = Context.Reference("tinyllm/Span/LogIds", {
@@ -231,13 +234,27 @@ export const routerDecision = (options: {
   readonly answerLength?: number | undefined
   readonly fallback: boolean
 }): Effect.Effect<void> =>
-  event("router.decision", {
-    "router.route": options.route,
-    "router.candidates": options.candidates,
-    "router.strategy": options.strategy,
-    "router.answer_length": options.answerLength,
-    "router.fallback": options.fallback
-  })
+  withCurrent((span) =>
+    Effect.map(Clock.currentTimeNanos, (now) =>
+      // A router that was tried again decides in an attempt; the decision is the visit's.
+      visitOf(span).event(
+        "router.decision",
+        now,
+        defined({
+          "router.route": options.route,
+          "router.candidates": options.candidates,
+          "router.strategy": options.strategy,
+          "router.answer_length": options.answerLength,
+          "router.fallback": options.fallback
+        })
+      )
+    )
+  )
+
+const visitOf = (span: Tracer.Span): Tracer.Span => {
+  const parent = Option.getOrUndefined(span.parent)
+  return span.name === attemptName && parent?._tag === "Span" ? visitOf(parent) : span
+}
 
 /** A model call as it is sent. Semantic conventions for generative AI, v1.41.0. */
 export interface LlmRequest {
@@ -312,9 +329,13 @@ export const llmResponse = (response: LlmResponse): Attributes => ({
 // For modules that record spans
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Sets attributes on the current span; they are not even computed where nothing records it. */
+/** Sets attributes on the current span; they are not even computed where nobody records it. */
 export const describe = (values: () => Attributes): Effect.Effect<void> =>
-  withCurrent((span) => (span.sampled ? Effect.sync(() => set(span, values())) : Effect.void))
+  Effect.withFiber((fiber) =>
+    isUnseen(fiber)
+      ? Effect.void
+      : withCurrent((span) => (span.sampled ? Effect.sync(() => set(span, values())) : Effect.void))
+  )
 
 /** Sets attributes on a span that is at hand. */
 export const set = (span: Tracer.Span, values: Attributes): void => {
@@ -377,8 +398,26 @@ export const record = (options: {
     })
   )
 
-/** The attributes of one attempt at something that was tried again. `attempt` counts from 1. */
-export const attempt = (attempt: number): Attributes => ({ "retry.attempt": attempt })
+const attemptName = "retry.attempt"
+
+/** Runs one attempt at something in a span of its own. `attempt` counts from 1. */
+export const withAttempt = <A, E, R>(self: Effect.Effect<A, E, R>, attempt: number): Effect.Effect<A, E, R> =>
+  Effect.withSpan(self, attemptName, { ...quiet, attributes: { "retry.attempt": attempt } }) as Effect.Effect<A, E, R>
+
+/** Writes the span of an attempt after the fact, as `record` does. `attempt` counts from 1. */
+export const recordAttempt = (options: {
+  readonly attempt: number
+  readonly startTime: bigint
+  readonly endTime: bigint
+  readonly exit: Exit.Exit<unknown, unknown>
+}): Effect.Effect<void> =>
+  record({
+    name: attemptName,
+    startTime: options.startTime,
+    endTime: options.endTime,
+    attributes: { "retry.attempt": options.attempt },
+    exit: options.exit
+  })
 
 /** The event that says that another attempt follows, and when. */
 export const retryScheduled = (options: {

@@ -20,8 +20,6 @@ export interface Counter {
   readonly total: () => Usage
 }
 
-export const zero: Usage = { inputTokens: 0, outputTokens: 0 }
-
 /** Makes a counter that passes what it counts on to `parent`, so that a sub-graph's tokens are also its graph's. */
 export const makeCounter = (parent?: Counter | undefined): Counter => {
   let inputTokens = 0

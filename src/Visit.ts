@@ -14,14 +14,20 @@ import * as Span from "./Span.ts"
 
 /** What a run tells those who listen to it. */
 export type Event =
-  | {
-      readonly _tag: "NodeStarted" | "NodeEnded"
-      /** The step's name; inside a container or a sub-graph, the names on the way to it joined by dots. */
-      readonly node: string
-      readonly type: string
-      readonly step: number
-    }
-  | { readonly _tag: "Text"; readonly node: string; readonly step: number; readonly text: string }
+  | (Where & { readonly _tag: "NodeStarted" })
+  /** Another attempt follows: the text of the one that failed is void. Attempts count from 1; this one is the next. */
+  | (Where & { readonly _tag: "NodeRetried"; readonly attempt: number })
+  | (Where & { readonly _tag: "NodeEnded"; readonly outcome: "success" | "failure" | "interrupted" })
+  /** Text of a model, as it comes. */
+  | (Where & { readonly _tag: "Text"; readonly text: string })
+
+/** The visit that an event is about. */
+export interface Where {
+  /** The step's name; inside a container or a sub-graph, the names on the way to it joined by dots. */
+  readonly node: string
+  readonly type: string
+  readonly step: number
+}
 
 /** One execution of a graph, as its nodes see it. */
 export interface Run {
@@ -39,9 +45,14 @@ export interface Run {
 export interface Visit {
   readonly run: Run
   readonly id: string
+  readonly type: string
   readonly step: number
   /** The ways out that the graph knows for this node, for nodes that do not know them themselves. */
   readonly routes: ReadonlyArray<string>
+  /** Attempts of this visit that are spans. */
+  attempts: number
+  /** Nodes that were visited in place of this one. */
+  fallbacks: number
 }
 
 /** The visit in progress; `undefined` where a node runs outside of a graph. */
@@ -69,18 +80,23 @@ export const visit = <In, Out, E, R>(
     if (run === undefined || step === undefined) {
       return spanned
     }
-    const counted = Effect.onExit(Effect.provideService(spanned, Current, { run, id, step, routes }), (exit) => {
-      if (!(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))) {
-        for (let current: Run | undefined = run; current !== undefined; current = current.parent) {
-          current.finished++
-        }
+    const visit: Visit = { run, id, type: node.type, step, routes, attempts: 0, fallbacks: 0 }
+    const counted = Effect.onExit(Effect.provideService(spanned, Current, visit), (exit) => {
+      const interrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+      for (let current: Run | undefined = interrupted ? undefined : run; current !== undefined;) {
+        current.finished++
+        current = current.parent
       }
-      return run.listen?.({ _tag: "NodeEnded", node: id, type: node.type, step }) ?? Effect.void
+      const outcome = interrupted ? "interrupted" : Exit.isSuccess(exit) ? "success" : "failure"
+      return run.listen?.({ ...where(visit), _tag: "NodeEnded", outcome }) ?? Effect.void
     })
     return run.listen === undefined
       ? counted
-      : Effect.andThen(run.listen({ _tag: "NodeStarted", node: id, type: node.type, step }), counted)
+      : Effect.andThen(run.listen({ ...where(visit), _tag: "NodeStarted" }), counted)
   })
+
+/** The visit as events name it. */
+export const where = (visit: Visit): Where => ({ node: visit.id, type: visit.type, step: visit.step })
 
 /** Visits a node that is part of the one being visited; its id is the outer one's and `name`, joined by a dot. */
 export const visitInner = <In, Out, E, R>(

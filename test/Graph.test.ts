@@ -51,6 +51,7 @@ describe("Graph.make", () => {
     assert.throws(make({ nodes, start: "a", edges: { a: "b" } }), RangeError, /"b" has no edge/)
     assert.throws(make({ nodes, start: "a", edges: { a: "b", b: { x: "end" } } }), RangeError, /"b" must be one/)
     for (const maxSteps of [0, -1, 1.5, Number.NaN]) {
+      assert.throws(make({ nodes, start: "a", edges: { a: "b", b: null } }), RangeError, /"b" has no edge/)
       assert.throws(
         make({ nodes: { a: increment }, start: "a", edges: { a: "end" }, maxSteps }),
         RangeError,
@@ -139,6 +140,63 @@ describe("Graph.run", () => {
         innerSpan!.attributes.get("execution.trace_id"),
         outerSpan!.attributes.get("execution.trace_id")
       )
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  it.effect("knows no ways out that objects have by nature", () =>
+    Effect.gen(function* () {
+      const lost = Node.branch((_: number) => Node.to("toString", 1))
+      const graph = Graph.make("g", { nodes: { lost }, start: "lost", edges: { lost: { other: "end" } as never } })
+      const exit = yield* Effect.exit(Graph.run(graph, 1))
+      assert.isTrue(Exit.isFailure(exit) && Cause.pretty(exit.cause).includes(`chose "toString"`))
+    })
+  )
+
+  for (const [what, task] of Object.entries({
+    "toJSON throws": { toJSON: () => assert.fail("toJSON") },
+    "a getter throws": Object.defineProperty({}, "x", { enumerable: true, get: () => assert.fail("getter") }),
+    "it is a revoked proxy": (() => {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      return proxy
+    })(),
+    "it is 20 000 levels deep": Array.from({ length: 20_000 }).reduce<unknown>((inner) => [inner], "core"),
+    "it holds itself": (() => {
+      const self: { self?: unknown } = {}
+      self.self = self
+      return self
+    })()
+  })) {
+    it.effect(`is not harmed by a task that cannot be shown: ${what}`, () =>
+      Effect.gen(function* () {
+        const graph = Graph.single(
+          "g",
+          Node.transform((_: unknown) => 1)
+        )
+        assert.strictEqual((yield* Graph.run(graph, task)).output, 1)
+        yield* assertRootAttributes
+      }).pipe(Effect.provide(Spans.layer))
+    )
+  }
+
+  it.effect("shows a task of a million parts for the price of a hundred", () =>
+    Effect.gen(function* () {
+      let read = 0
+      const part = {
+        get text() {
+          return `part ${read++}`
+        }
+      }
+      const task = Array.from({ length: 1_000_000 }, () => part)
+      yield* Graph.run(
+        Graph.single(
+          "g",
+          Node.transform((_: unknown) => 1)
+        ),
+        task
+      )
+      assert.isBelow(read, 1000)
+      assert.match(String((yield* only("graph.execute")).attributes.get("task.content")), /^\[\{"text":"part 0"\}/)
     }).pipe(Effect.provide(Spans.layer))
   )
 
@@ -346,6 +404,55 @@ describe("Graph.stream", () => {
     }).pipe(Effect.provide(Spans.layer))
   )
 
+  it.live("interrupts the run when it is left early, also when a reader was slower than the run", () =>
+    Effect.gen(function* () {
+      const busy = Graph.make("busy", {
+        nodes: { many: Node.parallel(Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`n${n}`, increment]))) },
+        start: "many",
+        edges: { many: "end" }
+      })
+      const slowly = Graph.stream(busy, 1).pipe(
+        Stream.rechunk(1),
+        Stream.tap(() => Effect.sleep("10 millis"))
+      )
+      yield* Stream.runDrain(Stream.take(slowly, 3)).pipe(Effect.timeout("2 seconds"))
+      const fiber = yield* Effect.forkChild(Stream.runDrain(slowly))
+      yield* Effect.sleep("50 millis")
+      yield* Fiber.interrupt(fiber).pipe(Effect.timeout("2 seconds"))
+    })
+  )
+
+  it.effect("says how a node ended, and when it is tried again", () =>
+    Effect.gen(function* () {
+      let attempt = 0
+      const flaky = Node.tool((number: number) =>
+        ++attempt === 1 ? Effect.fail(new Broken()) : Effect.succeed(number)
+      )
+      const graph = Graph.make("g", {
+        nodes: { flaky: flaky.pipe(Node.retry()), bad: Node.tool((_: number) => Effect.fail(new Broken())) },
+        start: "flaky",
+        edges: { flaky: "bad", bad: "end" }
+      })
+      const told: Array<string> = []
+      const run = Graph.listen(graph, 1, (event) =>
+        Effect.sync(() => {
+          const more = event._tag === "NodeEnded" ? event.outcome : event._tag === "NodeRetried" ? event.attempt : ""
+          told.push(`${event._tag} ${event.node} ${more}`.trim())
+        })
+      )
+      const fiber = yield* Effect.forkChild(Effect.exit(run))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(told, [
+        "NodeStarted flaky",
+        "NodeRetried flaky 2",
+        "NodeEnded flaky success",
+        "NodeStarted bad",
+        "NodeEnded bad failure"
+      ])
+    })
+  )
+
   it.effect("names the steps of a sub-graph after the step that it is", () =>
     Effect.gen(function* () {
       const outer = Graph.make("outer", {
@@ -387,6 +494,12 @@ describe("Graph.toMermaid", () => {
       assert.include(text, "linkStyle 0,1,2,3 stroke-width:4px")
     })
   )
+
+  it("escapes what Mermaid reads anywhere in a line", () => {
+    const name = "%%{init: {}}%%`code`\r"
+    const graph = Graph.make("g", { nodes: { [name]: increment }, start: name, edges: { [name]: "end" } })
+    assert.notMatch(Graph.toMermaid(graph).replaceAll("classDef", ""), /%%|`|\r|\{/)
+  })
 
   it("keeps the characters of a name from becoming syntax", () => {
     const graph = Graph.make("g", { nodes: { [`a"]<b>`]: increment }, start: `a"]<b>`, edges: { [`a"]<b>`]: "end" } })

@@ -169,6 +169,48 @@ describe("Graph.make", () => {
   })
 })
 
+describe("Graph.make, with choices that are made at run time", () => {
+  it("counts a target that may be the end as one that leads to the end", () => {
+    const graph = (early: boolean) =>
+      Graph.make("g", {
+        nodes: { write, publish },
+        start: "write",
+        edges: { write: early ? "end" : "publish", publish: "end" }
+      })
+    expectTypeOf<ReturnType<typeof graph>>().toEqualTypeOf<
+      Graph.Graph<Question, Draft | Answer, Graph.StepLimitExceeded>
+    >()
+  })
+
+  it("takes what every possible start takes", () => {
+    const length = Node.transform((text: string) => text.length)
+    const double = Node.transform((number: number) => 2 * number)
+    const graph = (text: boolean) =>
+      Graph.make("g", {
+        nodes: { length, double },
+        start: text ? "length" : "double",
+        edges: { length: "double", double: "end" }
+      })
+    // @ts-expect-error nothing is both a string and a number
+    never(() => Graph.run(graph(true), "text"))
+  })
+
+  it("refuses routers whose routes are any text at all", () => {
+    // @ts-expect-error the routes are not known
+    never(() => Node.branch((number: number) => ({ route: String(number), message: number })))
+    const routes: Record<string, string> = { code: "programs" }
+    // @ts-expect-error the routes are not known
+    never(() => Node.router({ model: "m", prompt: (text: string) => text, routes }))
+  })
+
+  it("runs a node of any type by itself, routers apart", () => {
+    const generic = <In, Out>(node: Node.Node<In, Out>, input: In) => Graph.run(Graph.single("one", node), input)
+    expectTypeOf<Effect.Success<ReturnType<typeof generic<Question, Draft>>>["output"]>().toEqualTypeOf<Draft>()
+    // @ts-expect-error a gate is a router
+    never(() => Graph.single("one", check))
+  })
+})
+
 describe("Graph.run", () => {
   const graph = Graph.make("g", { nodes: { write }, start: "write", edges: { write: "end" } })
 

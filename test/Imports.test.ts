@@ -4,8 +4,8 @@ import { assert, describe, it } from "vitest"
 
 // From the bottom up: a module imports only what stands above it in this list, so nothing points back.
 const order = [
-  ["Version", "Ports", "Stderr", "Stdout", "Usage", "Span", "Visit"],
-  ["Attribute", "Endpoint", "TraceContext", "SpanPrinter", "Logs"],
+  ["Version", "Ports", "Stderr", "Stdout", "Usage", "Attribute", "Span", "Visit"],
+  ["Endpoint", "TraceContext", "SpanPrinter", "Logs"],
   // Ollama
   ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
   ["OllamaCall", "OllamaTest", "Ollama"],

@@ -18,6 +18,7 @@ const written = <A, E>(
       Effect.provide(Logs.layer(options)),
       Effect.provideService(Stderr.Stderr, {
         write: (line) => void (text += line),
+        status: () => {},
         isTerminal: stderr.isTerminal ?? false,
         columns: () => undefined
       }),

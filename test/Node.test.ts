@@ -21,13 +21,7 @@ const flaky = (times: number) => {
 }
 
 /** A graph of one node. */
-const single = <In, Out, E, R>(node: Node.Node<In, Out, E, R>) =>
-  Graph.make("single", { nodes: { node }, start: "node", edges: { node: "end" } } as never) as unknown as Graph.Graph<
-    In,
-    Out,
-    E,
-    R
-  >
+const single = <In, Out, E, R>(node: Node.Node<In, Out, E, R>) => Graph.single("single", node)
 
 const answering = (text: string) => Ollama.layerTest(() => text)
 
@@ -133,6 +127,27 @@ describe("Node.object", () => {
         )
       )
     )
+  )
+
+  it.effect("takes every answer that fits the schema it sent", () =>
+    Effect.gen(function* () {
+      const ask = <A, Encoded>(schema: Schema.Codec<A, Encoded>, answer: string) =>
+        Graph.run(single(Node.object({ model: "tiny", prompt: (text: string) => text, schema })), "x").pipe(
+          Effect.provide(
+            Ollama.layerTest((request) => {
+              assert.isFalse((request.format as { readonly additionalProperties: unknown }).additionalProperties)
+              return answer
+            })
+          ),
+          Effect.map(({ output }) => output)
+        )
+      const optional = Schema.Struct({ n: Schema.optional(Schema.Finite) })
+      assert.deepStrictEqual(yield* ask(optional, `{"n":null}`), { n: undefined })
+      assert.deepStrictEqual(yield* ask(Schema.Struct({ d: Schema.Date }), `{"d":"2020-01-01T00:00:00.000Z"}`), {
+        d: new Date("2020-01-01T00:00:00Z")
+      })
+      assert.deepStrictEqual(yield* ask(Schema.Struct({ b: Schema.BigInt }), `{"b":"5"}`), { b: 5n })
+    })
   )
 
   it.effect("fails with AnswerInvalid, whose message does not quote the answer", () =>
@@ -374,6 +389,73 @@ describe("Node.fallback", () => {
       assert.strictEqual((yield* only("node.transform")).attributes.get("node.id"), "node.fallback")
     }).pipe(Effect.provide(Spans.layer))
   )
+})
+
+describe("Node.retry and Node.fallback together", () => {
+  const spare = Node.tool((_: number) => Effect.fail(new Broken({ attempt: 99 })))
+  const attempts = Effect.map(named("retry.attempt"), (spans) =>
+    spans.map((span) => [span.attributes.get("retry.attempt"), exitOf(span)?._tag])
+  )
+  const run = <E>(node: Node.Node<number, unknown, E>) =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.exit(Graph.run(single(node), 1)))
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.join(fiber)
+    })
+
+  it.effect("a fallback after a retry adds no attempt to those of the retry", () =>
+    Effect.gen(function* () {
+      yield* run(flaky(9).pipe(Node.retry({ times: 1 }), Node.fallback(Node.transform(() => 0))))
+      assert.deepStrictEqual(yield* attempts, [
+        [1, "Failure"],
+        [2, "Failure"]
+      ])
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  it.effect("two fallbacks have ids of their own", () =>
+    Effect.gen(function* () {
+      yield* run(flaky(9).pipe(Node.fallback(spare), Node.fallback(Node.transform(() => 0))))
+      assert.deepStrictEqual(
+        (yield* Spans).all.flatMap((span) => span.attributes.get("node.id") ?? []),
+        ["node", "node.fallback", "node.fallback2"]
+      )
+      assert.deepStrictEqual(yield* attempts, [[1, "Failure"]])
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  it.effect("a router that is tried again records its decision on its visit", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      const gate = Node.gate((_: number) => true)
+      const flakyGate = {
+        ...gate,
+        run: (n: number) => (++tries === 1 ? Effect.fail(new Broken({ attempt: 1 })) : gate.run(n))
+      }
+      const node = Object.assign(Object.create(Object.getPrototypeOf(gate)), flakyGate) as typeof gate
+      const graph = Graph.make("g", {
+        nodes: { node: node.pipe(Node.retry()) },
+        start: "node",
+        edges: { node: { pass: "end", fail: "end" } }
+      })
+      const fiber = yield* Effect.forkChild(Graph.run(graph, 1))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(
+        eventsOf(yield* only("node.gate")).map(({ name }) => name),
+        ["retry.scheduled", "router.decision"]
+      )
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  it("refuse numbers that make no sense", () => {
+    for (const times of [Number.NaN, -1, 1.5]) {
+      assert.throws(() => flaky(1).pipe(Node.retry({ times })), RangeError, `got ${times}`)
+    }
+    for (const concurrency of [Number.NaN, 0, -1]) {
+      assert.throws(() => Node.forEach(flaky(1), { concurrency }), RangeError, `got ${concurrency}`)
+    }
+  })
 })
 
 describe("Node.provide", () => {

@@ -103,13 +103,12 @@ describe("Span.method", () => {
 describe("Span.record", () => {
   it.effect("writes a span after the fact, with its own times, below the current one", () =>
     Effect.gen(function* () {
-      yield* Span.record({ name: "past", startTime: 5n, endTime: 9n, attributes: { a: 1 } }).pipe(Effect.withSpan("now"))
+      yield* Span.record({ name: "past", startTime: 5n, endTime: 9n, attributes: { a: 1 } }).pipe(
+        Effect.withSpan("now")
+      )
       const span = yield* only("past")
       assert.strictEqual(parentName(span), "now")
-      assert.deepStrictEqual(
-        span.status._tag === "Ended" ? [span.status.startTime, span.status.endTime] : [],
-        [5n, 9n]
-      )
+      assert.deepStrictEqual(span.status._tag === "Ended" ? [span.status.startTime, span.status.endTime] : [], [5n, 9n])
     }).pipe(Effect.provide(Spans.layer))
   )
 
@@ -140,9 +139,10 @@ describe("Span.redact", () => {
       "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----": "__REDACTED__",
       "https://user:pw@host:1/x?y=1": "https://__REDACTED__@host:1/x?y=1",
       AKIAABCDEFGHIJKLMNOP: "__REDACTED__",
-      "ghp_abcdefghijklmnopqrst": "__REDACTED__",
+      ghp_abcdefghijklmnopqrst: "__REDACTED__",
       "eyJhbGciOi.eyJzdWIi.c2ln": "__REDACTED__",
-      "The token count is 42; see https://host/a and mail a@b": "The token count is 42; see https://host/a and mail a@b",
+      "The token count is 42; see https://host/a and mail a@b":
+        "The token count is 42; see https://host/a and mail a@b",
       "a basic example of token counting": "a basic example of token counting"
     }
     for (const [text, expected] of Object.entries(cases)) {

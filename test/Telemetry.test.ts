@@ -25,6 +25,7 @@ const isolated = <A, E>(
       Effect.exit,
       Effect.provideService(Stderr.Stderr, {
         write: (text) => void (stderr += text),
+        status: () => {},
         isTerminal: false,
         columns: () => undefined
       }),

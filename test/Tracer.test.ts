@@ -168,13 +168,7 @@ describe("The end of a span", () => {
         Effect.gen(function* () {
           yield* Effect.fail(error).pipe(Effect.withSpan("http"), Effect.ignore)
           for (const [attempt, exit] of [Exit.fail(new Broken({ message: "first" })), Exit.fail(error)].entries()) {
-            yield* Span.record({
-              name: "retry.attempt",
-              startTime: 0n,
-              endTime: 1_500_000_000n,
-              attributes: Span.attempt(attempt + 1),
-              exit
-            })
+            yield* Span.recordAttempt({ attempt: attempt + 1, startTime: 0n, endTime: 1_500_000_000n, exit })
           }
           return yield* error
         }).pipe(Effect.withSpan("call"))

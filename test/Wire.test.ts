@@ -103,13 +103,7 @@ const askFor = (model: string) => ({
 })
 
 /** A graph of one step. */
-const graphOf = <Out, E, R>(node: Node.Node<string, Out, E, R>) =>
-  Graph.make("single", { nodes: { node }, start: "node", edges: { node: "end" } } as never) as unknown as Graph.Graph<
-    string,
-    Out,
-    E,
-    R
-  >
+const graphOf = <Out, E, R>(node: Node.Node<string, Out, E, R>) => Graph.single("single", node)
 
 /** A graph of two steps whose second is the one given. */
 const second = <E>(run: (text: string) => Effect.Effect<string, E>) =>
@@ -500,7 +494,7 @@ describe("spans at the collector", () => {
       assert.sameMembers(exceptions, [
         "node.tool: left broke",
         "node.tool: right broke",
-        `node.race: All 2 nodes of the race "node" failed.`
+        `node.race: All 2 nodes of the race "node" failed (Broken, Broken).`
       ])
 
       const once = yield* observe(
