@@ -18,6 +18,9 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { CommandFailed } from "./CliError.ts"
 import { doctorFlags, runFlags } from "./CliFlags.ts"
+import * as Logs from "./Logs.ts"
+import { redact } from "./Span.ts"
+import { harmless } from "./SpanPrinter.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
 import { version } from "./Version.ts"
@@ -76,13 +79,28 @@ const root = Command.make("tinyllm").pipe(
  * failed, 2 wrong usage or setting, 3 Ollama not reachable or model missing.
  */
 export const main = (args: ReadonlyArray<string>) =>
-  Command.runWith(root, { version })(args).pipe(
+  Effect.andThen(dashed(args), Command.runWith(root, { version })(args)).pipe(
+    Effect.catchDefect((defect) => (defect instanceof CommandFailed ? Effect.fail(defect) : Effect.die(defect))),
     Effect.tapCause(report),
     Effect.catchTag("ShowHelp", (help) =>
       help.errors.length === 0 ? Effect.void : Effect.fail(new CommandFailed({ text: "Wrong usage", exitCode: 2 }))
     ),
-    Effect.provide(Layer.mergeAll(presenter, CliConfig.layer({ builtIns })))
+    Effect.provide(Layer.mergeAll(presenter, Logs.layer({ format: "pretty" }), CliConfig.layer({ builtIns })))
   )
+
+// A query such as "-5 + 3" is a flag to every parser there is; one message is better than five about its letters.
+const dashed = (args: ReadonlyArray<string>): Effect.Effect<void, CommandFailed> => {
+  const end = args.indexOf("--")
+  const query = args.slice(0, end === -1 ? args.length : end).find((arg) => /^-(\d|[^=]*\s)/.test(arg))
+  return query === undefined
+    ? Effect.void
+    : Effect.fail(
+        new CommandFailed({
+          text: `"${query}" begins with a dash, so it is read as a flag. Write it last, after "--": tinyllm run -- "${query}".`,
+          exitCode: 2
+        })
+      )
+}
 
 // The wizard asks for what the help says in fewer lines.
 const builtIns = CliConfig.defaults.builtIns.filter((flag) => flag !== GlobalFlag.Wizard)
@@ -94,9 +112,10 @@ const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
   }
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (error instanceof CommandFailed) {
-    stderr.write(`tinyllm: ${error.message}\n`)
+    stderr.write(`tinyllm: ${harmless(error.message)}\n`)
   } else if (error === undefined) {
-    stderr.write(`tinyllm: this is a bug in tinyllm. Please report it with what follows.\n${Cause.pretty(cause)}\n`)
+    const defect = redact(Cause.pretty(cause))
+    stderr.write(`tinyllm: this is a bug in tinyllm. Please report it with what follows.\n${defect}\n`)
   }
 })
 
@@ -118,7 +137,7 @@ const presenter = Layer.effect(
           case "InvalidInvocation":
             return Effect.sync(() =>
               stderr.write(
-                `${event.errors.map((error) => `tinyllm: ${oneLine(error)}\n`).join("")}` +
+                `${event.errors.map((error) => `tinyllm: ${oneLine(error, event.commandPath)}\n`).join("")}` +
                   `Run "${event.commandPath.join(" ")} --help" for help.\n`
               )
             )
@@ -128,10 +147,12 @@ const presenter = Layer.effect(
   })
 )
 
-const oneLine = (error: EffectCliError.CliError): string => {
-  const text = error.message
-    .trim()
-    .replace(/\s+Did you mean this\?\s+(\S+)$/, ". Did you mean $1?")
-    .replace(/\s*\n\s*/g, " ")
-  return error._tag === "UnexpectedArgument" ? `${text}. Write a query of several words in quotes.` : text
+const oneLine = (error: EffectCliError.CliError, commandPath: ReadonlyArray<string>): string => {
+  const text = harmless(error.message.trim().replace(/\s+Did you mean this\?\s+(\S+)$/, ". Did you mean $1?"))
+  if (error._tag === "UnexpectedArgument" && commandPath.at(-1) === "run") {
+    return `${text}. Write a query of several words in quotes, and flags before "--".`
+  }
+  return error._tag === "UnknownSubcommand" && /\s/.test(error.subcommand)
+    ? `${text}. To ask something, write tinyllm run "…".`
+    : text
 }

@@ -8,6 +8,8 @@ import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import { OllamaError } from "./OllamaError.ts"
+import { harmless } from "./SpanPrinter.ts"
+import { TelemetryConfigError } from "./TelemetryConfig.ts"
 
 /** 1: the run failed. 2: wrong usage or setting. 3: Ollama is not reachable, or a model is missing. */
 export type ExitCode = 1 | 2 | 3
@@ -30,7 +32,7 @@ export const failed = (error: unknown): CommandFailed => {
   if (error instanceof CommandFailed) {
     return error
   }
-  const text = textOf(error)
+  const text = harmless(textOf(error))
   if (error instanceof OllamaError) {
     return new CommandFailed({ text, exitCode: isUnreachable(error) || error.reason._tag === "ModelNotFound" ? 3 : 1 })
   }
@@ -53,5 +55,16 @@ const textOf = (error: unknown): string => {
     const variable = /^\["(.*)"\]$/.exec(at)?.[1]
     return variable === undefined || text.includes(variable) ? text : `${variable}: ${text}`
   }
+  if (error instanceof TelemetryConfigError) {
+    return error.message.replace(/^\w+/, (setting) => flags[setting] ?? setting)
+  }
   return Predicate.hasProperty(error, "message") && typeof error.message === "string" ? error.message : String(error)
+}
+
+// What a program calls so, a person typed as a flag.
+const flags: Readonly<Record<string, string>> = {
+  exporter: "--exporter",
+  otlpEndpoint: "--otlp-endpoint",
+  samplingRate: "--sampling-rate",
+  serviceName: "--service-name"
 }

@@ -40,14 +40,21 @@ const telemetryFlags = {
   )
 }
 
-const modelFlags = {
-  model: Flag.String("model").pipe(
+const modelName = (name: string) =>
+  Flag.String(name).pipe(
     Flag.withMetavar("NAME"),
+    Flag.filter(
+      (name) => name.trim() !== "",
+      () => "Expected the name of a model"
+    )
+  )
+
+const modelFlags = {
+  model: modelName("model").pipe(
     Flag.withDescription("Model that answers, qwen2.5:3b by default (TINYLLM_MODEL)"),
     Flag.optional
   ),
-  routerModel: Flag.String("router-model").pipe(
-    Flag.withMetavar("NAME"),
+  routerModel: modelName("router-model").pipe(
     Flag.withDescription("Model that sorts questions: --model if given, else qwen2.5:0.5b (TINYLLM_ROUTER_MODEL)"),
     Flag.optional
   )

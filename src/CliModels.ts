@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { failed } from "./CliError.ts"
 import * as NodeClient from "./NodeClient.ts"
 import { Ollama } from "./Ollama.ts"
+import { displayWidth, harmless } from "./SpanPrinter.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
 
@@ -40,14 +41,8 @@ const size = (bytes: number | undefined): string => {
 }
 
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? []
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
-          .trimEnd()}\n`
-    )
-    .join("")
+  const cells = rows.map((row) => row.map(harmless))
+  const widths = cells[0]?.map((_, column) => Math.max(...cells.map((row) => displayWidth(row[column] ?? "")))) ?? []
+  const padded = (cell: string, column: number) => cell + " ".repeat((widths[column] ?? 0) - displayWidth(cell))
+  return cells.map((row) => `${row.map(padded).join("  ").trimEnd()}\n`).join("")
 }

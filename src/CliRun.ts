@@ -26,10 +26,18 @@ export const run = (flags: RunFlags) =>
     if (flags.query.trim() === "") {
       return yield* new CommandFailed({ text: `The query is empty. Write it after "run", in quotes.`, exitCode: 2 })
     }
-    const graph = Assistant.make(yield* modelsOf(flags))
-    yield* execute(flags, graph, flags.query).pipe(Telemetry.withRemoteParent, Effect.provide(ollama(flags.demo)))
+    const answer = yield* Progress.makeAnswer
+    yield* Effect.gen(function* () {
+      const graph = Assistant.make(yield* modelsOf(flags))
+      yield* execute(flags, graph, answer).pipe(Telemetry.withRemoteParent, Effect.provide(ollama(flags.demo)))
+    }).pipe(
+      Effect.provide(
+        Layer.merge(Telemetry.layer(optionsOf(flags)), Logs.layer({ format: flags.logFormat })).pipe(
+          Layer.provideMerge(Layer.succeed(Stderr, answer.stderr))
+        )
+      )
+    )
   }).pipe(
-    Effect.provide(Layer.merge(Telemetry.layer(optionsOf(flags)), Logs.layer({ format: flags.logFormat }))),
     Effect.mapError((error) =>
       error._tag === "OllamaError" && isUnreachable(error)
         ? new CommandFailed({ text: `${error.message} To see it all without Ollama, add --demo.`, exitCode: 3 })
@@ -43,7 +51,7 @@ export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>
     // An empty variable is as good as none.
     const setting = (flag: Option.Option<string>, variable: string) =>
       Option.isSome(flag)
-        ? Effect.succeed(flag.value)
+        ? Effect.succeed(flag.value.trim())
         : Effect.map(Config.String(variable).pipe(Config.withDefault("")), (name) => name.trim() || undefined)
     return {
       model: yield* setting(flags.model, "TINYLLM_MODEL"),
@@ -90,16 +98,15 @@ const ollama = (demo: boolean): Layer.Layer<Ollama, Config.ConfigError | OllamaD
       )
 
 /** Runs the graph, shows how it goes where somebody watches, and prints the answer. */
-const execute = Effect.fnUntraced(function* (flags: RunFlags, graph: Assistant.Assistant, query: string) {
+const execute = Effect.fnUntraced(function* (flags: RunFlags, graph: Assistant.Assistant, answer: Progress.Answer) {
   const stdout = yield* Stdout
   const stderr = yield* Stderr
-  const streaming = flags.stream && !flags.json && stdout.isTerminal
-  if (!streaming && !stderr.isTerminal) {
-    return yield* printWhole(flags, yield* Graph.run(graph, query))
+  const streams = flags.stream && !flags.json && stdout.isTerminal
+  if (!streams && !stderr.isTerminal) {
+    return yield* printWhole(flags, yield* Graph.run(graph, flags.query))
   }
   const spinner = yield* Progress.makeSpinner
-  const answer = yield* Progress.printer(graph, spinner)
-  const execution = yield* Graph.listen(graph, query, streaming ? answer.stream : answer.steps)
+  const execution = yield* Graph.listen(graph, flags.query, Progress.listener(graph, answer, spinner, streams))
   spinner.hide()
   if (!answer.printed()) {
     yield* printWhole(flags, execution)

@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import type * as Graph from "./Graph.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
-import type * as Visit from "./Visit.ts"
 
 /**
  * The steps whose text is the answer: those that lead to the end, or to a gate, which only ever sends an answer back
@@ -23,53 +22,76 @@ export const answering = (graph: Graph.Any): ReadonlySet<string> =>
   )
 
 /**
- * Listeners for a run: `steps` shows which step it is at, `stream` prints the answer as well, as it comes. White space in
- * front of an answer waits for text, and the line is ended with the step, before anything else is written.
+ * An answer that is printed while other lines go to the same terminal. `stderr` is standard error for the time of the
+ * run: what is written to it first ends the line that the answer is at.
  */
-export const printer = (graph: Graph.Any, spinner: Effect.Success<typeof makeSpinner>) =>
-  Effect.map(Stdout, (stdout) => {
-    const answers = answering(graph)
-    let printed = false
-    let atLineStart = true
-    const steps = (event: Visit.Event): Effect.Effect<void> =>
-      Effect.sync(() => {
-        if (event._tag === "NodeStarted" && !printed) {
-          spinner.show(event.node)
-        }
-      })
-    const stream = (event: Visit.Event): Effect.Effect<void> => {
-      if (event._tag === "NodeStarted" || !answers.has(event.node)) {
-        return steps(event)
-      }
-      if (event._tag !== "Text") {
-        const ended = atLineStart
-        atLineStart = true
-        return ended ? Effect.void : stdout.write("\n")
-      }
-      const text = visible(printed ? event.text : event.text.trimStart())
+export const makeAnswer = Effect.gen(function* () {
+  const stdout = yield* Stdout
+  const stderr = yield* Stderr
+  let printed = false
+  let lineOpen = false
+  return {
+    /** Whether there is some of the answer. */
+    printed: () => printed,
+    /** Prints a part of the answer. White space in front of it waits for text. */
+    print: (part: string): Effect.Effect<void> => {
+      const text = visible(printed ? part : part.trimStart())
       if (text === "") {
         return Effect.void
       }
       printed = true
-      atLineStart = text.endsWith("\n")
-      spinner.hide()
+      lineOpen = !text.endsWith("\n")
       return stdout.write(text)
+    },
+    /** Ends the line that the answer is at. */
+    endLine: Effect.suspend(() => {
+      const open = lineOpen
+      lineOpen = false
+      return open ? stdout.write("\n") : Effect.void
+    }),
+    stderr: {
+      ...stderr,
+      write: (text: string) => {
+        // The same terminal shows both, so either of them can end the line.
+        const open = lineOpen && stderr.isTerminal
+        lineOpen = lineOpen && !open
+        stderr.write(open ? `\n${text}` : text)
+      }
     }
-    return { steps, stream, printed: () => printed }
-  })
+  }
+})
+
+export type Answer = Effect.Success<typeof makeAnswer>
+
+/** Listens to a run: shows which step it is at, and prints the answer as it comes where `streams`. */
+export const listener = (graph: Graph.Any, answer: Answer, spinner: Spinner, streams: boolean) => {
+  const answers = streams ? answering(graph) : new Set()
+  return (event: Graph.NodeEvent): Effect.Effect<void> => {
+    if (event._tag === "NodeStarted") {
+      return Effect.sync(() => {
+        if (!answer.printed()) {
+          spinner.show(event.node)
+        }
+      })
+    }
+    if (!answers.has(event.node)) {
+      return Effect.void
+    }
+    if (event._tag === "Text") {
+      return Effect.andThen(Effect.sync(spinner.hide), answer.print(event.text))
+    }
+    return answer.endLine
+  }
+}
 
 /** Text for a terminal: control characters other than tab and line feed, which could drive the terminal, are left out. */
 export const visible = (text: string): string => text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
 
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"]
-const clear = "\r\u001b[K"
 
 /** A line on standard error that says which step the run is at and for how long; nothing where that is no terminal. */
 export const makeSpinner = Effect.gen(function* () {
   const stderr = yield* Stderr
-  if (!stderr.isTerminal) {
-    return { show: (_: string) => {}, hide: () => {} }
-  }
   const clock = yield* Clock.Clock
   let label: string | undefined
   let since = 0
@@ -78,14 +100,13 @@ export const makeSpinner = Effect.gen(function* () {
     if (label !== undefined) {
       const seconds = Math.floor((clock.currentTimeMillisUnsafe() - since) / 1000)
       const text = `${frames[frame++ % frames.length]} ${label}${seconds < 1 ? "" : ` ${seconds} s`}`
-      stderr.write(clear + text.slice(0, Math.max(1, (stderr.columns() ?? 80) - 1)))
+      // A terminal that does not know its width says 0.
+      stderr.status(text.slice(0, Math.max(1, (stderr.columns() || 80) - 1)))
     }
   }
   const hide = () => {
-    if (label !== undefined) {
-      label = undefined
-      stderr.write(clear)
-    }
+    label = undefined
+    stderr.status("")
   }
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep("100 millis"), Effect.sync(draw))))
   yield* Effect.addFinalizer(() => Effect.sync(hide))
@@ -98,3 +119,5 @@ export const makeSpinner = Effect.gen(function* () {
     hide
   }
 })
+
+export type Spinner = Effect.Success<typeof makeSpinner>

@@ -11,7 +11,10 @@ export class Stdout extends Context.Service<
   {
     /** Whether a person watches it. */
     readonly isTerminal: boolean
-    /** Writes text and waits until it is written. A reader that has gone (`tinyllm … | head`) is no failure. */
+    /**
+     * Writes text and waits until it is written. A reader that has gone (`tinyllm … | head`) is no failure; any other
+     * error (a full disk) is a defect that the command line reports like a failure.
+     */
     readonly write: (text: string) => Effect.Effect<void>
   }
 >()("tinyllm/Stdout") {}

@@ -217,16 +217,65 @@ describe("tinyllm run", () => {
         [["run", ""], {}, "The query is empty"],
         [["run", "a", "b"], {}, "in quotes"],
         [["rum"], {}, "Did you mean run?"],
+        [["run", "-5 + 3"], {}, 'tinyllm run -- "-5 + 3"'],
+        [["run", "hi", "--model", ""], {}, "--model"],
+        [["hello there"], {}, "To ask something"],
+        [["doctor", "extra"], {}, "extra"],
         [["run", "hi", "--traicing"], {}, "Did you mean --tracing?"],
         [["run", "hi", "--sampling-rate", "1.1"], {}, "--sampling-rate"],
         [["run", "hi", "--sampling-rate", "NaN"], {}, "--sampling-rate"],
         [["run", "hi", "--exporter", "zipkin"], {}, "--exporter"],
-        [["run", "hi", "--otlp-endpoint", "collector:4317"], {}, "no scheme"],
+        [["run", "hi", "--otlp-endpoint", "collector:4317"], {}, "--otlp-endpoint must be"],
         [["run", "hi", "--demo"], { TINYLLM_SAMPLING_RATE: "2" }, "TINYLLM_SAMPLING_RATE"],
         [["run", "hi"], { OLLAMA_HOST: "tcp://x" }, "OLLAMA_HOST"]
       ]
       const results = yield* Effect.forEach(cases, ([args, env]) => cli(args, { env }), { concurrency: 2 })
       results.forEach((result, index) => assertFailed(result, 2, "tinyllm: ", cases[index]![2]))
+    })
+  )
+
+  it.live("answers a query that begins with a dash, after --", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* cli(["run", "--demo", "--", "-5 + 3"])).stdout, "-2\n")
+    })
+  )
+
+  it.live.skipIf(!existsSync("/dev/full"))("exits with 1 when the answer cannot be written", () =>
+    Effect.gen(function* () {
+      const command = `"${process.execPath}" src/Main.ts run "2+2" --demo > /dev/full; echo "exit $?" >&2`
+      const { stderr } = yield* Effect.promise(() => Process.run("bash", ["-c", command]))
+      assert.include(stderr, "tinyllm: Standard output could not be written: ")
+      assert.include(stderr, "exit 1")
+    })
+  )
+
+  it.live("lets nothing drive the terminal: escapes in names come out as text", () =>
+    withOllama({ models: ["a\u001b[31mb:1", "宽字:1"], version: "1\u001b[2J", reply: () => "" }, (env) =>
+      Effect.gen(function* () {
+        const missing = yield* cli(["run", "hi", "--model", "x\u001b[31m"], { env })
+        const listed = yield* cli(["models"], { env })
+        const doctor = yield* cli(["doctor"], { env })
+        for (const { stderr, stdout } of [missing, listed, doctor]) {
+          assert.notInclude(stderr + stdout, "\u001b")
+        }
+        const [head, first, second] = listed.stdout.split("\n")
+        const column = head?.indexOf("SIZE") ?? 0
+        assert.strictEqual(first?.[column - 1], " ")
+        // Each of its two characters takes two columns.
+        assert.strictEqual(second?.[column - 2 - 1], " ")
+        assert.notStrictEqual(second?.[column - 2], " ")
+      })
+    )
+  )
+
+  it.live("writes warnings to standard error in every command", () =>
+    Effect.gen(function* () {
+      const env = { OLLAMA_HOST: "127.0.0.1:99999" }
+      for (const command of ["models", "doctor"]) {
+        const { stderr, stdout } = yield* cli([command], { env })
+        assert.include(stderr, `"99999" is no port`)
+        assert.notInclude(stdout, "WARN")
+      }
     })
   )
 
@@ -373,6 +422,27 @@ describe("in a terminal", () => {
     )
   )
 
+  it.live.skipIf(!terminal)("keeps spinner, answer and spans on lines of their own, whatever goes where", () =>
+    Effect.gen(function* () {
+      const json = yield* inTerminal(80, `run "What is 2 + 2?" --demo --tracing --trace-format json`)
+      const piped = yield* inTerminal(80, `run "What is 2 + 2?" --demo --tracing | cat`)
+      for (const { stdout } of [json, piped]) {
+        // As the terminal shows it: what a line was before it was erased is gone.
+        const lines = stdout.split("\r\n").map((line) => line.split("\r\u001b[K").at(-1) ?? "")
+        assert.include(lines, "4")
+        for (const line of lines.filter((line) => /trace_id|trace [0-9a-f]{32}/.test(line))) {
+          assert.match(line, /^(\u001b\[\d+m)?(\{"trace_id"|trace )/)
+        }
+      }
+    })
+  )
+
+  it.live.skipIf(!terminal)("shows the step in a terminal that does not know its width", () =>
+    Effect.gen(function* () {
+      assert.include((yield* inTerminal(0, `run "What is 2 + 2?" --demo`)).stdout, "⠋ classify")
+    })
+  )
+
   it.live.skipIf(!terminal)("fits the tree to 60 columns, in colour unless NO_COLOR", () =>
     Effect.gen(function* () {
       const args = `run "What is 2 + 2?" --demo --tracing --service-name a-long-name`
@@ -474,7 +544,7 @@ describe("tinyllm doctor", () => {
           assert.strictEqual(code, 0)
           assert.include(stdout, `answers at ${env["OLLAMA_HOST"]}, version 0.33.1`)
           assert.include(stdout, "qwen2.5:3b is installed")
-          assert.include(stdout, `${collector.url} (flag/program): something listens there`)
+          assert.include(stdout, `${collector.url} (flag): something listens there`)
         })
     )
   )
@@ -485,9 +555,34 @@ describe("tinyllm doctor", () => {
         const { code, stderr, stdout } = yield* cli(["doctor"], { env })
         assert.strictEqual(code, 3)
         assert.include(stdout, "qwen2.5:3b is missing: ollama pull qwen2.5:3b")
-        assert.include(stdout, "Tracing   off (default)")
+        assert.include(stdout, "Tracing   off (default). Turn it on with --tracing")
         assert.include(stderr, `"ollama pull qwen2.5:3b"`)
       })
+    )
+  )
+
+  it.live("does not wait long for a server that accepts and says nothing", () =>
+    withOllama({ models: [], reply: () => "", paths: { "GET /api/version": { raw: "", end: "hang" } } }, (env) =>
+      Effect.gen(function* () {
+        const { code, millis, stderr, stdout } = yield* cli(["doctor"], { env })
+        assert.strictEqual(code, 3)
+        assert.isBelow(millis, 9000)
+        assert.include(stderr, "says nothing for 5 s")
+        assert.include(stdout, "Tracing   off")
+      })
+    )
+  )
+
+  it.live("says so when something else answers, and what a variable turned off", () =>
+    withOllama(
+      { models: [], reply: () => "", paths: { "GET /api/version": { raw: "<html>", contentType: "text/html" } } },
+      (env) =>
+        Effect.gen(function* () {
+          const { code, stdout } = yield* cli(["doctor", "--tracing"], { env: { ...env, OTEL_SDK_DISABLED: "true" } })
+          assert.strictEqual(code, 1)
+          assert.include(stdout, "something else answers")
+          assert.include(stdout, "off (OTEL_SDK_DISABLED). Nothing turns it on but taking that variable away")
+        })
     )
   )
 

@@ -16,7 +16,7 @@ const order = [
   // Graphs
   ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
   // Command line
-  ["NodePlatform", "CliError", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Program", "Main"],
+  ["CliError", "NodePlatform", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Program", "Main"],
   // For programs that import everything at once
   ["index"]
 ].flat()
