@@ -12,8 +12,8 @@
 //   trace 0af7651916cd43dd8448eb211c80319c, 6 spans
 //   shop.day 9.0 ms
 //   ├─ shop.open 0.3 ms
-//   ├─ price.of 0.4 ms
-//   ├─ Shop.sell 0.5 ms
+//   ├─ price.of 0.4 ms  price.currency=EUR price.item=tea price.cents=320
+//   ├─ Shop.sell 0.5 ms  shop.kind=tea • sold
 //   ├─ shop.restock 0.5 ms
 //   │     ✗ OutOfStock: No "tea" is left.
 //   └─ shop.close 0.2 ms

@@ -121,7 +121,7 @@ const duration = (ms: number): string =>
         ? `${Math.round(ms)} ms`
         : `${ms.toFixed(1)} ms`
 
-// What a reader looks for, in the order in which they look. Everything else is in the JSON and in the collector.
+// What a reader looks for, in the order in which they look. The rest of ours is in the JSON and in the collector.
 const labels: ReadonlyArray<readonly [attribute: string, label: string]> = [
   ["graph.id", ""],
   ["node.id", ""],
@@ -137,6 +137,13 @@ const labels: ReadonlyArray<readonly [attribute: string, label: string]> = [
   ["http.response.status_code", ""]
 ]
 
+// The rest of what we write. What is not in these namespaces is a program's own, and what it wanted to see.
+const ours = /^(graph|node|execution|task|llm|gen_ai|server|http|url|tinyllm|retry|error|effect|process)\./
+
+const ownEvents = new Set(["router.decision", "llm.first_token", "retry.scheduled", "exception"])
+
+const valueLength = 40
+
 const details = (span: SpanRecord): ReadonlyArray<string> => {
   const shown: Array<string> = []
   for (const [attribute, label] of labels) {
@@ -145,9 +152,17 @@ const details = (span: SpanRecord): ReadonlyArray<string> => {
       shown.push(label === "" ? String(value) : `${label}=${String(value)}`)
     }
   }
+  for (const [attribute, value] of Object.entries(span.attributes)) {
+    if (!ours.test(attribute)) {
+      const text = String(value)
+      shown.push(`${attribute}=${text.length > valueLength ? `${text.slice(0, valueLength)}…` : text}`)
+    }
+  }
   for (const event of span.events) {
     if (event.name === "router.decision") {
       shown.push(`→ ${String(event.attributes["router.route"])}`)
+    } else if (!ownEvents.has(event.name)) {
+      shown.push(`• ${event.name}`)
     }
   }
   if (span.attributes["effect.fiber.interrupted"] === true) {

@@ -48,13 +48,13 @@ interface Packed {
 let packed: Packed
 
 beforeAll(() => {
-  const built = node(join(root, "scripts/build.ts"), "--out", join(project, "dist"))
-  assert.strictEqual(built.status, 0, built.stdout + built.stderr)
-  for (const name of ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "src", "test", "examples", "bench"]) {
+  const names = ["package.json", "tsconfig.json", "README.md", "LICENSE", "CHANGELOG.md", "src", "scripts", "examples"]
+  for (const name of names) {
     cpSync(join(root, name), join(project, name), { recursive: true })
   }
-  // What runs before and after packing is for the real project.
-  const npm = run("npm", ["pack", "--json", "--ignore-scripts"], { cwd: project })
+  symlinkSync(join(root, "node_modules"), join(project, "node_modules"))
+  // Builds, by what package.json says must happen before packing.
+  const npm = run("npm", ["pack", "--json"], { cwd: project })
   assert.strictEqual(npm.status, 0, npm.stderr)
   packed = (JSON.parse(npm.stdout) as [Packed])[0]
 
@@ -71,6 +71,22 @@ beforeAll(() => {
 
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true })
+})
+
+describe("npm pack", () => {
+  it("takes out of package.json what only a clone needs, and puts it back", () => {
+    const manifest = (folder: string) =>
+      JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Record<string, unknown>
+    const published = manifest(installed)
+    for (const key of ["optionalDependencies", "devDependencies", "allowScripts"]) {
+      assert.notProperty(published, key)
+    }
+    for (const key of ["name", "version", "bin", "exports", "dependencies", "engines", "license"]) {
+      assert.deepStrictEqual(published[key], manifest(root)[key], key)
+    }
+    assert.deepStrictEqual(manifest(project), manifest(root))
+    assert.isFalse(existsSync(join(project, "package.json.before-pack")))
+  })
 })
 
 describe("the built command line", () => {

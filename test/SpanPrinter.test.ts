@@ -29,6 +29,26 @@ const later = (millis: number) => 1_700_000_000_000_000_000n + BigInt(millis) * 
 const plain = { width: 100, colour: false }
 
 describe("SpanPrinter.tree", () => {
+  it("shows a program's own attributes and events, and of ours what matters", () => {
+    const record = span("order.load", undefined, {
+      attributes: {
+        "order.id": "o-17",
+        "order.items": 3,
+        "order.note": "long ".repeat(20),
+        "gen_ai.provider.name": "ollama",
+        "task.content": "hidden"
+      },
+      events: [
+        { name: "cache.hit", time: 1n, attributes: {} },
+        { name: "retry.scheduled", time: 2n, attributes: {} }
+      ]
+    })
+    assert.strictEqual(
+      SpanPrinter.tree([record], { width: 200, colour: false }).split("\n")[1],
+      `order.load 13 ms  order.id=o-17 order.items=3 order.note=${"long ".repeat(8)}… • cache.hit`
+    )
+  })
+
   it("draws a run: names, times, what matters, the route, the error where it arose", () => {
     const spans = [
       span("llm1", "router", {
