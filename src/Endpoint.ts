@@ -12,10 +12,14 @@ import * as Result from "effect/Result"
 export interface Endpoint {
   /** Scheme, host and port, all three always there: `http://localhost:4317`. */
   readonly url: string
+  /** Host and port, as messages name them: `localhost:4317`, `[::1]:4317`. */
+  readonly address: string
   /** Without the brackets of an IPv6 address. */
   readonly host: string
   readonly port: number
   readonly tls: boolean
+  /** Whether it is this machine, whatever the names of a network say. */
+  readonly loopback: boolean
   /** What was ignored, or looks wrong. */
   readonly warnings: ReadonlyArray<string>
 }
@@ -52,12 +56,15 @@ export const parse = (text: string): Result.Result<Endpoint, string> => {
   if (scheme !== "http" && scheme !== "https") {
     return Result.fail(`its scheme is ${scheme}`)
   }
-  const url = `${scheme}://${hostInUrl}:${port}`
+  const address = `${hostInUrl}:${port}`
+  const url = `${scheme}://${address}`
   return Result.succeed({
     url,
+    address,
     host: hostInUrl.replace(/^\[|\]$/g, ""),
     port,
     tls: scheme === "https",
+    loopback: isLoopback(hostInUrl),
     warnings: [
       ...(path === "" || path === "/" ? [] : [`the path ${path} is ignored, spans go to ${url} over gRPC`]),
       ...(port === httpPort ? [`${httpPort} is usually OTLP over HTTP; gRPC is usually ${defaultPort}`] : [])

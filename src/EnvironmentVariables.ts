@@ -1,36 +1,16 @@
 /**
- * The environment variables of tracing, each decoded by the rules of its family.
- *
- * `TINYLLM_*`: wrong is refused. `OTEL_*`: wrong is reported and ignored. Empty is unset in both. The SDK has its own
- * readers, but they tell upper case from lower, take a negative queue size and drop every span without a word.
+ * The environment variables of tracing.
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as Endpoint from "./Endpoint.ts"
+import type * as Endpoint from "./Endpoint.ts"
+import { millis, otelEndpoint, ours, rate, variable, whole } from "./EnvironmentValues.ts"
+import type { Sourced, TelemetryConfigError, Warn } from "./EnvironmentValues.ts"
+import * as Values from "./EnvironmentValues.ts"
+import * as OtlpSettings from "./OtlpSettings.ts"
 import * as Span from "./Span.ts"
-
-/** A setting of tracing is wrong. */
-export class TelemetryConfigError extends Schema.TaggedError<TelemetryConfigError>()("TelemetryConfigError", {
-  /** The field, or the variable. */
-  setting: Schema.String,
-  allowed: Schema.String,
-  received: Schema.String
-}) {
-  override get message() {
-    return `${this.setting} must be ${this.allowed}, but got ${this.received}.`
-  }
-}
-
-/** A value, and what set it: `flag/program`, the name of a variable, or `default`. */
-export interface Sourced<out A> {
-  readonly value: A
-  readonly source: string
-}
 
 /** Which traces are kept. Where `parentBased`, the ratio is for traces that begin here. */
 export interface Sampler {
@@ -49,6 +29,17 @@ export interface Batch {
   readonly exportTimeoutMillis: number
 }
 
+/** How much one span may hold. What exceeds it is dropped, and counted in what is sent. */
+export interface Limits {
+  readonly attributeCountLimit: number
+  /** UTF-16 units of a text; `Infinity` for no limit. */
+  readonly attributeValueLengthLimit: number
+  readonly eventCountLimit: number
+  readonly linkCountLimit: number
+  readonly attributePerEventCountLimit: number
+  readonly attributePerLinkCountLimit: number
+}
+
 // The SDK's own queue of 2048 loses spans in a burst: of 10 000 written at once, 7176 arrived.
 const queueSize = 131_072
 
@@ -64,34 +55,41 @@ export interface Environment {
   readonly otelExporters: Sourced<ReadonlyArray<"console" | "otlp">> | undefined
   /** An exporter was named, and we do not know it. */
   readonly exporterUnknown: boolean
+  /** What `OTEL_RESOURCE_ATTRIBUTES` says, with `service.name` apart. */
+  readonly resourceAttributes: Readonly<Record<string, string>>
+  readonly resourceServiceName: Sourced<string> | undefined
   readonly otelEndpoint: Sourced<Endpoint.Endpoint> | undefined
   readonly otelSampler: Sourced<Sampler> | undefined
   readonly taskContent: Sourced<boolean> | undefined
   readonly batch: Batch
-  readonly timeoutMillis: number | undefined
+  readonly limits: Limits
+  readonly otlp: OtlpSettings.OtlpSettings
   readonly warnings: ReadonlyArray<string>
 }
 
 /** Reads all of them. Fails with `TelemetryConfigError` when a `TINYLLM_*` variable is wrong. */
 export const read: Effect.Effect<Environment, TelemetryConfigError> = Effect.gen(function* () {
   const warnings: Array<string> = []
-  const warn = (name: string, value: string, expected: string, instead: string) =>
+  const warn: Warn = (name, value, expected, instead) =>
     void warnings.push(`${name}=${Span.redact(value)} is ignored: it must be ${expected}; ${instead}`)
 
-  const disabled = yield* otelBoolean(sdkDisabled, warn)
+  const disabled = yield* Values.otelBoolean(sdkDisabled, warn)
   const listed = yield* otelExporters(warn, warnings)
   const sampler = yield* otelSampler(warn)
-  const maxQueueSize = (yield* positive("OTEL_BSP_MAX_QUEUE_SIZE", warn)) ?? queueSize
+  const resource = yield* resourceAttributes(warnings)
+  const otlp = yield* OtlpSettings.read(warn)
+  const maxQueueSize = (yield* whole("OTEL_BSP_MAX_QUEUE_SIZE", 1, warn)) ?? queueSize
   return {
-    tracing: yield* ours("TINYLLM_TRACING", "true or false", boolean),
+    tracing: yield* ours("TINYLLM_TRACING", "true or false", Values.boolean),
     serviceName: yield* ours("TINYLLM_SERVICE_NAME", "a name", Option.some),
     exporter: yield* ours("TINYLLM_EXPORTER", "console, otlp or jaeger", exporter),
-    endpoint: yield* ourEndpoint("TINYLLM_OTLP_ENDPOINT"),
+    endpoint: yield* Values.ourEndpoint("TINYLLM_OTLP_ENDPOINT"),
     samplingRate: yield* ours("TINYLLM_SAMPLING_RATE", "a number from 0 to 1", rate),
     disabled,
     otelServiceName: yield* variable("OTEL_SERVICE_NAME"),
     otelExporters: listed.exporters,
     exporterUnknown: listed.unknown,
+    ...resource,
     otelEndpoint:
       (yield* otelEndpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", warn)) ??
       (yield* otelEndpoint("OTEL_EXPORTER_OTLP_ENDPOINT", warn)),
@@ -99,100 +97,22 @@ export const read: Effect.Effect<Environment, TelemetryConfigError> = Effect.gen
     taskContent: yield* noContent,
     batch: {
       maxQueueSize,
-      maxExportBatchSize: Math.min((yield* positive("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", warn)) ?? 512, maxQueueSize),
-      scheduledDelayMillis: (yield* positive("OTEL_BSP_SCHEDULE_DELAY", warn)) ?? 5000,
-      exportTimeoutMillis: (yield* positive("OTEL_BSP_EXPORT_TIMEOUT", warn)) ?? 30_000
+      maxExportBatchSize: Math.min((yield* whole("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, warn)) ?? 512, maxQueueSize),
+      scheduledDelayMillis: (yield* millis("OTEL_BSP_SCHEDULE_DELAY", 1, warn)) ?? 5000,
+      exportTimeoutMillis:
+        (yield* millis("OTEL_BSP_EXPORT_TIMEOUT", 1, warn)) ??
+        (otlp.timeoutMillis === Number.POSITIVE_INFINITY ? otlp.timeoutMillis : 30_000)
     },
-    timeoutMillis:
-      (yield* positive("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", warn)) ??
-      (yield* positive("OTEL_EXPORTER_OTLP_TIMEOUT", warn)),
+    limits: yield* limits(warn),
+    otlp,
     warnings
   }
 })
-
-type Warn = (name: string, value: string, expected: string, instead: string) => void
-
-// Config is read as text, so that the rules below decide; an empty value counts as unset.
-const variable = (name: string): Effect.Effect<Sourced<string> | undefined, TelemetryConfigError> =>
-  Config.option(Config.String(name)).pipe(
-    Effect.mapError(
-      (error) => new TelemetryConfigError({ setting: name, allowed: "readable", received: String(error.message) })
-    ),
-    Effect.map((text) => {
-      const value = Option.isSome(text) ? text.value.trim() : ""
-      return value === "" ? undefined : { value, source: name }
-    })
-  )
-
-// ---------------------------------------------------------------------------------------------------------------------
-// TINYLLM_*
-// ---------------------------------------------------------------------------------------------------------------------
-
-const ours = <A>(
-  name: string,
-  allowed: string,
-  decode: (text: string) => Option.Option<A>
-): Effect.Effect<Sourced<A> | undefined, TelemetryConfigError> =>
-  Effect.flatMap(variable(name), (text) => {
-    if (text === undefined) {
-      return Effect.undefined
-    }
-    const value = decode(text.value)
-    return Option.isSome(value)
-      ? Effect.succeed({ value: value.value, source: name })
-      : Effect.fail(new TelemetryConfigError({ setting: name, allowed, received: `"${Span.redact(text.value)}"` }))
-  })
-
-const ourEndpoint = (name: string): Effect.Effect<Sourced<Endpoint.Endpoint> | undefined, TelemetryConfigError> =>
-  Effect.flatMap(variable(name), (text) =>
-    text === undefined
-      ? Effect.undefined
-      : Result.match(Endpoint.parse(text.value), {
-          onFailure: (reason) =>
-            Effect.fail(
-              new TelemetryConfigError({
-                setting: name,
-                allowed: Endpoint.allowed,
-                received: `"${Span.redact(text.value)}": ${reason}`
-              })
-            ),
-          onSuccess: (value) => Effect.succeed({ value, source: name })
-        })
-  )
-
-const boolean = (text: string): Option.Option<boolean> => {
-  const lower = text.toLowerCase()
-  return ["true", "yes", "on", "1"].includes(lower)
-    ? Option.some(true)
-    : ["false", "no", "off", "0"].includes(lower)
-      ? Option.some(false)
-      : Option.none()
-}
 
 const exporter = (text: string): Option.Option<"console" | "otlp" | "jaeger"> => {
   const lower = text.toLowerCase()
   return lower === "console" || lower === "otlp" || lower === "jaeger" ? Option.some(lower) : Option.none()
 }
-
-const decimal = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
-
-const rate = (text: string): Option.Option<number> => {
-  const value = decimal.test(text) ? Number(text) : Number.NaN
-  return value >= 0 && value <= 1 ? Option.some(value) : Option.none()
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// OTEL_*
-// ---------------------------------------------------------------------------------------------------------------------
-
-const otelBoolean = (name: string, warn: Warn): Effect.Effect<Sourced<boolean> | undefined, TelemetryConfigError> =>
-  Effect.map(variable(name), (text) => {
-    const lower = text?.value.toLowerCase()
-    if (text !== undefined && lower !== "true" && lower !== "false") {
-      warn(name, text.value, "true or false", "taken as false")
-    }
-    return text === undefined ? undefined : { value: lower === "true", source: name }
-  })
 
 const otelExporters = (warn: Warn, notices: Array<string>) =>
   Effect.map(variable(tracesExporter), (text) => {
@@ -218,22 +138,6 @@ const otelExporters = (warn: Warn, notices: Array<string>) =>
       unknown,
       exporters: exporters.length > 0 || none ? { value: exporters, source: tracesExporter } : undefined
     }
-  })
-
-const otelEndpoint = (
-  name: string,
-  warn: Warn
-): Effect.Effect<Sourced<Endpoint.Endpoint> | undefined, TelemetryConfigError> =>
-  Effect.map(variable(name), (text) => {
-    if (text === undefined) {
-      return undefined
-    }
-    const parsed = Endpoint.parse(text.value)
-    if (Result.isSuccess(parsed)) {
-      return { value: parsed.success, source: name }
-    }
-    warn(name, text.value, Endpoint.allowed, parsed.failure)
-    return undefined
   })
 
 const samplers: Record<string, { readonly parentBased: boolean; readonly ratio: number | undefined }> = {
@@ -266,16 +170,6 @@ const otelSampler = Effect.fnUntraced(function* (warn: Warn) {
   }
 })
 
-const positive = (name: string, warn: Warn): Effect.Effect<number | undefined, TelemetryConfigError> =>
-  Effect.map(variable(name), (text) => {
-    const value = text === undefined ? undefined : /^\d+$/.test(text.value) ? Number(text.value) : 0
-    if (text !== undefined && (value === undefined || value < 1 || !Number.isSafeInteger(value))) {
-      warn(name, text.value, "a whole number from 1", "the default is used")
-      return undefined
-    }
-    return value
-  })
-
 // Both dialects of the variable say "no" in their own way; what they say besides is for a capture we do not have yet.
 const noContent = Effect.map(
   variable("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"),
@@ -286,3 +180,40 @@ const noContent = Effect.map(
       : undefined
   }
 )
+
+// A `=` in a value would have to be encoded; one that is not is a comma forgotten, more often than not.
+// https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable
+const resourceAttributes = (notices: Array<string>) =>
+  Effect.map(variable("OTEL_RESOURCE_ATTRIBUTES"), (text) => {
+    const pairs = text === undefined ? [] : Values.pairs(text.value)
+    const wrong = pairs === undefined || /=[^,]*=/.test(text?.value ?? "")
+    if (wrong) {
+      notices.push(
+        "OTEL_RESOURCE_ATTRIBUTES is ignored as a whole: it must be key=value pairs with commas between, percent-encoded"
+      )
+    }
+    const { "service.name": serviceName = "", ...resourceAttributes } = Object.fromEntries(wrong ? [] : pairs)
+    return {
+      resourceAttributes,
+      resourceServiceName:
+        serviceName.trim() === "" ? undefined : { value: serviceName.trim(), source: "OTEL_RESOURCE_ATTRIBUTES" }
+    }
+  })
+
+const limits = Effect.fnUntraced(function* (warn: Warn) {
+  const count = (name: string) => Effect.map(whole(name, 0, warn), (value) => value ?? 128)
+  // Of length 0, the SDK takes it for no limit.
+  const length = (name: string) => whole(name, 1, warn)
+  const general = yield* count("OTEL_ATTRIBUTE_COUNT_LIMIT")
+  return {
+    attributeCountLimit: (yield* whole("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 0, warn)) ?? general,
+    attributeValueLengthLimit:
+      (yield* length("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")) ??
+      (yield* length("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")) ??
+      Number.POSITIVE_INFINITY,
+    eventCountLimit: yield* count("OTEL_SPAN_EVENT_COUNT_LIMIT"),
+    linkCountLimit: yield* count("OTEL_SPAN_LINK_COUNT_LIMIT"),
+    attributePerEventCountLimit: yield* count("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"),
+    attributePerLinkCountLimit: yield* count("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT")
+  }
+})

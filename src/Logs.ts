@@ -13,6 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import type * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
 import * as Span from "./Span.ts"
@@ -25,8 +26,8 @@ export type Format = "pretty" | "json" | "logfmt"
  * Writes log lines to standard error in place of Effect's own loggers.
  *
  * Inside a span each line carries `trace_id`, `span_id` and `trace_flags` (`01` sampled, `00` not), unless
- * `Span.withoutLogIds` is around it; inside a run also `execution_id`. Annotations become fields. What looks like a
- * secret is replaced.
+ * `Span.withoutLogIds` is around it; inside a run also `execution_id`. Annotations become fields, and so do the times
+ * of `Effect.withLogSpan`: `label_ms`. What looks like a secret is replaced, and what an annotation calls one.
  */
 export const layer = (options: {
   readonly format: Format
@@ -64,17 +65,21 @@ const toLine = (record: Logger.Options<unknown>): Line => {
     fields.push(["trace_id", span.traceId], ["span_id", span.spanId], ["trace_flags", span.sampled ? "01" : "00"])
   }
   if (executionId !== undefined) {
-    fields.push(["execution_id", executionId])
+    fields.push(["execution_id", readable(executionId)])
   }
+  // A line keeps its own fields: one of the same name goes beside it.
+  const add = (key: string, value: unknown) => void fields.push([reserved.has(key) ? `${key}_` : key, value])
   for (const [key, value] of Object.entries(annotations)) {
-    const normal = Attribute.normalize(value)
+    const normal = readable(value)
     if (key !== "execution_id" && normal !== undefined) {
-      // A line keeps its own fields: an annotation of the same name goes beside it.
-      fields.push([reserved.has(key) ? `${key}_` : key, typeof normal === "string" ? Span.redact(normal) : normal])
+      add(key, withoutSecret(key, normal))
     }
   }
+  for (const [label, since] of fiber.getRef(References.CurrentLogSpans)) {
+    add(`${label}_ms`, record.date.getTime() - since)
+  }
   if (record.cause.reasons.length > 0) {
-    fields.push(["cause", Span.redact(Cause.pretty(record.cause))])
+    fields.push(["cause", Span.redact(attempt(() => Cause.pretty(record.cause)))])
   }
   return {
     timestamp: record.date.toISOString(),
@@ -94,7 +99,22 @@ const spanOf = (context: Context.Context<never>): Tracer.Span | undefined => {
 }
 
 const text = (message: unknown): string =>
-  (Array.isArray(message) ? message : [message]).map((part) => String(Attribute.normalize(part) ?? part)).join(" ")
+  (Array.isArray(message) ? message : [message]).map((part) => attempt(() => String(readable(part) ?? part))).join(" ")
+
+// A getter or a proxy may throw, and a log line is no reason to fail.
+const attempt = <A>(read: () => A): A | string => Result.getOrElse(Result.try(read), () => "[unreadable]")
+
+const readable = (value: unknown): Attribute.AttributeValue | undefined => attempt(() => Attribute.normalize(value))
+
+// A number is no secret, whatever its name: `max_token=512`.
+const withoutSecret = (key: string, value: Attribute.AttributeValue): Attribute.AttributeValue =>
+  typeof value === "string"
+    ? Span.namesSecret(key) && value !== "<redacted>"
+      ? "__REDACTED__"
+      : Span.redact(value)
+    : Array.isArray(value)
+      ? value.map((item: unknown) => (typeof item === "string" ? withoutSecret(key, item) : item) as string)
+      : value
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Formats

@@ -6,13 +6,16 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -77,8 +80,9 @@ export interface LayerOptions {
   /** Silence in the middle of an answer: 5 minutes by default. */
   readonly idleTimeout?: Duration.Input | undefined
   /**
-   * Calls are made again while nothing of an answer has come and it may help: 3 times by default, after a random part
-   * of 500 ms, 1 s, 2 s, …, at most 5 s. Wrong requests, unknown models and time-outs are never repeated.
+   * Requests are made again while nothing of an answer has come and it may help: 3 times by default, after a random part
+   * of `base` (500 ms), 1 s, 2 s, …, at most `cap` (5 s). Where memory ran out it is once, after at least `base`. Wrong
+   * requests, unknown models and time-outs are never repeated.
    */
   readonly retry?:
     | {
@@ -147,7 +151,7 @@ const fromHost = (host: OllamaHost.Host, options: LayerOptions): Layer.Layer<Oll
         yield* Effect.logWarning(warning)
       }
       const bearer =
-        host.remote && host.scheme === "https" && options.apiKey !== undefined
+        /^ollama\.com$/i.test(host.address) && host.scheme === "https" && options.apiKey !== undefined
           ? Redacted.make(`Bearer ${Redacted.value(options.apiKey)}`)
           : undefined
       const send = OllamaHttp.make(client, { url: host.url, authorization: bearer ?? host.authorization })
@@ -160,8 +164,6 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     input === undefined ? other : Duration.toMillis(Duration.fromInputUnsafe(input))
   const server: OllamaCall.Server = {
     url: host.url,
-    address: host.address,
-    port: host.port,
     send,
     firstRecordTimeout: millis(options.firstRecordTimeout, 15 * 60_000),
     idleTimeout: millis(options.idleTimeout, 5 * 60_000),
@@ -237,12 +239,34 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
   // By hand instead of `Stream.withSpan`: the call's own effects need the span, its consumer's must not see it.
   const stream = (request: ChatRequest): Stream.Stream<Part, OllamaError> =>
     Stream.fromChannel(
-      Channel.fromTransformBracket((_, __, scope) =>
+      Channel.fromTransform((_, consumer) =>
         Effect.gen(function* () {
-          const span = yield* Effect.makeSpanScoped("llm.chat", { kind: "client" }).pipe(Scope.provide(scope))
+          // Whoever closes it first says how the call ended. A consumer that left, or failed, has interrupted it: that
+          // failure is none of the call's. With the last part the call is over.
+          const scope = yield* Scope.make()
+          let complete = false
+          yield* Scope.addFinalizer(
+            consumer,
+            Effect.suspend(() => Scope.close(scope, complete ? Exit.void : Exit.interrupt()))
+          )
+          const closed = (cause: Cause.Cause<OllamaError | Cause.Done>) =>
+            Scope.close(scope, Pull.doneExitFromCause(cause))
+          const span = yield* Effect.makeSpanScoped("llm.chat", { kind: "client", ...Span.quiet }).pipe(
+            Scope.provide(scope)
+          )
           describe(span, request, true)
           const error = refused(request)
-          return error === undefined ? yield* OllamaCall.open(server, callOf(request, true), span, scope) : yield* error
+          const opened =
+            error === undefined ? OllamaCall.open(server, callOf(request, true), span, scope) : Effect.fail(error)
+          return yield* Effect.map(Effect.onError(opened, closed), (pull) =>
+            Effect.onExit(pull, (exit) => {
+              if (Exit.isFailure(exit)) {
+                return closed(exit.cause)
+              }
+              complete = exit.value.at(-1)?._tag === "Done"
+              return Effect.void
+            })
+          )
         })
       )
     )
@@ -253,21 +277,20 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     generate: (request) => complete("llm.generate", request),
     stream,
     models: Effect.map(
-      OllamaHttp.json(send, host.url, { method: "GET", path: "/api/tags", model: "" }, OllamaApi.TagsResponse),
+      OllamaHttp.json(server, { method: "GET", path: "/api/tags", model: "" }, OllamaApi.TagsResponse),
       ({ models }) => (models ?? []).map(OllamaApi.toModel)
     ),
     show: (model) =>
       Effect.map(
         OllamaHttp.json(
-          send,
-          host.url,
+          server,
           { method: "POST", path: "/api/show", body: JSON.stringify({ model }), model },
           OllamaApi.ShowResponse
         ),
         OllamaApi.toModelInfo
       ),
     version: Effect.map(
-      OllamaHttp.json(send, host.url, { method: "GET", path: "/api/version", model: "" }, OllamaApi.VersionResponse),
+      OllamaHttp.json(server, { method: "GET", path: "/api/version", model: "" }, OllamaApi.VersionResponse),
       ({ version }) => version
     )
   })

@@ -114,6 +114,9 @@ export interface ModelInfo {
   readonly template?: string | undefined
 }
 
+/** Words with the space that follows them: the pieces in which our own servers answer. */
+export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*|\s+/g) ?? []
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Names of models
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 /**
  * One model call: attempts and their time limits, its span, its tokens.
  *
- * A call is repeated only as long as nothing of an answer has come. `ollama-api` texts decide what is worth repeating;
- * see `OllamaError.isRetryable`.
+ * A call is repeated only as long as nothing of an answer has come, and only where that may help: the status and text of
+ * the server's error decide.
  *
  * @since 0.1.0
  */
@@ -12,41 +12,24 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Pull from "effect/Pull"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type { Completion, Part } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
-import type * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaHttp from "./OllamaHttp.ts"
 import { drain, fill, type Reading, watch } from "./OllamaReading.ts"
 import { Reader } from "./OllamaStream.ts"
 import * as Span from "./Span.ts"
 import * as Usage from "./Usage.ts"
 
 /** What all calls to one server share. */
-export interface Server {
-  readonly url: string
-  readonly address: string
-  readonly port: number
-  readonly send: OllamaHttp.Send
+export interface Server extends OllamaHttp.Server {
   /** In milliseconds. */
   readonly firstRecordTimeout: number
   /** In milliseconds. */
   readonly idleTimeout: number
-  readonly retry: Retry
-  /** Whether it ever answered. A refusal before that means that it is not running, and is not worth waiting for. */
-  answered: boolean
-}
-
-export interface Retry {
-  /** How often a call is made again at most. */
-  readonly times: number
-  /** Milliseconds before the first repetition at most; doubles each time. */
-  readonly base: number
-  /** Milliseconds at most. */
-  readonly cap: number
 }
 
 export interface Call {
@@ -153,31 +136,14 @@ const start = (
       const exit = Exit.fail(error)
       attempts[count - 1] = { startTime, endTime: clock.currentTimeNanosUnsafe(), exit }
       yield* Scope.close(attemptScope, exit)
-      if (count > repetitions(server, error)) {
+      const delayMillis = yield* OllamaHttp.nextDelayMillis(server, count, error)
+      if (delayMillis === undefined) {
         return yield* error
       }
-      const { base, cap } = server.retry
-      // Full jitter: many callers that failed together come back spread out.
-      const delayMillis = (yield* Random.next) * Math.min(cap, base * 2 ** (count - 1))
       yield* Effect.provideService(Span.retryScheduled({ attempt: count, delayMillis, error }), Tracer.ParentSpan, span)
       yield* Effect.sleep(delayMillis)
     }
   })
-
-/** How often a call that failed so is made again. */
-const repetitions = (server: Server, { reason, isRetryable }: OllamaError.OllamaError): number => {
-  switch (reason._tag) {
-    case "Unreachable":
-      return isRetryable || (reason.refused && server.answered) ? server.retry.times : 0
-    case "Busy":
-      return server.retry.times
-    case "ServerFailed":
-      return isRetryable ? Math.min(reason.status === 500 ? 1 : Infinity, server.retry.times) : 0
-    default:
-      // A runner that died or ran out of memory gets one more chance.
-      return isRetryable ? Math.min(1, server.retry.times) : 0
-  }
-}
 
 /** Writes a span for each attempt when there was more than one. The last one ended as the call did. */
 const recorded = (
@@ -225,13 +191,9 @@ const attempt = (
         })
         .pipe(
           Scope.provide(requestScope),
-          Effect.tapError(({ reason }) =>
-            Effect.sync(() => {
-              server.answered ||= reason._tag !== "Unreachable" && reason._tag !== "Timeout"
-            })
-          )
+          Effect.tapError((error) => Effect.sync(() => OllamaHttp.noteAnswer(server, error)))
         )
-      server.answered = true
+      OllamaHttp.noteAnswer(server)
       const pull = yield* Stream.toPull(response.stream).pipe(Scope.provide(attemptScope))
       const reading: Reading = {
         reader,

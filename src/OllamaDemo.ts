@@ -7,7 +7,8 @@
  * @since 0.1.0
  */
 import * as Arithmetic from "./Arithmetic.ts"
-import { type Asked, type Reply, type Script, words } from "./OllamaScript.ts"
+import { words } from "./OllamaApi.ts"
+import type { Asked, Reply, Script } from "./OllamaScript.ts"
 
 export const demo: Script = {
   models: ["qwen2.5:0.5b", "qwen2.5-coder:0.5b", "llama3.2:1b"],

@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -97,7 +98,7 @@ const serve = Effect.fnUntraced(function* (script: Script, port: number) {
       }
       recorded.push(entry)
       const player = new OllamaReply.Player(response, clock)
-      const fiber = run(handle(state, entry.method, entry.path, entry.body, player))
+      const fiber = run(played(state, entry, player))
       response.on("close", () => {
         entry.complete = response.writableFinished
         if (!entry.complete && !player.cut) {
@@ -150,6 +151,18 @@ const methods: Readonly<Record<string, string>> = {
   "/api/chat": "POST",
   "/api/generate": "POST"
 }
+
+/** A defect is the script's: it ends the one request, as a panic does in Ollama. */
+const played = (state: State, { body, method, path }: Recorded, player: OllamaReply.Player): Effect.Effect<void> =>
+  Effect.catchCauseIf(
+    Effect.suspend(() => handle(state, method, path, body, player)),
+    (cause) => !Cause.hasInterruptsOnly(cause),
+    (cause) =>
+      Effect.andThen(
+        Effect.logError(`The script of the Ollama double failed to reply to ${method} ${path}.`, cause),
+        player.panic
+      )
+  )
 
 const handle = (
   state: State,

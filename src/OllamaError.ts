@@ -1,8 +1,9 @@
 /**
  * Why a model call failed, and what to do next.
  *
- * Messages never quote a prompt or an answer. What the server wrote is kept in `text`; a message repeats it only when it
- * is one of the texts that Ollama is known to write.
+ * Messages never quote a prompt or an answer. The fields do: `partial` and `partialThinking` hold what had been answered,
+ * `text` and `excerpt` what the server wrote, which may be any of both. Where content must not go, log the message and not
+ * the object. A message repeats `text` only when it is one of those that Ollama is known to write.
  *
  * @since 0.1.0
  */
@@ -13,9 +14,9 @@ import * as Span from "./Span.ts"
 const Cause = Schema.optional(Schema.Defect())
 const Status = Schema.Finite
 const Received = {
-  /** What had been answered until then. */
+  /** What had been answered until then: content, not for logs. */
   partial: Schema.String,
-  /** What had been thought until then. */
+  /** What had been thought until then: content, not for logs. */
   partialThinking: Schema.optional(Schema.String)
 }
 
@@ -195,7 +196,7 @@ export class RemoteRefused extends Schema.TaggedError<RemoteRefused>()("RemoteRe
   readonly isRetryable = false
 }
 
-/** Whatever answered is no Ollama API: a redirect, or an unknown path. */
+/** Whatever answered is no Ollama API: a redirect, an unknown path, or a success of a kind that Ollama does not know. */
 export class WrongUrl extends Schema.TaggedError<WrongUrl>()("WrongUrl", {
   url: Schema.String,
   status: Status,
@@ -253,14 +254,16 @@ export class StreamInterrupted extends Schema.TaggedError<StreamInterrupted>()("
   }
 }
 
-/** What came is not what Ollama writes. */
+/** What came is not what Ollama writes, or not even HTTP. */
 export class Malformed extends Schema.TaggedError<Malformed>()("Malformed", {
   url: Schema.String,
-  status: Status,
+  /** Absent when there was none to read. */
+  status: Schema.optional(Status),
   /** What is wrong with it; no content. */
   problem: Schema.String,
-  /** The first 200 characters of it. */
-  excerpt: Schema.String
+  /** The first 200 characters of it, which may be content: not for logs. */
+  excerpt: Schema.String,
+  cause: Cause
 }) {
   override get message() {
     return `What ${this.url} sent is not Ollama's: ${this.problem}. Check OLLAMA_HOST, and proxies on the way.`
@@ -291,7 +294,11 @@ const Reason = Schema.Union([
 /** Why a call failed. */
 export type Reason = typeof Reason.Type
 
-/** What every operation of `Ollama` fails with; `reason` says why. */
+/**
+ * What every operation of `Ollama` fails with; `reason` says why.
+ *
+ * The message is safe to log. The object is not: the reason's `partial`, `text` and `excerpt` hold what was answered.
+ */
 export class OllamaError extends Schema.TaggedError<OllamaError>()("OllamaError", { reason: Reason }) {
   override get message() {
     return this.reason.message
@@ -299,6 +306,11 @@ export class OllamaError extends Schema.TaggedError<OllamaError>()("OllamaError"
   /** Whether the same call may succeed when it is made again. */
   get isRetryable(): boolean {
     return this.reason.isRetryable
+  }
+  /** Whether there was too little memory, before the answer or instead of it: worth a wait. */
+  get isOutOfMemory(): boolean {
+    const { reason } = this
+    return reason._tag === "OutOfMemory" || (reason._tag === "StreamError" && isOutOfMemory(reason.text))
   }
   get [Span.ErrorType](): string {
     const reason = this.reason
@@ -337,7 +349,8 @@ export const fromResponse = (response: {
   const text = said.text
   const at = { url, status, text }
   const of = { model, status, text }
-  if (status >= 300 && status < 400) {
+  // Every success of ours is a 200; others come here as well.
+  if (status < 400) {
     return make(new WrongUrl({ ...at, location: response.location }))
   }
   if (status === 401) {

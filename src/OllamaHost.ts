@@ -27,7 +27,7 @@ export interface Host {
   readonly authorization?: Redacted.Redacted<string> | undefined
   /** What was understood otherwise than it may have been meant. */
   readonly warnings: ReadonlyArray<string>
-  /** Whether it is ollama.com: prompts leave the machine. */
+  /** Whether it is ollama.com or below it: prompts leave the machine. */
   readonly remote: boolean
 }
 
@@ -72,7 +72,7 @@ export const parse = (value: string | undefined): Result.Result<Host, string> =>
     return refuse(`"${named}" is no host`)
   }
 
-  const cloud = /^ollama\.com$/i.test(named)
+  const cloud = /^(.+\.)?ollama\.com\.?$/i.test(named)
   const scheme = written ?? (cloud ? "https" : "http")
   const fallback = scheme === "https" ? 443 : written === "http" ? 80 : defaultPort
   const warnings: Array<string> = []
@@ -89,12 +89,17 @@ export const parse = (value: string | undefined): Result.Result<Host, string> =>
   }
   const address = connectable(named)
   const host = address.includes(":") ? `[${address}]` : address
+  const url = `${scheme}://${host}:${port ?? fallback}${path}`
+  // What looks like an address and is none: `256.1.1.1`, `h:80:90`.
+  if (!URL.canParse(url)) {
+    return refuse(`"${named}" is no host`)
+  }
   return Result.succeed({
     scheme,
     address,
     port: port ?? fallback,
     path,
-    url: `${scheme}://${host}:${port ?? fallback}${path}`,
+    url,
     authorization: userinfo === undefined ? undefined : basic(userinfo),
     warnings,
     remote: cloud

@@ -1,5 +1,5 @@
 /**
- * One request to Ollama over HTTP: headers, statuses, and the errors of the transport.
+ * One request to Ollama over HTTP: headers, statuses, the errors of the transport, and when to send it again.
  *
  * @since 0.1.0
  */
@@ -11,6 +11,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -73,7 +74,7 @@ const checked = (
       Effect.fail(OllamaError.fromResponse({ url, model, status, body, location: headers["location"] }))
     )
   }
-  const encoding = headers["content-encoding"] ?? "identity"
+  const encoding = (headers["content-encoding"] ?? "identity").trim().toLowerCase()
   return encoding === "identity" || encoding === ""
     ? Effect.succeed(response)
     : Effect.fail(
@@ -94,48 +95,59 @@ const prefixTimeout = "2 seconds"
 
 const prefix = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string> =>
   Effect.suspend(() => {
-    const decoder = new TextDecoder("utf-8")
-    let bytes = 0
-    let text = ""
-    return response.stream.pipe(
-      Stream.runForEachWhile((chunk) =>
-        Effect.sync(() => {
-          text += decoder.decode(chunk.subarray(0, prefixBytes - bytes), { stream: true })
-          bytes += chunk.length
-          return bytes < prefixBytes
-        })
-      ),
+    const read = { text: "", bytes: 0 }
+    return readInto(read, response, prefixBytes).pipe(
       Effect.timeoutOption(prefixTimeout),
       Effect.ignore,
-      Effect.map(() => text)
+      Effect.map(() => read.text)
     )
   })
 
-/** Sends a request whose response is one JSON value. */
+interface Text {
+  text: string
+  /** Of the body; more than the limit when that cut the text. */
+  bytes: number
+}
+
+const readInto = (into: Text, response: HttpClientResponse.HttpClientResponse, limitBytes: number) => {
+  const decoder = new TextDecoder("utf-8")
+  return Stream.runForEachWhile(response.stream, (chunk) =>
+    Effect.sync(() => {
+      into.text += decoder.decode(chunk.subarray(0, limitBytes - into.bytes), { stream: true })
+      into.bytes += chunk.length
+      return into.bytes <= limitBytes
+    })
+  )
+}
+
+// A list of ten thousand models has a fraction of it.
+const jsonBytes = 16 * 1024 * 1024
+
+/** Sends a request whose response is one JSON value, again where that helps. */
 export const json = <A, I>(
-  send: Send,
-  url: string,
+  server: Server,
   request: Request,
   schema: Schema.Codec<A, I>
 ): Effect.Effect<A, OllamaError.OllamaError> => {
+  const { url } = server
   const decode = Schema.decodeUnknownExit(Schema.fromJsonString(schema))
-  return Effect.scoped(
-    Effect.gen(function* () {
-      const response = yield* send(request)
-      const text = yield* response.text.pipe(Effect.mapError((error) => fromTransport(url, error)))
-      const decoded = decode(text)
-      return Exit.isSuccess(decoded)
-        ? decoded.value
-        : yield* OllamaError.make(
-            new OllamaError.Malformed({
-              url,
-              status: response.status,
-              problem: `the answer to ${request.path} has another form`,
-              excerpt: text.trim().slice(0, 200)
-            })
-          )
-    })
-  ).pipe(
+  const once = Effect.gen(function* () {
+    const response = yield* server.send(request)
+    const read: Text = { text: "", bytes: 0 }
+    yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => fromTransport(url, error)))
+    const decoded = read.bytes > jsonBytes ? undefined : decode(read.text)
+    return decoded !== undefined && Exit.isSuccess(decoded)
+      ? decoded.value
+      : yield* OllamaError.make(
+          new OllamaError.Malformed({
+            url,
+            status: response.status,
+            problem: `the answer to ${request.path} ${decoded === undefined ? "is longer than 16 MB" : "has another form"}`,
+            excerpt: read.text.slice(0, 1000).trim().slice(0, 200)
+          })
+        )
+  }).pipe(
+    Effect.scoped,
     // These answers come from memory and disk; no model has a part in them.
     Effect.timeoutOrElse({
       duration: shortTimeout,
@@ -143,17 +155,90 @@ export const json = <A, I>(
         Effect.fail(
           OllamaError.make(new OllamaError.Timeout({ url, phase: "first record", millis: shortTimeout, partial: "" }))
         )
-    })
+    }),
+    Effect.tapError((error) => Effect.sync(() => noteAnswer(server, error))),
+    Effect.tap(() => Effect.sync(() => noteAnswer(server)))
   )
+  const attempt = (count: number): Effect.Effect<A, OllamaError.OllamaError> =>
+    Effect.catch(once, (error) =>
+      Effect.flatMap(nextDelayMillis(server, count, error), (delay) =>
+        delay === undefined ? Effect.fail(error) : Effect.andThen(Effect.sleep(delay), attempt(count + 1))
+      )
+    )
+  return attempt(1)
 }
 
 const shortTimeout = 30_000
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Again
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What all requests to one server share. */
+export interface Server {
+  readonly url: string
+  readonly send: Send
+  readonly retry: Retry
+  /** Whether it ever answered. A refusal before that means that it is not running, and is not worth waiting for. */
+  answered: boolean
+}
+
+export interface Retry {
+  /** How often a request is made again at most. */
+  readonly times: number
+  /** Milliseconds before the first repetition at most; doubles each time. For want of memory, at least. */
+  readonly base: number
+  /** Milliseconds at most. */
+  readonly cap: number
+}
+
+/** Keeps in mind that the server is there, unless the error says that it may not be. */
+export const noteAnswer = (server: Server, error?: OllamaError.OllamaError): void => {
+  const tag = error?.reason._tag
+  server.answered ||= tag !== "Unreachable" && tag !== "Timeout"
+}
+
+/** How long to wait after attempt `count`, which failed so; `undefined` when another one is pointless. */
+export const nextDelayMillis = (
+  server: Server,
+  count: number,
+  error: OllamaError.OllamaError
+): Effect.Effect<number | undefined> =>
+  Effect.map(Random.next, (random) => {
+    if (count > repetitions(server, error)) {
+      return undefined
+    }
+    const { base, cap } = server.retry
+    // Full jitter: many callers that failed together come back spread out.
+    const delay = random * Math.min(cap, base * 2 ** (count - 1))
+    // Another model is to be unloaded meanwhile, and that takes its time.
+    return error.isOutOfMemory ? Math.min(cap, base + delay) : delay
+  })
+
+/** How often a request that failed so is made again. */
+const repetitions = (server: Server, { reason, isRetryable }: OllamaError.OllamaError): number => {
+  switch (reason._tag) {
+    case "Unreachable":
+      return isRetryable || (reason.refused && server.answered) ? server.retry.times : 0
+    case "Busy":
+      return server.retry.times
+    case "ServerFailed":
+      return isRetryable ? Math.min(reason.status === 500 ? 1 : Infinity, server.retry.times) : 0
+    default:
+      // A runner that died or ran out of memory gets one more chance.
+      return isRetryable ? Math.min(1, server.retry.times) : 0
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Errors of the transport
 // ---------------------------------------------------------------------------------------------------------------------
 
 const fromTransport = (url: string, error: unknown): OllamaError.OllamaError => {
+  const problem = foreign(error)
+  if (problem !== undefined) {
+    return OllamaError.make(new OllamaError.Malformed({ url, problem, excerpt: "", cause: transportCause(error) }))
+  }
   const code = errorCode(error)
   if (code === "UND_ERR_CONNECT_TIMEOUT") {
     return OllamaError.make(
@@ -167,10 +252,25 @@ const fromTransport = (url: string, error: unknown): OllamaError.OllamaError => 
 export const connectTimeoutMillis = 5000
 
 /** The system's name for what broke, wherever in the chain of causes it stands. */
-export const errorCode = (error: unknown): string | undefined => {
+const errorCode = (error: unknown): string | undefined =>
+  inCauses(error, (at) => ("code" in at && typeof at.code === "string" ? at.code : undefined))
+
+/** What whoever answered speaks, when it is not HTTP. */
+const foreign = (error: unknown): string | undefined =>
+  inCauses(error, (at) => {
+    const code = "code" in at ? String(at.code) : ""
+    return ("name" in at && at.name === "HTTPParserError") || code === "UND_ERR_HEADERS_OVERFLOW"
+      ? "it does not speak HTTP"
+      : code === "EPROTO" || code.startsWith("ERR_SSL_")
+        ? "it does not speak TLS (https)"
+        : undefined
+  })
+
+const inCauses = <A>(error: unknown, find: (error: object) => A | undefined): A | undefined => {
   for (let at = error, depth = 0; typeof at === "object" && at !== null && depth < 6; depth++) {
-    if ("code" in at && typeof at.code === "string") {
-      return at.code
+    const found = find(at)
+    if (found !== undefined) {
+      return found
     }
     // A host with several addresses fails with the errors of all of them.
     const inner: unknown =

@@ -22,7 +22,7 @@ export interface Reading {
   readonly idleTimeout: number
   readonly url: string
   readonly clock: Clock.Clock
-  /** Since when we wait for the server; `undefined` while the caller is busy with what came. */
+  /** Since when we wait for a record; `undefined` while the caller is busy with what came. */
   waitingSince: number | undefined
   expired: boolean
 }
@@ -34,12 +34,16 @@ export const fill = (reading: Reading): Effect.Effect<void> => {
     if (reader.parts.length > 0 || reader.ended) {
       return Effect.void
     }
-    reading.waitingSince = clock.currentTimeMillisUnsafe()
+    reading.waitingSince ??= clock.currentTimeMillisUnsafe()
     return Effect.matchCauseEffect(reading.pull, {
       onSuccess: (chunks) => {
-        reading.waitingSince = undefined
+        const before = reader.records
         for (const chunk of chunks) {
           reader.push(chunk)
+        }
+        // Bytes alone are no sign of life: a proxy can send blank lines for ever.
+        if (reader.records > before) {
+          reading.waitingSince = undefined
         }
         return once
       },

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Http from "node:http"
+import { words } from "./OllamaApi.ts"
 import {
   type Answer,
   type Asked,
@@ -17,8 +18,7 @@ import {
   json,
   type Raw,
   type Refusal,
-  type Reply,
-  words
+  type Reply
 } from "./OllamaScript.ts"
 
 /** Writes the response to one request. */
@@ -49,6 +49,11 @@ export class Player {
   single(path: string, model: string, rest: object, text = "", thinking = ""): Effect.Effect<void> {
     return this.json(200, this.#record(path, model, text, thinking, rest))
   }
+
+  /** What a panic of Ollama's looks like: 500 without a body, or a connection that breaks when the answer has begun. */
+  readonly panic: Effect.Effect<void> = Effect.suspend(() =>
+    this.#response.headersSent ? this.#end("reset") : this.#whole(500, {}, "")
+  )
 
   play(asked: Asked, reply: Reply): Effect.Effect<void> {
     return typeof reply === "string"
@@ -243,15 +248,18 @@ const kinds: Readonly<Record<string, "array" | "integer" | "float32">> = {
 /** Reads the body of a request, or says what Ollama would say about it. */
 export const readBody = (body: string, path: string): Read => {
   const refused = (status: number, error: string): Read => ({ refusal: { status, error }, model: "", request: {} })
-  if (body === "") {
+  const trimmed = body.trim()
+  if (trimmed === "") {
     return refused(400, "missing request body")
   }
-  const request: unknown = Result.getOrElse(
-    Result.try(() => JSON.parse(body)),
-    () => undefined
-  )
+  const request = parse(trimmed) ?? parse(trimmed.slice(0, endOfObject(trimmed)))
   if (!isRecord(request)) {
-    return refused(400, `invalid character '${body[0]}' looking for beginning of value`)
+    return refused(
+      400,
+      trimmed.startsWith("{") && endOfObject(trimmed) === undefined
+        ? "unexpected EOF"
+        : `invalid character '${trimmed[0]}' looking for beginning of value`
+    )
   }
   const model = request["model"] ?? request["name"]
   if (typeof model !== "string" || model === "") {
@@ -272,6 +280,20 @@ export const readBody = (body: string, path: string): Read => {
     }
   }
   return { model, request }
+}
+
+const parse = (text: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(text)))
+
+// Ollama reads one value and no further. A request is an object, so its brace says where it ends.
+const endOfObject = (text: string): number | undefined => {
+  let depth = 0
+  for (const { 0: token, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}]/gs)) {
+    depth += token === "{" ? 1 : token === "}" ? -1 : 0
+    if (depth === 0 && token === "}") {
+      return index + 1
+    }
+  }
+  return undefined
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import type { Message } from "./OllamaApi.ts"
 
 /** A model call as the double received it. */
@@ -85,13 +86,11 @@ export interface Script {
   readonly version?: string | undefined
   /** For `show` and `tags`: `["completion"]` by default. */
   readonly capabilities?: ReadonlyArray<string> | undefined
+  /** A defect in it is answered as a panic of Ollama's: 500 with an empty body, and an error in the log. */
   readonly reply: (asked: Asked) => Reply
   /** Replaces the answer of any path, by the method and path: `GET /api/tags`. */
   readonly paths?: Readonly<Record<string, Raw>> | undefined
 }
-
-/** Words with the space that follows them. */
-export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*|\s+/g) ?? []
 
 /** Tokens of a double: words and single punctuation marks. No model counts so, but the numbers are stable. */
 export const countTokens = (text: string): number => text.match(/[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu)?.length ?? 0
@@ -100,14 +99,22 @@ export const countTokens = (text: string): number => text.match(/[\p{L}\p{N}_]+|
 export const json = (value: unknown): string =>
   JSON.stringify(value).replace(/[<>&]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`)
 
-/** The messages of a body of either endpoint. */
+/** The messages of a body of either endpoint. What is no text in them is an empty one. */
 export const messagesOf = (body: Readonly<Record<string, unknown>>): ReadonlyArray<Message> => {
   if (Array.isArray(body["messages"])) {
-    return body["messages"] as ReadonlyArray<Message>
+    return body["messages"].map((message: unknown) => ({
+      role: text(message, "role") as Message["role"], // or whatever the client wrote
+      content: text(message, "content")
+    }))
   }
   const { system, prompt } = body
   return [
     ...(typeof system === "string" ? [{ role: "system" as const, content: system }] : []),
     ...(typeof prompt === "string" && prompt !== "" ? [{ role: "user" as const, content: prompt }] : [])
   ]
+}
+
+const text = (message: unknown, key: string): string => {
+  const value = Predicate.hasProperty(message, key) ? message[key] : undefined
+  return typeof value === "string" ? value : ""
 }

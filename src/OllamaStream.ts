@@ -22,6 +22,8 @@ export class Reader {
   completion: Completion | undefined = undefined
   text = ""
   thinking = ""
+  /** How many records came, also such that say nothing. */
+  records = 0
   /** When the first text or thinking came. */
   firstTokenAt: bigint | undefined = undefined
 
@@ -116,6 +118,7 @@ export class Reader {
   }
 
   #record(record: Wire): void {
+    this.records++
     if (record.error !== undefined && record.error !== null) {
       this.failure = OllamaError.make(
         new OllamaError.StreamError({

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
-import type { ChatRequest, Message } from "./OllamaApi.ts"
+import { type ChatRequest, type Message, words } from "./OllamaApi.ts"
 import type { OllamaError } from "./OllamaError.ts"
 import type { Host } from "./OllamaHost.ts"
 import type * as OllamaHttp from "./OllamaHttp.ts"
@@ -80,16 +80,16 @@ const toChat = (body: {
 
 /** One record for each word, then the last one with the counts. */
 const records = (request: ChatRequest, text: string, chat: boolean): string => {
-  const words = text.match(/\S+\s*|\s+/g) ?? []
+  const pieces = words(text)
   const record = (content: string, rest: object) =>
     `${JSON.stringify({ model: request.model, ...(chat ? { message: { role: "assistant", content } } : { response: content }), ...rest })}\n`
   return (
-    words.map((word) => record(word, { done: false })).join("") +
+    pieces.map((word) => record(word, { done: false })).join("") +
     record("", {
       done: true,
       done_reason: "stop",
       prompt_eval_count: request.messages.reduce((sum, message) => sum + countWords(message.content), 0),
-      eval_count: words.length
+      eval_count: pieces.length
     })
   )
 }

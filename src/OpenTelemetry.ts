@@ -18,6 +18,7 @@ import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as EffectTracer from "effect/Tracer"
+import type * as EnvironmentVariables from "./EnvironmentVariables.ts"
 import type * as TelemetryConfig from "./TelemetryConfig.ts"
 import * as Tracer from "./Tracer.ts"
 import { version } from "./Version.ts"
@@ -27,6 +28,8 @@ export { makeExternalSpan } from "@effect/opentelemetry/OtelTracer"
 /** A tracer whose spans go to the processors. They are shut down with the layer; their failures stay inside. */
 export const layer = (options: {
   readonly serviceName: string
+  readonly resourceAttributes: Readonly<Record<string, string>>
+  readonly limits: EnvironmentVariables.Limits
   readonly sampler: TelemetryConfig.Sampler
   readonly processors: ReadonlyArray<SpanProcessor>
 }): Layer.Layer<never> =>
@@ -40,7 +43,13 @@ export const layer = (options: {
           // parent. When there is one already, this does nothing.
           context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
           return new NodeTracerProvider({
-            resource: resource(options.serviceName),
+            resource: resource(options.serviceName, options.resourceAttributes),
+            // All of them, or the SDK asks the environment for the rest and takes what it finds there unseen.
+            spanLimits: options.limits,
+            generalLimits: {
+              attributeCountLimit: options.limits.attributeCountLimit,
+              attributeValueLengthLimit: options.limits.attributeValueLengthLimit
+            },
             sampler: Tracer.obeying(decision, samplerOf(options.sampler)),
             spanProcessors: Array.from(options.processors, failSafe)
           })
@@ -63,17 +72,19 @@ export const layer = (options: {
 // Our own processors keep within three seconds; this is for those of others.
 const shutdownTimeout = "5 seconds"
 
-// No `process.command_args`: they hold the prompt.
-const resource = (serviceName: string) =>
-  defaultResource().merge(
-    resourceFromAttributes({
-      "service.name": serviceName,
-      "service.version": version,
-      "process.pid": process.pid,
-      "process.runtime.name": "nodejs",
-      "process.runtime.version": process.versions.node
-    })
-  )
+// No `process.command_args`: they hold the prompt. What the environment says about the service beats what we know of
+// it; what we say of the SDK and of this process is a fact.
+const resource = (serviceName: string, attributes: Readonly<Record<string, string>>) =>
+  resourceFromAttributes({ "service.version": version, ...attributes })
+    .merge(defaultResource())
+    .merge(
+      resourceFromAttributes({
+        "service.name": serviceName,
+        "process.pid": process.pid,
+        "process.runtime.name": "nodejs",
+        "process.runtime.version": process.versions.node
+      })
+    )
 
 const samplerOf = ({ parentBased, ratio }: TelemetryConfig.Sampler): Sampler => {
   const root =

@@ -1,222 +1,253 @@
 /**
- * Spans to a collector, over OTLP and gRPC, without harm to the program.
+ * Spans to a collector, in batches, without harm to the program.
  *
- * The SDK's own parts reject on a dead collector, send all batches of a burst at once and drop what exceeds thirty,
- * and say nothing about what was lost. So a processor stands around the batch processor that counts, and an exporter
- * around the exporter that takes turns and never fails.
+ * The stock exporter sends all batches of a burst at once and drops what exceeds thirty, never tries again, and says
+ * nothing about what was lost. So the batch processor hands its batches to a queue here, which takes turns, tries again,
+ * never fails, and counts.
  *
  * @since 0.1.0
  */
-import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc"
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
-import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
-import { AsyncLocalStorage } from "node:async_hooks"
-import { subscribe } from "node:diagnostics_channel"
-import type { Socket } from "node:net"
+import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import * as Result from "effect/Result"
 import type { Endpoint } from "./Endpoint.ts"
 import type { Batch } from "./EnvironmentVariables.ts"
-import * as Span from "./Span.ts"
+import * as OtlpClient from "./OtlpClient.ts"
+import type { OtlpSettings } from "./OtlpSettings.ts"
 
 const concurrentExports = 4
 
-/** A failed export that says nothing about why still fails for a reason. */
-interface Failure {
-  readonly code?: unknown
-  readonly message?: unknown
-  readonly details?: unknown
-}
+// A collector that accepts and never answers would hold the process for as long as one export may take.
+const endMillis = 3000
 
-/** Makes the processor. `warn` gets one line at the end when spans were lost. */
+// Where nobody is there, waiting is in vain more often than not: a collector that is just starting gets a moment.
+const unreachableMillis = 600
+
+// Pauses between attempts: the first one, while the program runs and at its end, and the longest.
+const firstPauseMillis = 1000
+const firstPauseAtEndMillis = 200
+const longestPauseMillis = 5000
+const pauseFactor = 1.5
+const jitter = 0.2
+
+// Reasons that are told apart; a collector that says something else each time must not fill the screen.
+const maximumReasons = 5
+
+// The longest that a timer of Node can run.
+const maximumTimerMillis = 2 ** 31 - 1
+
+/**
+ * Makes the processor. `warn` gets a line at the end for each reason for which spans were lost. The failure says which
+ * setting is wrong and quotes nothing of it.
+ */
 export const make = (options: {
   readonly endpoint: Endpoint
-  /** For one export, and for everything that is left when the program ends, in milliseconds. */
-  readonly timeoutMillis: number
+  readonly settings: OtlpSettings
   readonly batch: Batch
   readonly warn: (line: string) => void
-}): SpanProcessor => {
-  const { endpoint, timeoutMillis } = options
+}): Result.Result<SpanProcessor, string> =>
+  Result.map(OtlpClient.make(options.endpoint, options.settings), (client) => {
+    // Two variables say how long an export may take. The shorter one holds.
+    const limit = Math.min(options.settings.timeoutMillis, options.batch.exportTimeoutMillis)
+    return processor(client, limit, options.batch, options.warn)
+  })
+
+const processor = (
+  client: OtlpClient.OtlpClient,
+  limitMillis: number,
+  batch: Batch,
+  warn: (line: string) => void
+): SpanProcessor => {
   const waiting: Array<{ readonly spans: Array<ReadableSpan>; readonly done: () => void }> = []
-  const underWay = new Set<() => void>()
-  const sockets = new Set<Socket>()
+  const underWay = new Set<Delivery>()
+  const lost = new Map<string, number>()
   let ended = 0
-  let delivered = 0
-  let reason = "they came faster than they could be sent"
-  // Set when the program ends: the time until which it waits.
-  let deadline: number | undefined
-  let exporter = exporterTo(endpoint, timeoutMillis)
+  let counted = 0
+  let endsSince: number | undefined
   // Called when nothing is under way any more.
   let idle = (): void => {}
+
+  const count = (spans: number, rejected: number, reason: string): void => {
+    counted += spans
+    if (rejected > 0) {
+      const key = lost.has(reason) || lost.size < maximumReasons ? reason : "for other reasons"
+      lost.set(key, (lost.get(key) ?? 0) + rejected)
+    }
+  }
 
   const next = (): void => {
     while (underWay.size < concurrentExports) {
       const batch = waiting.shift()
       if (batch === undefined) {
-        return
+        break
       }
-      send(batch.spans, batch.done)
-    }
-  }
-
-  const send = (spans: Array<ReadableSpan>, done: () => void): void => {
-    const finish = () => {
-      if (underWay.delete(finish)) {
-        done()
-        next()
-        if (underWay.size === 0) {
-          idle()
+      const delivery = deliver(
+        client,
+        batch.spans,
+        limitMillis,
+        () => endsSince,
+        (rejected, reason) => {
+          underWay.delete(delivery)
+          count(batch.spans.length, rejected, reason)
+          batch.done()
+          next()
         }
-      }
+      )
+      underWay.add(delivery)
+      delivery.start()
     }
-    underWay.add(finish)
-    openedFor.run(sockets, () =>
-      exporterInTime().export(spans, (result) => {
-        // A result that comes after giving up is no longer waited for, but it still counts.
-        if (result.code === 0) {
-          delivered += spans.length
-        } else {
-          reason = explain(result.error, endpoint, timeoutMillis)
-        }
-        finish()
-      })
-    )
-  }
-
-  // A gRPC call holds the process until its own deadline. One that starts late must get a shorter one.
-  const exporterInTime = (): SpanExporter => {
-    const left = deadline === undefined ? timeoutMillis : deadline - performance.now()
-    if (left < timeoutMillis - 500) {
-      void exporter.shutdown().catch(() => {})
-      exporter = exporterTo(endpoint, Math.max(left, 1))
+    if (underWay.size === 0) {
+      idle()
     }
-    return exporter
   }
 
   const giveUp = (): void => {
-    reason = explain({ code: deadlineExceeded }, endpoint, timeoutMillis)
-    const rest = waiting.splice(0)
-    for (const batch of rest) {
-      batch.done()
+    const reason = client.silence(endMillis)
+    for (const { done, spans } of waiting.splice(0)) {
+      count(spans.length, spans.length, reason)
+      done()
     }
-    for (const finish of Array.from(underWay)) {
-      finish()
+    for (const delivery of Array.from(underWay)) {
+      delivery.giveUp(reason)
     }
   }
 
-  const processor = new BatchSpanProcessor(
+  const batches = new BatchSpanProcessor(
     {
       export: (spans, result) => {
         waiting.push({ spans, done: () => result({ code: 0 }) })
         next()
       },
       // The batch processor waits for the batches that it sends at its end, not for those that were under way before;
-      // `giveUp` ends the wait. What the exporter itself does at its end is not waited for.
+      // `giveUp` ends the wait.
       shutdown: () =>
         new Promise<void>((resolve) => {
           idle = resolve
           if (underWay.size === 0) {
             resolve()
           }
-        }).then(() => {
-          void exporter.shutdown().catch(() => {})
         })
     },
-    options.batch
+    // The limit is kept here, where the reason is known.
+    { ...batch, exportTimeoutMillis: maximumTimerMillis }
   )
 
   return {
-    onStart: (span, context) => processor.onStart(span, context),
+    onStart: (span, context) => batches.onStart(span, context),
     onEnd: (span) => {
       ended += span.spanContext().traceFlags & 1
-      processor.onEnd(span)
+      batches.onEnd(span)
     },
-    forceFlush: () => processor.forceFlush().catch(() => {}),
+    forceFlush: () => batches.forceFlush().catch(() => {}),
     shutdown: () => {
-      if (deadline !== undefined) {
+      if (endsSince !== undefined) {
         return Promise.resolve()
       }
-      deadline = performance.now() + timeoutMillis
-      const timer = setTimeout(giveUp, timeoutMillis)
-      return processor
+      endsSince = performance.now()
+      for (const delivery of underWay) {
+        delivery.hurry()
+      }
+      const timer = setTimeout(giveUp, endMillis)
+      return batches
         .shutdown()
         .catch(() => {})
         .then(() => {
           clearTimeout(timer)
-          if (delivered < ended) {
-            for (const socket of sockets) {
-              socket.destroy()
-            }
-            const lost = ended - delivered
-            options.warn(`${lost} ${lost === 1 ? "span" : "spans"} not exported: ${reason}`)
+          count(0, ended - counted, "they came faster than they could be sent")
+          client.close(lost.size > 0)
+          for (const [reason, spans] of lost) {
+            warn(`${spans} ${spans === 1 ? "span" : "spans"} not exported: ${reason}`)
           }
         })
     }
   }
 }
 
-// gRPC closes a connection that works, but leaves one that is being made: an address that swallows packets, or never
-// answers in TLS, would hold the process for 20 s. So the sockets opened on behalf of an export are remembered.
-const openedFor = new AsyncLocalStorage<Set<Socket>>()
+/** A batch on its way. */
+interface Delivery {
+  readonly start: () => void
+  /** The program ends: pauses are short from now on. */
+  readonly hurry: () => void
+  /** Ends it. The last failure says why, if there was one, or else the given reason. */
+  readonly giveUp: (reason: string) => void
+}
 
-subscribe("net.client.socket", (message) => {
-  const sockets = openedFor.getStore()
-  if (sockets !== undefined) {
-    const { socket } = message as { readonly socket: Socket }
-    sockets.add(socket)
-    socket.once("close", () => sockets.delete(socket))
-  }
-})
+// The same spans are sent again, so they keep their ids, until they are accepted, refused for good, or late.
+// `done` is called once.
+const deliver = (
+  client: OtlpClient.OtlpClient,
+  spans: Array<ReadableSpan>,
+  limitMillis: number,
+  endsSince: () => number | undefined,
+  done: (rejected: number, reason: string) => void
+): Delivery => {
+  const until = performance.now() + limitMillis
+  let failures = 0
+  let lastReason: string | undefined
+  let settled = false
+  let cancel = (): void => {}
+  let pausing = false
 
-const exporterTo = (endpoint: Endpoint, timeoutMillis: number): SpanExporter => {
-  const exporter = new OTLPTraceExporter({ url: endpoint.url, timeoutMillis })
-  if (!endpoint.tls && endpoint.port === 80) {
-    // The exporter takes its address from a URL, where port 80 is not written, and gRPC then goes to 443.
-    const inside = exporter as unknown as {
-      readonly _delegate?: { readonly _transport?: { readonly _parameters?: { address?: string } } }
+  const settle = (rejected: number, reason: string): void => {
+    if (!settled) {
+      settled = true
+      done(rejected, reason)
     }
-    const parameters = inside._delegate?._transport?._parameters
-    if (parameters?.address !== undefined) {
-      parameters.address += ":80"
+  }
+
+  const attempt = (): void => {
+    pausing = false
+    cancel = () => {}
+    // What the end of the program does not wait for must not hold it either.
+    const atEnd = (endsSince() ?? Number.POSITIVE_INFINITY) + endMillis
+    const sent = Result.try(() => client.send(spans, Math.min(until, atEnd) - performance.now(), ended))
+    if (Result.isFailure(sent)) {
+      settle(spans.length, "they cannot be written as OTLP")
     }
   }
-  return exporter
+
+  const ended = (outcome: OtlpClient.Outcome): void => {
+    if (outcome._tag === "Accepted") {
+      settle(Math.min(Math.max(outcome.rejected, 0), spans.length), outcome.reason)
+    } else if (performance.now() >= until - 5) {
+      // What happened before the time was up says more than that it is.
+      settle(spans.length, lastReason ?? client.silence(limitMillis))
+    } else {
+      failures += 1
+      lastReason = outcome.reason
+      const pause = pauseMillis(failures, endsSince() !== undefined)
+      const resumed = performance.now() + pause
+      const inVain = outcome.unreachable && resumed > (endsSince() ?? Number.POSITIVE_INFINITY) + unreachableMillis
+      if (!outcome.retryable || inVain || resumed >= until) {
+        settle(spans.length, outcome.reason)
+      } else if (!settled) {
+        again(pause)
+      }
+    }
+  }
+
+  const again = (pause: number): void => {
+    pausing = true
+    const timer = setTimeout(attempt, pause)
+    cancel = () => clearTimeout(timer)
+  }
+
+  return {
+    start: attempt,
+    hurry: () => {
+      if (pausing) {
+        cancel()
+        again(pauseMillis(1, true))
+      }
+    },
+    giveUp: (reason) => {
+      cancel()
+      settle(spans.length, lastReason ?? reason)
+    }
+  }
 }
 
-// https://grpc.io/docs/guides/status-codes/
-const deadlineExceeded = 4
-const unavailable = 14
-const codes: Record<number, string> = {
-  1: "CANCELLED",
-  2: "UNKNOWN",
-  3: "INVALID_ARGUMENT",
-  5: "NOT_FOUND",
-  6: "ALREADY_EXISTS",
-  7: "PERMISSION_DENIED",
-  8: "RESOURCE_EXHAUSTED",
-  9: "FAILED_PRECONDITION",
-  10: "ABORTED",
-  11: "OUT_OF_RANGE",
-  12: "UNIMPLEMENTED",
-  13: "INTERNAL",
-  14: "UNAVAILABLE",
-  15: "DATA_LOSS",
-  16: "UNAUTHENTICATED"
-}
-
-const explain = (error: Failure | undefined, endpoint: Endpoint, timeoutMillis: number): string => {
-  const address = new URL(endpoint.url).host
-  const text = String(error?.details ?? error?.message ?? "the exporter gave no reason").split("\n", 1)[0] ?? ""
-  if (error?.code === deadlineExceeded) {
-    return `no answer from ${address} within ${timeoutMillis / 1000} s. Is it a collector for OTLP over gRPC?`
-  }
-  if (text.includes("ECONNREFUSED")) {
-    return `connection refused at ${address}. Is a collector running there?`
-  }
-  if (/ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(text)) {
-    return `unknown host ${endpoint.host}. Is the endpoint spelled right?`
-  }
-  const code = typeof error?.code === "number" ? codes[error.code] : undefined
-  const said = Span.truncate(Span.redact(text), 200)
-  return error?.code === unavailable && text.startsWith("No connection established")
-    ? `no connection to ${address} (${said}). Is a collector for OTLP over gRPC running there?`
-    : `${address} answered ${code === undefined ? said : `${code}: ${said}`}`
-}
+// https://opentelemetry.io/docs/specs/otlp/#failures
+const pauseMillis = (failures: number, atEnd: boolean): number =>
+  Math.min((atEnd ? firstPauseAtEndMillis : firstPauseMillis) * pauseFactor ** (failures - 1), longestPauseMillis) *
+  (1 + jitter * (2 * Math.random() - 1))

@@ -43,10 +43,19 @@ export const event = (name: string, values: Attributes = {}): Effect.Effect<void
 export const error = (error: unknown): Effect.Effect<void> =>
   withCurrent((span) =>
     Effect.map(Clock.currentTimeNanos, (now) => {
+      const attributes = exception(error)
+      errors.set(attributes, error)
       span.attribute("error.type", errorType(error))
-      span.event("exception", now, exception(error))
+      span.event("exception", now, attributes)
     })
   )
+
+// Kept for as long as the attributes are.
+const errors = new WeakMap<object, unknown>()
+
+/** The error that `Span.error` made these attributes of; a tracer that knows it can tell that it has recorded it. */
+export const errorOf = (attributes: object): { readonly value: unknown } | undefined =>
+  errors.has(attributes) ? { value: errors.get(attributes) } : undefined
 
 /** The trace id of the current span, 32 hexadecimal digits; `undefined` outside of spans and when tracing is off. */
 export const traceId: Effect.Effect<string | undefined> = Effect.withFiber((fiber) => {

@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Span from "./Span.ts"
 import * as Stderr from "./Stderr.ts"
@@ -87,6 +88,8 @@ const on = (
         const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
         return layer({
           serviceName: config.serviceName.value,
+          resourceAttributes: config.resourceAttributes,
+          limits: config.limits,
           sampler: config.sampler.value,
           processors: yield* processors
         })
@@ -101,24 +104,51 @@ const exporters = (
   config: TelemetryConfig.Resolved,
   stderr: Stderr.Stderr
 ): Effect.Effect<ReadonlyArray<SpanProcessor>> =>
-  Effect.forEach(config.exporters.value, (exporter) =>
-    exporter === "otlp"
-      ? Effect.map(
-          Effect.promise(() => import("./OtlpExport.ts")),
-          (otlp): SpanProcessor =>
-            otlp.make({
-              endpoint: config.endpoint.value,
-              timeoutMillis: config.timeoutMillis,
-              batch: config.batch,
-              warn: (line) => warn(stderr, line)
-            })
+  Effect.map(
+    Effect.forEach(config.exporters.value, (exporter) =>
+      // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
+      (exporter === "otlp" ? toCollector(config, stderr) : toConsole(config, stderr)).pipe(
+        Effect.catchCause(() =>
+          Effect.succeed(
+            Result.fail(
+              `the exporter ${exporter === "otlp" ? `to ${config.endpoint.value.address} ` : ""}cannot be set up`
+            )
+          )
         )
-      : Effect.zipWith(
-          Effect.promise(() => import("./ConsoleSpans.ts")),
-          Stderr.colours,
-          (console, colour): SpanProcessor =>
-            console.make({ format: config.traceFormat.value, colour, columns: stderr.columns, write: stderr.write })
-        )
+      )
+    ),
+    (made) =>
+      made.flatMap((processor) => {
+        if (Result.isSuccess(processor)) {
+          return [processor.success]
+        }
+        warn(stderr, `spans are not sent: ${processor.failure}`)
+        return []
+      })
+  )
+
+type Made = Effect.Effect<Result.Result<SpanProcessor, string>>
+
+const toCollector = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
+  Effect.map(
+    Effect.promise(() => import("./OtlpExport.ts")),
+    (otlp) =>
+      otlp.make({
+        endpoint: config.endpoint.value,
+        settings: config.otlp,
+        batch: config.batch,
+        warn: (line) => warn(stderr, line)
+      })
+  )
+
+const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
+  Effect.zipWith(
+    Effect.promise(() => import("./ConsoleSpans.ts")),
+    Stderr.colours,
+    (console, colour) =>
+      Result.succeed(
+        console.make({ format: config.traceFormat.value, colour, columns: stderr.columns, write: stderr.write })
+      )
   )
 
 const printWarnings = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): void => {

@@ -12,10 +12,13 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as Attribute from "./Attribute.ts"
 import * as Endpoint from "./Endpoint.ts"
+import { TelemetryConfigError } from "./EnvironmentValues.ts"
+import type { Sourced } from "./EnvironmentValues.ts"
 import * as EnvironmentVariables from "./EnvironmentVariables.ts"
-import { TelemetryConfigError } from "./EnvironmentVariables.ts"
-import type { Sampler, Sourced } from "./EnvironmentVariables.ts"
+import type { Sampler } from "./EnvironmentVariables.ts"
+import type { OtlpSettings } from "./OtlpSettings.ts"
 import * as Span from "./Span.ts"
 
 export { TelemetryConfigError }
@@ -71,8 +74,15 @@ export interface Resolved {
   readonly traceFormat: Sourced<TraceFormat>
   /** Whether `task.content` holds the start of the task. */
   readonly taskContent: Sourced<boolean>
+  /** What describes this service beside its name. */
+  readonly resourceAttributes: Readonly<Record<string, string>>
+  readonly limits: EnvironmentVariables.Limits
   readonly batch: EnvironmentVariables.Batch
-  /** How long one export may take, and how long the end of the program waits for spans, in milliseconds. */
+  readonly otlp: OtlpSettings
+  /**
+   * How long one export may take, with all its attempts, in milliseconds; `Infinity` for no limit. The end of the
+   * program waits three seconds at most, whatever this says.
+   */
   readonly timeoutMillis: number
   /** What was wrong and ignored; empty when nobody asked for tracing. */
   readonly warnings: ReadonlyArray<string>
@@ -125,7 +135,7 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
 
     return {
       enabled: disabled ? { value: false, source: EnvironmentVariables.sdkDisabled } : wish,
-      serviceName: first(set(options.serviceName), env.serviceName, env.otelServiceName) ?? {
+      serviceName: first(set(options.serviceName), env.serviceName, env.otelServiceName, env.resourceServiceName) ?? {
         value: "tinyllm",
         source: "default"
       },
@@ -141,24 +151,18 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
       },
       traceFormat: set(options.traceFormat) ?? { value: "tree", source: "default" },
       taskContent: env.taskContent ?? { value: true, source: "default" },
+      resourceAttributes: env.resourceAttributes,
+      limits: env.limits,
       batch: env.batch,
-      timeoutMillis: Math.min(env.timeoutMillis ?? maximumTimeoutMillis, maximumTimeoutMillis),
+      otlp: env.otlp,
+      timeoutMillis: env.otlp.timeoutMillis,
       warnings: wish.value || env.exporterUnknown ? warnings : []
     }
   }
 )
 
-// A collector that accepts and never answers holds the process until the deadline of the last call.
-const maximumTimeoutMillis = 3000
-
 const localhost: Sourced<Endpoint.Endpoint> = {
-  value: {
-    url: `http://localhost:${Endpoint.defaultPort}`,
-    host: "localhost",
-    port: Endpoint.defaultPort,
-    tls: false,
-    warnings: []
-  },
+  value: Result.getOrThrow(Endpoint.parse(`http://localhost:${Endpoint.defaultPort}`)),
   source: "default"
 }
 
@@ -166,22 +170,29 @@ const decode = (options: unknown): Effect.Effect<Options, TelemetryConfigError> 
   Schema.decodeUnknownEffect(Options, { onExcessProperty: "error" })(options).pipe(
     Effect.mapError((error) => {
       const path = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues[0]?.path ?? []
-      const field = path[0] === undefined ? "" : String(path[0])
-      return field in allowed
-        ? new TelemetryConfigError({
-            setting: field,
-            allowed: allowed[field] ?? "",
-            received: received((options as Record<string, unknown>)[field])
-          })
-        : new TelemetryConfigError({
-            setting: field === "" ? "the options" : field,
-            allowed: `one of ${Object.keys(allowed).join(", ")}`,
-            received: field === "" ? received(options) : "an unknown field"
-          })
+      if (path[0] === undefined) {
+        return new TelemetryConfigError({
+          setting: "options",
+          allowed: `an object with ${Object.keys(allowed).join(", ")}`,
+          received: received(options)
+        })
+      }
+      const field = String(path[0])
+      const known = Object.hasOwn(allowed, field)
+      return new TelemetryConfigError({
+        setting: field,
+        allowed: (known ? allowed[field] : undefined) ?? Object.keys(allowed).join(", "),
+        received: known ? received((options as Record<string, unknown>)[field]) : undefined
+      })
     })
   )
 
-const received = (value: unknown): string => (typeof value === "string" ? `"${Span.redact(value)}"` : String(value))
+const received = (value: unknown): string =>
+  typeof value === "string"
+    ? `"${Span.redact(value)}"`
+    : typeof value === "object" && value !== null
+      ? Span.redact(Attribute.json(value, 100))
+      : String(value)
 
 const endpointOf = (
   setting: string,

@@ -10,7 +10,7 @@
  * @since 0.1.0
  */
 import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
-import { SpanStatusCode } from "@opentelemetry/api"
+import { diag, SpanStatusCode } from "@opentelemetry/api"
 import type * as Otel from "@opentelemetry/api"
 import type { Sampler } from "@opentelemetry/sdk-trace-base"
 import * as Cause from "effect/Cause"
@@ -18,6 +18,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as EffectTracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
 import * as Span from "./Span.ts"
@@ -67,27 +68,32 @@ const patch = (span: Bridged): EffectTracer.Span => {
   const { attribute, addLinks } = span
   let lastException: string | undefined
 
-  span.attribute = (key, value) => {
-    const normal = Attribute.normalize(value)
-    if (normal !== undefined) {
-      attribute.call(span, key, normal)
-    }
-  }
-  span.addLinks = (links) => addLinks.call(span, normalLinks(links))
-  span.event = (name, time, attributes) => {
-    if (span.status._tag === "Ended") {
-      return
-    }
-    const normal = Attribute.normalizeAll(attributes ?? {})
+  span.attribute = (key, value) =>
+    attempt(() => {
+      const normal = readable(value)
+      if (normal !== undefined) {
+        attribute.call(span, key, normal)
+      }
+    })
+  span.addLinks = (links) => attempt(() => addLinks.call(span, normalLinks(links)))
+  const record = (name: string, time: bigint, attributes: Record<string, unknown> | undefined): void => {
+    const normal = readableAll(attributes ?? {})
     if (name === "exception") {
       lastException = String(normal["exception.message"] ?? "")
+      // Who handles an error marks a span with it; what is below may have failed with it, and recorded it.
+      const error = attributes === undefined ? undefined : Span.errorOf(attributes)
+      if (error !== undefined && !firstSeen(span, error.value)) {
+        return
+      }
     }
     span.span.addEvent(name, normal as Otel.Attributes, hrTime(time))
   }
-  span.end = (time, exit) => {
-    if (span.status._tag === "Ended") {
-      return
+  span.event = (name, time, attributes) => {
+    if (span.status._tag === "Started") {
+      attempt(() => record(name, time, attributes))
     }
+  }
+  const conclude = (time: bigint, exit: Exit.Exit<unknown, unknown>): void => {
     const error = firstError(exit)
     if (error !== undefined) {
       recordErrors(span, exit, time)
@@ -101,11 +107,39 @@ const patch = (span: Bridged): EffectTracer.Span => {
         fail(span.span, lastException ?? "")
       }
     }
-    span.status = { _tag: "Ended", startTime: span.status.startTime, endTime: time, exit }
-    span.span.end(hrTime(time))
+  }
+  span.end = (time, exit) => {
+    if (span.status._tag === "Started") {
+      attempt(() => conclude(time, exit))
+      span.status = { _tag: "Ended", startTime: span.status.startTime, endTime: time, exit }
+      attempt(() => span.span.end(hrTime(time)))
+    }
   }
   return span
 }
+
+// Whatever a span is given may throw when it is read, and so may what listens to it. The program is not to notice, and
+// a span that has begun is to end.
+const attempt = (run: () => void): void => {
+  const result = Result.try(run)
+  if (Result.isFailure(result)) {
+    diag.error("A span could not be written in full", result.failure)
+  }
+}
+
+const unreadable = "[unreadable]"
+
+const readable = (value: unknown): Attribute.AttributeValue | undefined =>
+  Result.getOrElse(
+    Result.try(() => Attribute.normalize(value)),
+    () => unreadable
+  )
+
+const readableAll = (values: Readonly<Record<string, unknown>>): Record<string, Attribute.AttributeValue> =>
+  Result.getOrElse(
+    Result.try(() => Attribute.normalizeAll(values)),
+    () => ({ attributes: unreadable })
+  )
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Errors
@@ -140,12 +174,23 @@ const recordErrors = (span: Bridged, exit: Exit.Exit<unknown, unknown>, time: bi
   const seen = seenBy(span)
   const afterwards = Context.get(span.annotations, Span.Afterwards)
   for (const error of errorsOf(exit)) {
-    if (!seen.has(error) && !(afterwards && ofParent?.has(error))) {
-      span.event("exception", time, Span.exception(error))
+    const known = seen.has(error) || (afterwards && ofParent?.has(error) === true)
+    if (!known) {
+      span.span.addEvent("exception", readableAll(Span.exception(error)) as Otel.Attributes, hrTime(time))
     }
     seen.add(error)
     ofParent?.add(error)
   }
+}
+
+// Says whether an error is new to a span, and tells it to the span and all above: it may leave this one as a value.
+const firstSeen = (span: EffectTracer.Span, error: unknown): boolean => {
+  const first = !seenBy(span).has(error)
+  for (let above: EffectTracer.AnySpan | undefined = span; above !== undefined;) {
+    seenBy(above).add(error)
+    above = above._tag === "Span" ? Option.getOrUndefined(above.parent) : undefined
+  }
+  return first
 }
 
 const seenBy = (span: EffectTracer.AnySpan): Seen => {
@@ -184,4 +229,4 @@ const nanosPerSecond = 1_000_000_000n
 const hrTime = (nanos: bigint): Otel.HrTime => [Number(nanos / nanosPerSecond), Number(nanos % nanosPerSecond)]
 
 const normalLinks = (links: ReadonlyArray<EffectTracer.SpanLink>): Array<EffectTracer.SpanLink> =>
-  links.map((link) => ({ span: link.span, attributes: Attribute.normalizeAll(link.attributes) }))
+  links.map((link) => ({ span: link.span, attributes: readableAll(link.attributes) }))

@@ -12,7 +12,8 @@ const order = [
   ["NodeClient"],
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
-  ["EnvironmentVariables", "TelemetryConfig", "Tracer", "ConsoleSpans", "OtlpExport", "OpenTelemetry", "Telemetry"],
+  ["EnvironmentValues", "OtlpSettings", "EnvironmentVariables", "TelemetryConfig", "Tracer", "ConsoleSpans"],
+  ["OtlpClient", "OtlpExport", "OpenTelemetry", "Telemetry"],
   // Graphs
   ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
   // Command line
@@ -21,9 +22,9 @@ const order = [
   ["index"]
 ].flat()
 
-const knowOpenTelemetry = ["ConsoleSpans", "OpenTelemetry", "OtlpExport", "Telemetry", "Tracer"]
+const knowOpenTelemetry = ["ConsoleSpans", "OpenTelemetry", "OtlpClient", "OtlpExport", "Telemetry", "Tracer"]
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
-const knowNode = ["NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply", "OtlpExport", "Program"]
+const knowNode = ["NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply", "OtlpClient", "Program"]
 const runEffects = ["Main"]
 
 const directory = new URL("../src/", import.meta.url)
@@ -60,7 +61,7 @@ describe("imports of src", () => {
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
     const work = /^(Graph|Node|NodeType|ModelNode|Assistant|Visit|Usage|Span|Ollama\w*)$/
-    const telemetry = /^(Telemetry\w*|Tracer|OpenTelemetry|OtlpExport|ConsoleSpans|SpanPrinter|EnvironmentVariables)$/
+    const telemetry = /^(Telemetry\w*|Tracer|OpenTelemetry|Otlp\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
       const others = imports.map(own).filter((imported) => imported !== undefined)
       if (work.test(name)) {
@@ -81,7 +82,7 @@ describe("imports of src", () => {
   })
 
   it("only Telemetry, and what only it imports, knows OpenTelemetry", () => {
-    assert.sameMembers(knowing(/opentelemetry/), knowOpenTelemetry)
+    assert.sameMembers(knowing(/opentelemetry|grpc/), knowOpenTelemetry)
     const inner = new Set(knowOpenTelemetry.filter((name) => name !== "Telemetry"))
     for (const { imports, name } of modules.filter(({ name }) => !knowOpenTelemetry.includes(name))) {
       assert.deepStrictEqual(
@@ -96,7 +97,7 @@ describe("imports of src", () => {
     const text = modules.find(({ name }) => name === "Telemetry")?.text ?? ""
     const eager = [
       ...text.matchAll(
-        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|OpenTelemetry|OtlpExport|ConsoleSpans)\.ts)"/gm
+        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|OpenTelemetry|Otlp\w+|ConsoleSpans)\.ts)"/gm
       )
     ]
     assert.deepStrictEqual(

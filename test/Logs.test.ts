@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
-import { ConfigProvider, Effect, Layer, Redacted, References } from "effect"
+import { Cause, ConfigProvider, Effect, Layer, Redacted, References } from "effect"
+import { TestClock } from "effect/testing"
 import * as Logs from "../src/Logs.ts"
 import * as Span from "../src/Span.ts"
 import * as Stderr from "../src/Stderr.ts"
@@ -110,7 +111,7 @@ describe("Logs.layer json", () => {
             nothing: null,
             message: "mine",
             key: Redacted.make("hunter2"),
-            header: "Bearer abcdefghijkl"
+            header: "Bearer abcdefghijk1"
           })
         ),
         { format: "json" }
@@ -131,11 +132,79 @@ describe("Logs.layer json", () => {
 
   it.effect("T20 replaces secrets in messages and causes", () =>
     Effect.gen(function* () {
-      const text = yield* written(Effect.logError("Bearer abcdefghijkl", new Error("password=hunter22")), {
+      const text = yield* written(Effect.logError("Bearer abcdefghijk1", new Error("password=hunter22")), {
         format: "json"
       })
-      assert.notInclude(text, "abcdefghijkl")
+      assert.notInclude(text, "abcdefghijk1")
       assert.notInclude(text, "hunter22")
+    })
+  )
+
+  it.effect("T20 hides what an annotation calls a secret, and no number", () =>
+    Effect.gen(function* () {
+      const hidden = ["password", "apiKey", "api_key", "access_token", "accessToken", "DB_PASSWORD", "x-api-key"]
+      const log = Effect.logInfo("x").pipe(
+        Effect.annotateLogs({
+          ...Object.fromEntries(hidden.map((key) => [key, "plain"])),
+          token: ["plain", "plain"],
+          authorization: { scheme: "plain" },
+          secret: Redacted.make("plain"),
+          max_token: 512,
+          tokens: "many"
+        })
+      )
+      for (const format of ["json", "logfmt", "pretty"] as const) {
+        assert.notInclude(yield* written(log, { format }), "plain")
+      }
+      const line = jsonOf(yield* written(log, { format: "json" }))
+      assert.deepInclude(line, { password: "__REDACTED__", token: ["__REDACTED__", "__REDACTED__"] })
+      assert.deepInclude(line, { secret: "<redacted>", max_token: 512, tokens: "many" })
+    })
+  )
+
+  it.effect("has the times of log spans as fields, in every format", () =>
+    Effect.gen(function* () {
+      const log = Effect.suspend(() =>
+        Effect.andThen(TestClock.adjust("12 millis"), Effect.logInfo("x")).pipe(
+          Effect.withLogSpan("inner"),
+          Effect.withLogSpan("outer")
+        )
+      )
+      assert.deepInclude(jsonOf(yield* written(log, { format: "json" })), { inner_ms: 12, outer_ms: 12 })
+      assert.match(yield* written(log, { format: "logfmt" }), / inner_ms=12\b/)
+      assert.match(yield* written(log, { format: "pretty" }), / inner_ms=12\b/)
+    })
+  )
+
+  it.effect("does not fail on what cannot be read", () =>
+    Effect.gen(function* () {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      const throws = () => {
+        throw new Error("unreadable")
+      }
+      const values = [
+        { toJSON: throws },
+        Object.defineProperty({}, "message", { get: throws, enumerable: true }),
+        Object.defineProperty(new Error("x"), "message", { get: throws }),
+        proxy,
+        { inside: proxy },
+        [proxy],
+        Object.create(null),
+        1n
+      ]
+      for (const value of values) {
+        for (const format of ["json", "logfmt", "pretty"] as const) {
+          const text = yield* written(
+            Effect.andThen(
+              Effect.logInfo("before", { value }).pipe(Effect.annotateLogs({ value, execution_id: value })),
+              Effect.logError("failed", Cause.fail(value))
+            ),
+            { format }
+          )
+          assert.match(text, /before.*\n.*failed.*\n$/)
+        }
+      }
     })
   )
 

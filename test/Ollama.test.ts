@@ -9,10 +9,12 @@ import {
   Inspectable,
   Layer,
   Option,
+  Redacted,
   Scope,
   Stream
 } from "effect"
-import { HttpClient, HttpClientError } from "effect/http"
+import { HttpClient, HttpClientError, HttpClientResponse } from "effect/http"
+import * as Net from "node:net"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
 import { OllamaDouble, type Refusal, type Reply } from "../src/OllamaDouble.ts"
@@ -228,6 +230,12 @@ describe("framing", () => {
     )
   }
 
+  it.live("reads an answer whose encoding is none, however that is written", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat()).text, "hi")
+    }).pipe(Effect.provide(against({ raw: last("hi"), headers: { "content-encoding": " Identity" } })))
+  )
+
   it.live("refuses an encoding that was not asked for", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* failure()).reason._tag, "Malformed")
@@ -250,6 +258,18 @@ describe("the end of an answer", () => {
       }).pipe(Effect.provide(against({ text: ["one ", "two "], delay: 2, end })))
     )
   }
+
+  it.live("says what had come when a whole answer is none (done: false)", () =>
+    Effect.gen(function* () {
+      for (const call of [chat(), Stream.runDrain(stream())]) {
+        const error = yield* Effect.flip(call)
+        assert.strictEqual(error.reason._tag, "StreamInterrupted")
+        assert.strictEqual(partial(error), "half")
+        assert.isFalse(error.isRetryable)
+      }
+      assert.lengthOf(yield* requests, 2)
+    }).pipe(Effect.provide(against({ raw: line("half").trim(), contentType: "application/json; charset=utf-8" })))
+  )
 
   it.live("says what had come before an error line", () =>
     Effect.gen(function* () {
@@ -511,6 +531,18 @@ describe("errors", () => {
       requests: 1,
       says: "base URL"
     },
+    "no content": {
+      reply: { raw: "", status: 204 },
+      tag: "WrongUrl",
+      requests: 1,
+      says: "OLLAMA_HOST"
+    },
+    "a part": {
+      reply: { raw: last("hi"), status: 206 },
+      tag: "WrongUrl",
+      requests: 1,
+      says: "HTTP 206"
+    },
     "OpenAI's form": {
       reply: error(400, { message: "bad thing", type: "invalid_request_error" }),
       tag: "InvalidRequest",
@@ -622,6 +654,38 @@ describe("errors", () => {
     )
   }
 
+  const strangers: Record<string, string | Buffer> = {
+    "an SSH server": "SSH-2.0-OpenSSH_9.6\r\n",
+    "a TLS server": Buffer.from([0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x28]),
+    "a page without a head": "<html>hello</html>"
+  }
+  for (const [name, bytes] of Object.entries(strangers)) {
+    it.live(`say that ${name} is no Ollama, without asking again`, () =>
+      Effect.gen(function* () {
+        const { port, connections } = yield* bare(bytes)
+        for (const call of [Effect.asVoid(chat()), Effect.asVoid(Ollama.Ollama.use((ollama) => ollama.version))]) {
+          const error = yield* Effect.flip(call).pipe(
+            Effect.provide(NodeClient.layer({ url: `http://127.0.0.1:${port}` }))
+          )
+          assert.strictEqual(error.reason._tag, "Malformed")
+          assert.include(error.message, "does not speak HTTP")
+          assert.include(error.message, "OLLAMA_HOST")
+          assert.notInclude(error.message, "ollama serve")
+        }
+        assert.strictEqual(connections(), 2)
+      }).pipe(Effect.scoped)
+    )
+  }
+
+  it.live("say that a server without TLS is to be asked without it", () =>
+    Effect.gen(function* () {
+      const { port } = yield* bare("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+      const error = yield* failure().pipe(Effect.provide(NodeClient.layer({ url: `https://127.0.0.1:${port}` })))
+      assert.strictEqual(error.reason._tag, "Malformed")
+      assert.include(error.message, "TLS")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("count attempts as told", () =>
     Effect.gen(function* () {
       yield* failure()
@@ -629,6 +693,28 @@ describe("errors", () => {
     }).pipe(Effect.provide(against({ status: 503, error: "busy" }, { retry: { times: 0 } })))
   )
 })
+
+/** A server on a loopback port that is not even HTTP; its connections are counted from 1. */
+const listening = (serve: (socket: Net.Socket, connection: number) => void) =>
+  Effect.gen(function* () {
+    const sockets: Array<Net.Socket> = []
+    const server = Net.createServer((socket) => {
+      sockets.push(socket.on("error", () => {}))
+      serve(socket, sockets.length)
+    })
+    yield* Effect.acquireRelease(
+      Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
+      () =>
+        Effect.sync(() => {
+          sockets.forEach((socket) => socket.destroy())
+          server.close()
+        })
+    )
+    return { port: (server.address() as Net.AddressInfo).port, connections: () => sockets.length }
+  })
+
+/** Says these bytes to everyone who says something. */
+const bare = (bytes: string | Buffer) => listening((socket) => void socket.once("data", () => socket.end(bytes)))
 
 describe("time limits", () => {
   const phase = (error: Ollama.OllamaError) =>
@@ -653,6 +739,37 @@ describe("time limits", () => {
         yield* until((request) => request.disconnectedAt !== undefined)
       }
     }).pipe(Effect.provide(against({ text: ["one "], end: "hang" }, { idleTimeout: "30 millis" })))
+  )
+
+  for (const [name, noise] of Object.entries({ "blank lines": "\r\n", "a line without an end": "x" })) {
+    it.live(`do not take ${name} for an answer that goes on`, () =>
+      Effect.gen(function* () {
+        for (const call of [chat(), Stream.runDrain(stream())]) {
+          const error = yield* Effect.flip(call).pipe(Effect.timeout("800 millis"))
+          assert.isTrue(error instanceof Ollama.OllamaError && phase(error) === "idle")
+        }
+      }).pipe(
+        Effect.provide(
+          against(
+            { raw: [line("one "), ...Array.from({ length: 400 }, () => noise)], delay: "5 millis" },
+            { idleTimeout: "60 millis" }
+          )
+        )
+      )
+    )
+  }
+
+  it.live("begin anew with each record, also with one that says nothing", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* chat()).text, "one ")
+    }).pipe(
+      Effect.provide(
+        against(
+          { raw: [line("one "), ...Array.from({ length: 10 }, () => line("")), last()], delay: "20 millis" },
+          { idleTimeout: "90 millis" }
+        )
+      )
+    )
   )
 
   it.live("do not count the time a consumer takes", () =>
@@ -803,6 +920,81 @@ describe("other operations", () => {
     )
   )
 
+  const tags = "GET /api/tags"
+  it.live("give up on an answer that does not end", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Ollama.Ollama.use((ollama) => ollama.models)).pipe(Effect.timeout("2 seconds"))
+      assert.isTrue(error instanceof Ollama.OllamaError && error.reason._tag === "Malformed")
+      assert.include(error.message, "longer than 16 MB")
+      yield* until((request) => request.disconnectedAt !== undefined)
+    }).pipe(
+      Effect.provide(
+        against(
+          "never",
+          {},
+          {
+            paths: { [tags]: { raw: Array.from({ length: 17 }, () => " ".repeat(1024 * 1024)), end: "hang" } }
+          }
+        )
+      )
+    )
+  )
+
+  it.live("are made again as calls are", () =>
+    Effect.gen(function* () {
+      const ollama = yield* Ollama.Ollama
+      for (const [call, sent] of [
+        [Effect.asVoid(ollama.version), 4],
+        [Effect.asVoid(ollama.models), 4],
+        [Effect.asVoid(ollama.show("m")), 1]
+      ] as const) {
+        const before = (yield* requests).length
+        yield* Effect.flip(call)
+        assert.strictEqual((yield* requests).length - before, sent)
+      }
+      assert.lengthOf((yield* Spans).all, 0)
+    }).pipe(
+      Effect.provide(
+        against(
+          "never",
+          {},
+          {
+            paths: {
+              "GET /api/version": { raw: '{"error":"busy"}', status: 503 },
+              [tags]: { raw: "", end: "reset" },
+              "POST /api/show": { raw: '{"error":"model is required"}', status: 400 }
+            }
+          }
+        )
+      )
+    )
+  )
+
+  it.live("survive a connection that the server closed between requests", () =>
+    Effect.gen(function* () {
+      const answer = '{"version":"1","details":null}'
+      let stale = 0
+      const server = yield* listening((socket, connection) => {
+        socket.on("data", () => {
+          // The first connection serves one request and breaks at the second.
+          if (connection === 1 && socket.bytesWritten > 0) {
+            stale++
+            socket.resetAndDestroy()
+          } else {
+            socket.write(`HTTP/1.1 200 OK\r\ncontent-length: ${answer.length}\r\n\r\n${answer}`)
+          }
+        })
+      })
+      yield* Effect.gen(function* () {
+        const ollama = yield* Ollama.Ollama
+        assert.strictEqual(yield* ollama.version, "1")
+        yield* Effect.sleep("10 millis") // until the client has freed the connection
+        assert.isUndefined((yield* ollama.show("m")).family)
+        assert.deepStrictEqual([stale, server.connections()], [1, 2])
+      }).pipe(Effect.provide(NodeClient.layer({ url: `127.0.0.1:${server.port}`, retry: { base: "2 millis" } })))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("fail for another form", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Ollama.Ollama.use((ollama) => ollama.version))
@@ -824,6 +1016,26 @@ describe("layers", () => {
         ).pipe(Layer.provideMerge(OllamaDouble.layer({ models: ["m:latest"], reply: () => "ok" })))
       )
     )
+  )
+
+  it.effect("send the key to ollama.com and to no other host", () =>
+    Effect.gen(function* () {
+      const sent: Array<string | undefined> = []
+      const client = HttpClient.make((request) => {
+        sent.push(request.headers["authorization"])
+        return Effect.succeed(HttpClientResponse.fromWeb(request, Response.json({ version: "1" })))
+      })
+      for (const url of ["ollama.com", "api.ollama.com", "http://ollama.com", "https://example.com", "127.0.0.1"]) {
+        yield* Ollama.Ollama.use((ollama) => ollama.version).pipe(
+          Effect.provide(
+            Ollama.Ollama.layer({ url, apiKey: Redacted.make("key") }).pipe(
+              Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+            )
+          )
+        )
+      }
+      assert.deepStrictEqual(sent, ["Bearer key", undefined, undefined, undefined, undefined])
+    })
   )
 
   it("throw for a URL that cannot be read", () => {

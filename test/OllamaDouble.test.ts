@@ -1,8 +1,7 @@
 // What other clients than ours see: read with Node's own fetch and with bare sockets.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Cause, Effect, Layer, Logger, type Scope } from "effect"
 import * as Net from "node:net"
-import * as Arithmetic from "../src/Arithmetic.ts"
 import { OllamaDouble, type Reply, type Script } from "../src/OllamaDouble.ts"
 import { requests, until } from "./support/Double.ts"
 
@@ -156,7 +155,9 @@ describe("OllamaDouble", () => {
         ["/api/show", {}, 400, "model is required"],
         ["/api/generate", { prompt: "x" }, 404, "model '' not found"],
         ["/api/chat", "", 400, "missing request body"],
+        ["/api/chat", " \n", 400, "missing request body"],
         ["/api/chat", "xx", 400, "invalid character 'x' looking for beginning of value"],
+        ["/api/chat", '{"model":"m","messages":[{"role":"us', 400, "unexpected EOF"],
         [
           "/api/chat",
           { model: "m", messages: message, options: { stop: "x" } },
@@ -178,6 +179,27 @@ describe("OllamaDouble", () => {
         assert.deepStrictEqual(JSON.parse(response.text), { error })
       }
     }).pipe(serving({ status: 503, error: "scripted" }))
+  )
+
+  it.live("ignores what follows the first JSON value of a request", () =>
+    Effect.gen(function* () {
+      for (const rest of ["}", " junk", '\n{"model":"other"}']) {
+        const { status, text } = yield* call("/api/chat", {
+          body: `\n{"model":"m","messages":[{"role":"user","content":"a \\" } {"}],"stream":false}${rest}`
+        })
+        assert.strictEqual(status, 200, rest)
+        assert.strictEqual(JSON.parse(text).message.content, 'a " } {')
+      }
+    }).pipe(serving(({ messages }) => String(messages[0]?.content)))
+  )
+
+  it.live("reads messages without a text as empty ones", () =>
+    Effect.gen(function* () {
+      for (const message of [null, 1, "x", {}, { role: null, content: null }, { role: "user", content: 5 }]) {
+        const { text } = yield* call("/api/chat", { body: { model: "m", messages: [message], stream: false } })
+        assert.strictEqual(JSON.parse(text).message.content, "<>", JSON.stringify(message))
+      }
+    }).pipe(serving(({ messages }) => `<${messages.map(({ content }) => content.toUpperCase()).join()}>`))
   )
 
   it.live("answers other paths and methods in text, and redirects untidy ones", () =>
@@ -269,6 +291,52 @@ describe("OllamaDouble", () => {
   )
 })
 
+describe("a defect in a script", () => {
+  /** Replies of the double, and what it logged. */
+  const defective = (reply: Reply | Script["reply"]) => {
+    const logged: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ cause, logLevel, message }) => {
+      logged.push(`${logLevel} ${String(message)} ${Cause.pretty(cause)}`)
+    })
+    const double = OllamaDouble.layer(script(reply)).pipe(Layer.provide(Logger.layer([logger])))
+    return { logged, provide: Effect.provide(double) }
+  }
+
+  const replies: Record<string, Script["reply"]> = {
+    "that throws": () => {
+      throw new TypeError("no such reply")
+    },
+    "that returns nothing": () => undefined as never,
+    "with a delay that is none": () => ({ text: "x", load: "soon" as never })
+  }
+  for (const [name, reply] of Object.entries(replies)) {
+    it.live(`is a 500 with an empty body and an error in the log (a reply ${name})`, () => {
+      const { logged, provide } = defective(reply)
+      return Effect.gen(function* () {
+        for (let i = 1; i <= 2; i++) {
+          const { status, text } = yield* chat()
+          assert.deepStrictEqual([status, text], [500, ""])
+          assert.lengthOf(logged, i)
+        }
+        assert.match(logged[0]!, /^Error .*\/api\/chat.*Error: /s)
+        assert.notInclude(logged[0]!, "one two")
+        assert.strictEqual((yield* call("/")).text, "Ollama is running")
+      }).pipe(provide)
+    })
+  }
+
+  it.live("resets the connection when the answer has begun", () => {
+    const { logged, provide } = defective({ text: ["x", "y"], delay: "soon" as never })
+    return Effect.gen(function* () {
+      const { end, reads } = yield* bare("/api/chat", hello)
+      assert.include(reads.join(""), "200 OK")
+      assert.strictEqual(end, "ECONNRESET")
+      assert.lengthOf(logged, 1)
+      assert.isUndefined((yield* requests)[0]?.disconnectedAt)
+    }).pipe(Effect.scoped, provide)
+  })
+})
+
 describe("OllamaDouble.demo", () => {
   const ask = (content: string, format?: unknown) =>
     Effect.map(
@@ -303,9 +371,22 @@ describe("OllamaDouble.demo", () => {
     }).pipe(demo)
   )
 
-  it.live("works out arithmetic", () =>
+  it.live("works out arithmetic, and claims nothing about what only looks like it", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* ask("What is 2 + 2?"), "4")
+      assert.include(yield* ask("call 555-1234"), "not a language model")
+    }).pipe(demo)
+  )
+
+  it.live("answers messages without a text", () =>
+    Effect.gen(function* () {
+      for (const message of [null, { role: "user", content: null }, { role: "user", content: 5 }]) {
+        const { status, text } = yield* call("/api/chat", {
+          body: { model: "any", messages: [message], stream: false }
+        })
+        assert.strictEqual(status, 200)
+        assert.include(JSON.parse(text).message.content, "not a language model")
+      }
     }).pipe(demo)
   )
 
@@ -332,51 +413,4 @@ describe("OllamaDouble.demo", () => {
       assert.isAbove(lines(text).length, 20)
     }).pipe(demo)
   )
-})
-
-describe("Arithmetic.evaluate", () => {
-  const rows: Record<string, string | undefined> = {
-    "What is 2 + 2?": "4",
-    "12*(3-1)": "24",
-    "7 times 6": "42",
-    "3 x 4": "12",
-    "1.5 / 0.5": "3",
-    "10 divided by 4": "2.5",
-    "0.1 + 0.2": "0.3",
-    "-3 - -4": "1",
-    "What is -(2+3)*2?": "-10",
-    "2 + 3 * 4 - 6 / 2": "11",
-    "10 - 3 - 2": "5",
-    "2^3^2": "512",
-    "-2^2": "-4",
-    "17 % 5": "2",
-    "1,000 + 1": "1001",
-    "6 × 7": "42",
-    "the sum of 3 and 4": "7",
-    "0 * -1 + 0": "0",
-    "(Is it 2+2)": "4",
-    "Solve 2+2. I have 3 apples.": "4",
-    "- 2 + 3 as an item": "5",
-    "5 / 0": "Division by zero has no result.",
-    "10^999": "The result is too large for me.",
-    "(0-8)^0.5": undefined,
-    "on 2024-05-01": undefined,
-    "I have 3 apples": undefined,
-    "2 +": undefined,
-    hello: undefined,
-    "": undefined
-  }
-  for (const [text, result] of Object.entries(rows)) {
-    it(`"${text}" is ${result ?? "no arithmetic"}`, () => {
-      assert.strictEqual(Arithmetic.evaluate(text), result)
-    })
-  }
-
-  it("takes no time for a long or deep text", () => {
-    const start = performance.now()
-    for (const part of ["(", "1-", "-", " ", "1 ", "- ", "((1)"]) {
-      assert.doesNotThrow(() => Arithmetic.evaluate(`${part.repeat(100_000)}1+1`))
-    }
-    assert.isBelow(performance.now() - start, 500)
-  })
 })

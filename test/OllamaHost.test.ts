@@ -38,6 +38,7 @@ const rows: ReadonlyArray<readonly [input: string | undefined, url: string, warn
   ["http://h:1/", "http://h:1"],
   ["http://h:80//", "http://h:80"],
   ["ollama.com", "https://ollama.com:443"],
+  ["ollama.com.", "https://ollama.com.:443"],
   ["http://user:pass@h:1", "http://h:1"],
   ["HTTP://h", "http://h:80"],
   ["HTTPS://h", "https://h:443"]
@@ -61,7 +62,12 @@ describe("OllamaHost.parse", () => {
     "http://h#x",
     "fe80::1%eth0",
     "a b",
-    "http://h/a b"
+    "http://h/a b",
+    "h:80:90",
+    "1:2:3",
+    ":::",
+    "256.1.1.1",
+    "http://256.1.1.1:80/x"
   ]) {
     it(`refuses ${JSON.stringify(input)} and names it`, () => {
       const refused = OllamaHost.parse(input)
@@ -92,8 +98,17 @@ describe("OllamaHost.parse", () => {
   })
 
   it("knows ollama.com for another machine", () => {
-    assert.isTrue(Result.getOrThrow(OllamaHost.parse("https://ollama.com")).remote)
-    assert.isFalse(Result.getOrThrow(OllamaHost.parse("https://not-ollama.com")).remote)
+    for (const host of [
+      "https://ollama.com",
+      "https://OLLAMA.com.",
+      "api.ollama.com",
+      "http://www.ollama.com:8080/x"
+    ]) {
+      assert.isTrue(Result.getOrThrow(OllamaHost.parse(host)).remote, host)
+    }
+    for (const host of ["https://not-ollama.com", "ollama.com.example.org", "ollama.community"]) {
+      assert.isFalse(Result.getOrThrow(OllamaHost.parse(host)).remote, host)
+    }
   })
 })
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, References, Stream, Tracer } from "effect"
+import { Effect, Exit, Fiber, Layer, Random, References, Stream, Tracer } from "effect"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
 import * as Span from "../src/Span.ts"
@@ -13,6 +13,12 @@ const stream = (request = ask()) => Stream.unwrap(Effect.map(Ollama.Ollama, (oll
 const attributes = (span: Tracer.NativeSpan) => Object.fromEntries(span.attributes)
 const nanos = (span: Tracer.NativeSpan) =>
   span.status._tag === "Ended" ? span.status.endTime - span.status.startTime : 0n
+
+/** `Success`, or what is in its cause. */
+const endOf = (span: Tracer.NativeSpan): string | undefined => {
+  const exit = exitOf(span)
+  return exit !== undefined && Exit.isFailure(exit) ? exit.cause.reasons.map(({ _tag }) => _tag).join() : exit?._tag
+}
 
 const busyTwice = ({ count }: { readonly count: number }): Reply =>
   count <= 2 ? { status: 503, error: "server busy, please try again." } : "at last"
@@ -206,14 +212,35 @@ describe("llm spans", () => {
     }).pipe(Effect.provide(against({ text: "a b", end: "eof" })))
   )
 
-  it.live("spans of streams end, also when only a part is taken", () =>
+  it.live("the span of a stream is interrupted when only a part is taken, and succeeds when all of it is", () =>
     Effect.gen(function* () {
       yield* Stream.runDrain(stream().pipe(Stream.take(1)))
+      yield* Stream.runDrain(stream().pipe(Stream.take(4)))
       yield* Stream.runDrain(stream())
-      for (const span of yield* named("llm.chat")) {
-        assert.isTrue(Exit.isSuccess(exitOf(span)!))
+      assert.deepStrictEqual((yield* named("llm.chat")).map(endOf), ["Interrupt", "Success", "Success"])
+    }).pipe(Effect.provide(against({ text: "a b c", delay: 5 })))
+  )
+
+  it.live("the span of a stream takes nothing of its consumer's failure", () =>
+    Effect.gen(function* () {
+      for (const failing of [Effect.fail("consumer"), Effect.die("consumer"), Effect.interrupt]) {
+        const exit = yield* Effect.exit(Stream.runForEach(stream(), () => failing))
+        assert.notStrictEqual(exit._tag, "Success")
       }
-    }).pipe(Effect.provide(against({ text: "a b c", delay: 1 })))
+      assert.deepStrictEqual((yield* named("llm.chat")).map(endOf), ["Interrupt", "Interrupt", "Interrupt"])
+      yield* until((request) => request.disconnectedAt !== undefined)
+    }).pipe(Effect.provide(against({ text: ["a "], end: "hang" })))
+  )
+
+  it.live("the last attempt of a stream takes nothing of its consumer's failure", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* Effect.flip(Stream.runForEach(stream(), () => Effect.fail("consumer"))), "consumer")
+      assert.deepStrictEqual((yield* named("retry.attempt")).map(endOf), ["Fail", "Interrupt"])
+    }).pipe(
+      Effect.provide(
+        against(({ count }) => (count === 1 ? { status: 503, error: "busy" } : { text: ["a "], end: "hang" }))
+      )
+    )
   )
 
   it.live("the call hangs under the caller's span, and what its consumer does does not hang under the call", () =>
@@ -271,6 +298,33 @@ describe("retry.attempt spans", () => {
       yield* Effect.flip(chat(ask("hi", { model: "missing" })))
       assert.lengthOf(yield* named("retry.attempt"), 0)
     }).pipe(Effect.provide(against("x")))
+  )
+
+  it.live("T17 what ran out of memory has time to get some back, also when chance says zero", () =>
+    Effect.gen(function* () {
+      yield* Effect.flip(chat(ask("line")))
+      yield* Effect.flip(chat(ask("refusal")))
+      yield* Effect.flip(chat(ask("busy")))
+      const delays = (yield* named("llm.chat")).flatMap((span) =>
+        eventsOf(span).flatMap(({ attributes, name }) =>
+          name === "retry.scheduled" ? [attributes?.["retry.delay_ms"]] : []
+        )
+      )
+      assert.deepStrictEqual(delays, [20, 20, 0, 0])
+    }).pipe(
+      Effect.provideService(Random.Random, { nextDoubleUnsafe: () => 0, nextIntUnsafe: () => 0 }),
+      Effect.provide(
+        against(
+          ({ messages }) =>
+            messages[0]?.content === "busy"
+              ? { status: 503, error: "busy" }
+              : messages[0]?.content === "line"
+                ? { text: [], errorLine: "cudaMalloc failed: out of memory" }
+                : { status: 500, error: "model requires more system memory" },
+          { retry: { times: 2, base: "20 millis", cap: "40 millis" } }
+        )
+      )
+    )
   )
 
   it.live("T17 the last one failed where all did", () =>

@@ -103,6 +103,79 @@ describe("Telemetry.layer at a collector", () => {
     })
   )
 
+  it.live("T29 takes what describes the service from OTEL_RESOURCE_ATTRIBUTES, but not what it cannot know", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const { stderr } = yield* send(
+        work,
+        { otlpEndpoint: collector.url },
+        {
+          OTEL_RESOURCE_ATTRIBUTES:
+            "service.name=r,service.version=9,team=a%2Cb%20c,process.pid=1,telemetry.sdk.name=mine"
+        }
+      )
+      assert.strictEqual(stderr, "")
+      assert.include(collector.span("root").resource, {
+        "service.name": "r",
+        "service.version": "9",
+        team: "a,b c",
+        "process.pid": process.pid,
+        "telemetry.sdk.name": "opentelemetry"
+      })
+    })
+  )
+
+  it.live("T39 honours the limits of a span, and says what exceeded them", () =>
+    Effect.gen(function* () {
+      const full = Effect.gen(function* () {
+        yield* Span.attributes({ a: "123456", b: 2, c: 3 })
+        for (const name of ["one", "two", "three"]) {
+          yield* Span.event(name, { a: 1, b: 2, c: 3 })
+        }
+      }).pipe(Effect.withSpan("full"))
+      const sent = (env: Record<string, string>) =>
+        Effect.gen(function* () {
+          const collector = yield* Collector.make()
+          const { stderr } = yield* send(full, { otlpEndpoint: collector.url }, env)
+          return { stderr, span: collector.span("full") }
+        })
+      const limited = yield* sent({
+        OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: "2",
+        OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: "4",
+        OTEL_SPAN_EVENT_COUNT_LIMIT: "1",
+        OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT: "1"
+      })
+      assert.deepStrictEqual(limited.span.attributes, { a: "1234", b: 2 })
+      assert.deepStrictEqual(limited.span.dropped, { attributes: 1, events: 2, links: 0 })
+      assert.deepStrictEqual(limited.span.events[0]?.attributes, { a: 1 })
+      const wrong = yield* sent({
+        OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: "-1",
+        OTEL_SPAN_EVENT_COUNT_LIMIT: "abc",
+        OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: "0"
+      })
+      assert.deepStrictEqual(wrong.span.attributes, { a: "123456", b: 2, c: 3 })
+      assert.lengthOf(wrong.span.events, 3)
+      assert.lengthOf(wrong.stderr.trimEnd().split("\n"), 3)
+      assert.include(wrong.stderr, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=-1 is ignored: it must be a whole number from 0")
+    })
+  )
+
+  it("T39 the SDK does not read the limits behind our back", async () => {
+    const collector = await Collector.start()
+    const { stderr } = await Process.runNode(traced, ["ok"], {
+      env: {
+        TINYLLM_TRACING: "true",
+        TINYLLM_OTLP_ENDPOINT: collector.url,
+        OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: "-5",
+        OTEL_ATTRIBUTE_COUNT_LIMIT: "-5",
+        OTEL_SPAN_ATTRIBUTE_PER_EVENT_COUNT_LIMIT: "-5"
+      }
+    })
+    await collector.close()
+    assert.deepStrictEqual(collector.span("step").attributes, { index: 0 })
+    assert.lengthOf(stderr.trimEnd().split("\n"), 2)
+  })
+
   it.live("T34 sends to the endpoint that wins, of five listeners", () =>
     Effect.gen(function* () {
       const [flag, ours, traces, general] = yield* Effect.all([

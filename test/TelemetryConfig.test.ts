@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Result } from "effect"
+import { inspect } from "node:util"
 import * as Endpoint from "../src/Endpoint.ts"
 import * as TelemetryConfig from "../src/TelemetryConfig.ts"
 
@@ -10,6 +11,9 @@ const resolve = (options: unknown, env: Record<string, string> = {}) =>
 
 const refused = (options: unknown, env: Record<string, string> = {}) =>
   Effect.map(Effect.flip(resolve(options, env)), (error) => error.message)
+
+const fields = "enableTracing, serviceName, exporter, otlpEndpoint, samplingRate, traceFormat"
+const nameRefused = 'serviceName must be a name, without spaces around it, but got {"password":__REDACTED__}.'
 
 describe("TelemetryConfig.resolve", () => {
   it.effect("has tracing off, service tinyllm, console, everything sampled, by default", () =>
@@ -37,10 +41,16 @@ describe("TelemetryConfig.resolve", () => {
     [{ enableTracing: "yes" }, 'enableTracing must be true or false, but got "yes".'],
     [{ serviceName: "" }, 'serviceName must be a name, without spaces around it, but got "".'],
     [{ traceFormat: "xml" }, 'traceFormat must be tree or json, but got "xml".'],
-    [
-      { sampling_rate: 1 },
-      "sampling_rate must be one of enableTracing, serviceName, exporter, otlpEndpoint, samplingRate, traceFormat, but got an unknown field."
-    ]
+    [{ sampling_rate: 1 }, `sampling_rate is no option; options are ${fields}.`],
+    [{ toString: 1 }, `toString is no option; options are ${fields}.`],
+    [{ constructor: 1, exporter: "otlp" }, `constructor is no option; options are ${fields}.`],
+    [JSON.parse('{ "__proto__": 1 }'), `__proto__ is no option; options are ${fields}.`],
+    [null, `options must be an object with ${fields}, but got null.`],
+    ["otlp", `options must be an object with ${fields}, but got "otlp".`],
+    [{ exporter: ["otlp"] }, 'exporter must be console, otlp or jaeger, but got ["otlp"].'],
+    [{ exporter: Object.create(null) }, "exporter must be console, otlp or jaeger, but got {}."],
+    [{ serviceName: { password: "hunter22" } }, nameRefused],
+    [{ enableTracing: Symbol("yes") }, "enableTracing must be true or false, but got Symbol(yes)."]
   ])("T52 refuses %j", ([options, message]) =>
     Effect.map(refused(options), (actual) => assert.strictEqual(actual, message))
   )
@@ -275,11 +285,109 @@ describe("TelemetryConfig.resolve", () => {
     })
   )
 
-  it.effect("waits for a collector three seconds at most, less where OTEL_EXPORTER_OTLP_TIMEOUT says so", () =>
+  it.effect.each<[Record<string, string>, number, number]>([
+    [{}, 3000, 30_000],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "500" }, 500, 30_000],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "60000" }, 60_000, 30_000],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "500", OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: "400" }, 400, 30_000],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "0" }, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "0", OTEL_BSP_EXPORT_TIMEOUT: "9" }, Number.POSITIVE_INFINITY, 9],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "99999999999999" }, 2 ** 31 - 1, 30_000]
+  ])("an export may take what %j says", ([env, timeoutMillis, exportTimeoutMillis]) =>
+    Effect.map(resolve({ enableTracing: true }, env), (config) => {
+      assert.strictEqual(config.timeoutMillis, timeoutMillis)
+      assert.strictEqual(config.batch.exportTimeoutMillis, exportTimeoutMillis)
+      assert.deepStrictEqual(config.warnings, [])
+    })
+  )
+
+  it.effect.each<[string, Record<string, string>, string, string]>([
+    ["service.name=r, team = a%20b ,", { team: "a b" }, "r", "OTEL_RESOURCE_ATTRIBUTES"],
+    ["team=%C3%A4%2C%3D", { team: "ä,=" }, "tinyllm", "default"],
+    ["service.name=,empty=", { empty: "" }, "tinyllm", "default"],
+    ["", {}, "tinyllm", "default"]
+  ])("T29 decodes OTEL_RESOURCE_ATTRIBUTES=%s", ([value, attributes, name, source]) =>
+    Effect.map(resolve({ enableTracing: true }, { OTEL_RESOURCE_ATTRIBUTES: value }), (config) => {
+      assert.deepStrictEqual(config.resourceAttributes, attributes)
+      assert.deepStrictEqual(config.serviceName, { value: name, source })
+      assert.deepStrictEqual(config.warnings, [])
+    })
+  )
+
+  it.effect.each<[string]>([["a=1,b"], ["a=1,=2"], ["a=1,b=%ZZ"], ["a=1,b=2=3"], ["SEKRET"]])(
+    "T29 discards OTEL_RESOURCE_ATTRIBUTES=%s as a whole, with a warning that quotes nothing",
+    ([value]) =>
+      Effect.map(resolve({ enableTracing: true }, { OTEL_RESOURCE_ATTRIBUTES: value }), (config) => {
+        assert.deepStrictEqual(config.resourceAttributes, {})
+        assert.deepStrictEqual(config.warnings, [
+          "OTEL_RESOURCE_ATTRIBUTES is ignored as a whole: it must be key=value pairs with commas between, percent-encoded"
+        ])
+      })
+  )
+
+  it.effect("T28 OTEL_SERVICE_NAME and names of ours beat its service.name", () =>
     Effect.gen(function* () {
-      assert.strictEqual((yield* resolve({})).timeoutMillis, 3000)
-      assert.strictEqual((yield* resolve({}, { OTEL_EXPORTER_OTLP_TIMEOUT: "500" })).timeoutMillis, 500)
-      assert.strictEqual((yield* resolve({}, { OTEL_EXPORTER_OTLP_TIMEOUT: "10000" })).timeoutMillis, 3000)
+      const env = { OTEL_RESOURCE_ATTRIBUTES: "service.name=r" }
+      const name = (options: unknown, more: Record<string, string>) =>
+        Effect.map(resolve(options, { ...env, ...more }), (config) => config.serviceName.value)
+      assert.strictEqual(yield* name({}, { OTEL_SERVICE_NAME: "otel" }), "otel")
+      assert.strictEqual(yield* name({}, { TINYLLM_SERVICE_NAME: "ours" }), "ours")
+      assert.strictEqual(yield* name({ serviceName: "given" }, { OTEL_SERVICE_NAME: "otel" }), "given")
+    })
+  )
+
+  it.effect.each<[string]>([["-1"], ["abc"], ["1.5"], ["99999999999999999999"]])(
+    "T39 a limit of %s is reported, and the default used",
+    ([value]) =>
+      Effect.gen(function* () {
+        const names = [
+          "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+          "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+          "OTEL_SPAN_EVENT_COUNT_LIMIT",
+          "OTEL_SPAN_LINK_COUNT_LIMIT",
+          "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT",
+          "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
+          "OTEL_ATTRIBUTE_COUNT_LIMIT",
+          "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+        ]
+        const config = yield* resolve({ enableTracing: true }, Object.fromEntries(names.map((name) => [name, value])))
+        assert.deepStrictEqual(config.limits, {
+          attributeCountLimit: 128,
+          attributeValueLengthLimit: Number.POSITIVE_INFINITY,
+          eventCountLimit: 128,
+          linkCountLimit: 128,
+          attributePerEventCountLimit: 128,
+          attributePerLinkCountLimit: 128
+        })
+        assert.lengthOf(config.warnings, names.length)
+      })
+  )
+
+  it.effect("T39 the limit of spans beats the general one", () =>
+    Effect.gen(function* () {
+      const general = { OTEL_ATTRIBUTE_COUNT_LIMIT: "5", OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: "50" }
+      const one = yield* resolve({}, general)
+      assert.include(one.limits, { attributeCountLimit: 5, attributeValueLengthLimit: 50 })
+      const two = yield* resolve(
+        {},
+        { ...general, OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: "6", OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: "60" }
+      )
+      assert.include(two.limits, { attributeCountLimit: 6, attributeValueLengthLimit: 60 })
+    })
+  )
+
+  it.effect("T35 headers of the environment are never printed", () =>
+    Effect.gen(function* () {
+      const { otlp } = yield* resolve({}, { OTEL_EXPORTER_OTLP_HEADERS: "authorization=SEKRET" })
+      assert.notInclude(inspect(otlp, { depth: 9 }) + JSON.stringify(otlp), "SEKRET")
+    })
+  )
+
+  it.effect("T36 an unknown compression is reported, and nothing is compressed", () =>
+    Effect.gen(function* () {
+      const config = yield* resolve({ enableTracing: true }, { OTEL_EXPORTER_OTLP_COMPRESSION: "zstd" })
+      assert.isFalse(config.otlp.gzip)
+      assert.lengthOf(config.warnings, 1)
     })
   )
 
@@ -322,6 +430,7 @@ describe("Endpoint.parse", () => {
     ["HTTP://h:4317", "http://h:4317", "h", 4317, false, 0],
     ["  http://H:4317\t", "http://h:4317", "h", 4317, false, 0],
     ["http://h:4318", "http://h:4318", "h", 4318, false, 1],
+    ["http://127.1.2.3:80", "http://127.1.2.3:80", "127.1.2.3", 80, false, 0],
     ["localhost:4318/v1/traces", "http://localhost:4318", "localhost", 4318, false, 2]
   ])("T33 resolves %j", (text, url, host, port, tls, warnings) => {
     const endpoint = Result.getOrThrow(Endpoint.parse(text))
@@ -330,6 +439,8 @@ describe("Endpoint.parse", () => {
       { url, host, port, tls }
     )
     assert.lengthOf(endpoint.warnings, warnings)
+    assert.strictEqual(endpoint.address, url.replace(/^https?:\/\//, ""))
+    assert.strictEqual(endpoint.loopback, /^(localhost|127\..*|::1)$/.test(host))
   })
 
   it.each<[string, RegExp]>([

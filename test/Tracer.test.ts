@@ -224,14 +224,127 @@ describe("The end of a span", () => {
     })
   )
 
+  it.effect("T19 Span.error and a failure with the same error are one event", () =>
+    Effect.gen(function* () {
+      const error = new Broken({ message: "once" })
+      const same = yield* spansOf(Effect.andThen(Span.error(error), error).pipe(Effect.withSpan("same")))
+      assert.deepStrictEqual(exceptions(same), ["same: once"])
+      const parent = yield* spansOf(
+        Effect.fail(error).pipe(Effect.withSpan("child"), Effect.catch(Span.error), Effect.withSpan("parent"))
+      )
+      assert.deepStrictEqual(exceptions(parent), ["child: once"])
+      assert.deepStrictEqual(named(parent, "parent").status, { code: failed, message: "once" })
+      assert.strictEqual(named(parent, "parent").attributes["error.type"], "Broken")
+      const value = yield* spansOf(
+        Effect.as(Span.error(error), error).pipe(
+          Effect.withSpan("handles"),
+          Effect.withSpan("hands on"),
+          Effect.flatMap(Effect.fail),
+          Effect.withSpan("fails")
+        )
+      )
+      assert.deepStrictEqual(exceptions(value), ["handles: once"])
+      const twice = yield* spansOf(Effect.andThen(Span.error(error), Span.error(error)).pipe(Effect.withSpan("twice")))
+      assert.deepStrictEqual(exceptions(twice), ["twice: once"])
+    })
+  )
+
+  it.effect("T19 different errors, an event of one's own, and another trace have their own events", () =>
+    Effect.gen(function* () {
+      const error = new Broken({ message: "a" })
+      const spans = yield* spansOf(
+        Effect.gen(function* () {
+          yield* Span.error(new Broken({ message: "b" }))
+          yield* Span.event("exception", { "exception.message": "c" })
+          return yield* error
+        }).pipe(Effect.withSpan("all"))
+      )
+      assert.deepStrictEqual(exceptions(spans), ["all: b", "all: c", "all: a"])
+      const again = yield* spansOf(Effect.fail(error).pipe(Effect.withSpan("again")))
+      assert.deepStrictEqual(exceptions(again), ["again: a"])
+    })
+  )
+
+  it.effect("changes no result and loses no span, whatever an error or an attribute throws when it is read", () =>
+    Effect.gen(function* () {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      const throws = () => {
+        throw new Error("unreadable")
+      }
+      const values: ReadonlyArray<unknown> = [
+        Object.defineProperty({}, "message", { get: throws, enumerable: true }),
+        Object.defineProperty(new Error("x"), "message", { get: throws }),
+        Object.defineProperty(new Error("x"), "name", { get: throws }),
+        Object.defineProperty(new Error("x"), "stack", { get: throws }),
+        Object.defineProperty(new Error("x"), "cause", { get: throws }),
+        Object.defineProperty({}, "_tag", { get: throws }),
+        { toJSON: throws },
+        { toString: throws },
+        proxy,
+        [proxy],
+        Object.create(null),
+        Symbol("x")
+      ]
+      for (const value of values) {
+        let exit: Exit.Exit<unknown, unknown> = Exit.void
+        const spans = yield* spansOf(
+          Effect.gen(function* () {
+            yield* Effect.annotateCurrentSpan("value", value)
+            const current = yield* Effect.orDie(Effect.currentSpan)
+            current.event("event", 0n, { value })
+            current.event("event", 0n, value as Record<string, unknown>)
+            const span = Tracer.externalSpan({ traceId: "1".repeat(32), spanId: "2".repeat(16) })
+            current.addLinks([{ span, attributes: value as Record<string, unknown> }])
+            yield* Span.error(value)
+            return yield* Effect.fail(value)
+          }).pipe(
+            Effect.withSpan("fails", { attributes: { value } }),
+            Effect.onExit((end) => Effect.sync(() => void (exit = end))),
+            Effect.exit,
+            Effect.andThen(Effect.die(value).pipe(Effect.withSpan("dies")))
+          )
+        )
+        assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.length === 1)
+        assert.isTrue(Exit.isFailure(exit) && Cause.isFailReason(exit.cause.reasons[0] as Cause.Reason<unknown>))
+        assert.deepStrictEqual(
+          spans.map((span) => [span.name, span.status.code, span.attributes["error.type"] !== undefined]),
+          [
+            ["fails", failed, true],
+            ["dies", failed, true]
+          ]
+        )
+      }
+    })
+  )
+
+  it.effect("ends a span whose end cannot be written", () =>
+    Effect.gen(function* () {
+      const spans = yield* spansOf(
+        Effect.gen(function* () {
+          const current = yield* Effect.orDie(Effect.currentSpan)
+          const { span } = current as unknown as { readonly span: OtelApi.Span }
+          span.addEvent = span.setStatus = () => {
+            throw new Error("broken")
+          }
+          return yield* new Broken({ message: "x" })
+        }).pipe(Effect.withSpan("ends"))
+      )
+      assert.deepStrictEqual(
+        spans.map((span) => span.name),
+        ["ends"]
+      )
+    })
+  )
+
   it.effect("cuts and redacts the description", () =>
     Effect.gen(function* () {
-      const spans = yield* spansOf(broken(`Bearer abcdefghijkl ${"😀".repeat(400)}`).pipe(Effect.withSpan("long")))
+      const spans = yield* spansOf(broken(`Bearer abcdefghijk1 ${"😀".repeat(400)}`).pipe(Effect.withSpan("long")))
       const { message = "" } = named(spans, "long").status
       assert.isTrue(message.startsWith("Bearer __REDACTED__ 😀"))
       assert.isTrue(message.endsWith("😀…"))
       assert.lengthOf(Array.from(message), 256)
-      assert.notInclude(exceptions(spans).join(""), "abcdefghijkl")
+      assert.notInclude(exceptions(spans).join(""), "abcdefghijk1")
     })
   )
 })
@@ -284,9 +397,9 @@ describe("Attributes", () => {
           big: 10,
           huge: "1208925819614629174706176",
           object: '{"a":1,"b":{"c":[1,2]}}',
-          circular: '{"name":"me"}',
+          circular: '{"name":"me","self":"[circular]"}',
           map: '{"a":1}',
-          date: '"1970-01-01T00:00:00.000Z"',
+          date: "1970-01-01T00:00:00.000Z",
           error: "RangeError: out",
           option: '{"_id":"Option","_tag":"Some","value":1}',
           secret: "<redacted>",

@@ -5,6 +5,8 @@
  */
 import * as grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
 import type * as Scope from "effect/Scope"
 import protobuf from "protobufjs"
 
@@ -41,17 +43,32 @@ export interface CollectedSpan extends CollectedEvent {
   readonly events: ReadonlyArray<CollectedEvent>
   readonly links: ReadonlyArray<{ readonly traceId: string; readonly spanId: string }>
   readonly status: { readonly code: "unset" | "ok" | "error"; readonly message: string }
+  /** How many of them exceeded a limit. */
+  readonly dropped: { readonly attributes: number; readonly events: number; readonly links: number }
 }
 
-/** Takes spans, refuses them with a gRPC status, or never answers. */
-export type Mode = "ok" | "hang" | { readonly refuse: keyof typeof grpc.status; readonly details?: string }
+/** Takes spans, refuses them with a gRPC status, never answers, takes some, or takes its time. */
+export type Mode =
+  | "ok"
+  | "hang"
+  | { readonly refuse: keyof typeof grpc.status; readonly details?: string }
+  | { readonly reject: number; readonly message: string }
+  | { readonly delayMillis: number }
+
+interface Options {
+  /** One for all calls, or by the number of the call, from 1. */
+  readonly mode?: Mode | ((call: number) => Mode)
+  readonly port?: number
+  /** With the certificate of `test/fixtures/loopback.crt`. */
+  readonly tls?: boolean
+}
 
 export interface Collector {
-  /** `http://127.0.0.1:<port>` */
+  /** `http://127.0.0.1:<port>`, or https. */
   readonly url: string
   readonly port: number
   /** May be changed at any time; holds for calls that come after. */
-  mode: Mode
+  mode: Mode | ((call: number) => Mode)
   /** All spans taken so far, in the order they came. */
   readonly spans: () => ReadonlyArray<CollectedSpan>
   /** The first span of that name; throws, with the names there are, when there is none. */
@@ -65,7 +82,7 @@ export interface Collector {
   readonly close: () => Promise<void>
 }
 
-export const start = async (options: { readonly mode?: Mode; readonly port?: number } = {}): Promise<Collector> => {
+export const start = async (options: Options = {}): Promise<Collector> => {
   const calls: Array<{ readonly bytes: Buffer; readonly headers: Record<string, unknown> }> = []
   const spans: Array<CollectedSpan> = []
   const server = new grpc.Server({ "grpc.max_receive_message_length": -1 })
@@ -85,23 +102,42 @@ export const start = async (options: { readonly mode?: Mode; readonly port?: num
     {
       export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
         calls.push({ bytes: call.request, headers: call.metadata.getMap() })
-        const { mode } = self
-        if (mode === "ok") {
+        const mode = typeof self.mode === "function" ? self.mode(calls.length) : self.mode
+        const take = () => {
           spans.push(...decode(call.request))
           answer(null, Buffer.alloc(0))
+        }
+        if (mode === "ok") {
+          take()
         } else if (mode !== "hang") {
-          answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test" })
+          if ("refuse" in mode) {
+            answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test" })
+          } else if ("reject" in mode) {
+            const partialSuccess = { rejectedSpans: mode.reject, errorMessage: mode.message }
+            answer(null, Buffer.from(Response.encode({ partialSuccess }).finish()))
+          } else {
+            setTimeout(take, mode.delayMillis)
+          }
         }
       }
     }
   )
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${options.port ?? 0}`, grpc.ServerCredentials.createInsecure(), (error, port) =>
+    const credentials =
+      options.tls === true
+        ? grpc.ServerCredentials.createSsl(null, [
+            {
+              cert_chain: readFileSync(`${fixtures}loopback.crt`),
+              private_key: readFileSync(`${fixtures}loopback.key`)
+            }
+          ])
+        : grpc.ServerCredentials.createInsecure()
+    server.bindAsync(`127.0.0.1:${options.port ?? 0}`, credentials, (error, port) =>
       error === null ? resolve(port) : reject(error)
     )
   })
   const self: Collector = {
-    url: `http://127.0.0.1:${port}`,
+    url: `${options.tls === true ? "https" : "http"}://127.0.0.1:${port}`,
     port,
     mode: options.mode ?? "ok",
     spans: () => spans,
@@ -130,13 +166,13 @@ export const start = async (options: { readonly mode?: Mode; readonly port?: num
 }
 
 /** The same, closed with its scope. */
-export const make = (
-  options: { readonly mode?: Mode; readonly port?: number } = {}
-): Effect.Effect<Collector, never, Scope.Scope> =>
+export const make = (options: Options = {}): Effect.Effect<Collector, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(() => start(options)),
     (collector) => Effect.promise(() => collector.close())
   )
+
+export const fixtures = fileURLToPath(new URL("../fixtures/", import.meta.url))
 
 /** A loopback port where nothing listens. */
 export const deadPort = async (): Promise<number> => {
@@ -151,6 +187,8 @@ export const deadPort = async (): Promise<number> => {
 
 const { root } = protobuf.parse(
   `syntax = "proto3";
+  message ExportTraceServiceResponse { PartialSuccess partial_success = 1; }
+  message PartialSuccess { int64 rejected_spans = 1; string error_message = 2; }
   message ExportTraceServiceRequest { repeated ResourceSpans resource_spans = 1; }
   message ResourceSpans { Resource resource = 1; repeated ScopeSpans scope_spans = 2; }
   message Resource { repeated KeyValue attributes = 1; }
@@ -178,6 +216,7 @@ const { root } = protobuf.parse(
 )
 
 const Request = root.lookupType("ExportTraceServiceRequest")
+const Response = root.lookupType("ExportTraceServiceResponse")
 
 interface WireAttribute {
   readonly key: string
@@ -200,6 +239,9 @@ interface WireSpan {
   }>
   readonly links: ReadonlyArray<{ readonly traceId: string; readonly spanId: string }>
   readonly status?: { readonly code: number; readonly message: string } | null
+  readonly droppedAttributesCount?: number
+  readonly droppedEventsCount?: number
+  readonly droppedLinksCount?: number
 }
 interface WireRequest {
   readonly resourceSpans: ReadonlyArray<{
@@ -241,7 +283,12 @@ const decode = (bytes: Buffer): ReadonlyArray<CollectedSpan> => {
           attributes: values(event.attributes)
         })),
         links: span.links.map((link) => ({ traceId: hex(link.traceId), spanId: hex(link.spanId) })),
-        status: { code: codes[span.status?.code ?? 0] ?? "unset", message: span.status?.message ?? "" }
+        status: { code: codes[span.status?.code ?? 0] ?? "unset", message: span.status?.message ?? "" },
+        dropped: {
+          attributes: span.droppedAttributesCount ?? 0,
+          events: span.droppedEventsCount ?? 0,
+          links: span.droppedLinksCount ?? 0
+        }
       }))
     )
   )

@@ -1,0 +1,417 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, Exit, Fiber } from "effect"
+import { once } from "node:events"
+import { createServer as createHttp2Server } from "node:http2"
+import { createServer, type AddressInfo, type Socket } from "node:net"
+import * as Stderr from "../src/Stderr.ts"
+import * as Telemetry from "../src/Telemetry.ts"
+import * as Collector from "./support/Collector.ts"
+import * as Process from "./support/Process.ts"
+
+const traced = "test/fixtures/traced.ts"
+
+/** Runs an effect with spans to a collector, and gives its end with what standard error would show. */
+const send = <A, E>(self: Effect.Effect<A, E>, url: string, env: Record<string, string> = {}, serviceName = "test") =>
+  Effect.suspend(() => {
+    let stderr = ""
+    return self.pipe(
+      Effect.provide(Telemetry.layer({ otlpEndpoint: url, serviceName })),
+      Effect.exit,
+      Effect.provideService(Stderr.Stderr, {
+        write: (text) => void (stderr += text),
+        status: () => {},
+        isTerminal: false,
+        columns: () => undefined
+      }),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
+      Effect.map((exit) => ({ exit, stderr }))
+    )
+  })
+
+const spans = (count: number) =>
+  Effect.forEach(Array.from({ length: count }), () => Effect.withSpan(Effect.void, "step"), { discard: true })
+
+const work = Effect.as(spans(2), 42)
+
+/** One span is one batch and is sent at once, while the program runs on. */
+const atOnce = { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "1" }
+
+/** A server on loopback that is no collector, closed with the test. */
+const listener = (on: (socket: Socket) => void, port = 0) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const open = new Set<Socket>()
+      const server = createServer((socket) => {
+        open.add(socket.on("error", () => {}))
+        on(socket)
+      })
+      server.listen(port, "127.0.0.1")
+      await once(server, "listening")
+      return { server, open, port: (server.address() as AddressInfo).port }
+    }),
+    ({ open, server }) =>
+      Effect.sync(() => {
+        server.close()
+        for (const socket of open) {
+          socket.destroy()
+        }
+      })
+  )
+
+describe("What a collector does not take", () => {
+  it.live("is counted, with the collector's words, redacted and cut", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({
+        mode: { reject: 2, message: `no room\nfor password=hunter22 ${"x".repeat(300)}` }
+      })
+      const { exit, stderr } = yield* send(spans(5), collector.url)
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.match(
+        stderr,
+        new RegExp(
+          `^tinyllm: 2 spans not exported: rejected by 127.0.0.1:${collector.port}: no room for password=__REDACTED__ x+…\n$`
+        )
+      )
+      assert.isBelow(stderr.length, 300)
+      assert.lengthOf(collector.calls(), 1, "never sent again")
+    })
+  )
+
+  it.live("is counted for each reason, in a line of its own", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({
+        mode: (call) => (call === 1 ? "ok" : call === 2 ? { reject: 1, message: "" } : { refuse: "INVALID_ARGUMENT" })
+      })
+      const { stderr } = yield* send(spans(4), collector.url, atOnce)
+      assert.deepStrictEqual(stderr.trimEnd().split("\n").toSorted(), [
+        `tinyllm: 1 span not exported: rejected by 127.0.0.1:${collector.port}`,
+        `tinyllm: 2 spans not exported: 127.0.0.1:${collector.port} answered INVALID_ARGUMENT: refused by the test`
+      ])
+    })
+  )
+
+  it.live("has five reasons at most", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({
+        mode: (call) => ({ refuse: "INVALID_ARGUMENT", details: `reason ${call}` })
+      })
+      const { stderr } = yield* send(spans(9), collector.url, atOnce)
+      const lines = stderr.trimEnd().split("\n")
+      assert.lengthOf(lines, 6)
+      assert.strictEqual(lines[5], "tinyllm: 4 spans not exported: for other reasons")
+    })
+  )
+})
+
+describe("Another attempt", () => {
+  it.live("T42 is made at the end of the program too, with the same bytes, and none after it is accepted", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: (call) => (call < 3 ? { refuse: "UNAVAILABLE" } : "ok") })
+      const { stderr } = yield* send(work, collector.url)
+      assert.strictEqual(stderr, "")
+      const [first, second, third, ...more] = collector.calls()
+      assert.lengthOf(more, 0)
+      assert.deepStrictEqual([second?.bytes, third?.bytes], [first?.bytes, first?.bytes])
+    })
+  )
+
+  it.live("T42 is made while the program runs, and hurried when it ends", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: (call) => (call < 2 ? { refuse: "UNAVAILABLE" } : "ok") })
+      const begin = performance.now()
+      const { stderr } = yield* send(Effect.andThen(spans(1), Effect.sleep("200 millis")), collector.url, atOnce)
+      assert.strictEqual(stderr, "")
+      assert.lengthOf(collector.calls(), 2)
+      // Without the hurry, the pause is 0.8 to 1.2 s.
+      assert.isBelow(performance.now() - begin, 750)
+    })
+  )
+
+  it.live("T42 is not made for what a collector refuses for good", () =>
+    Effect.gen(function* () {
+      for (const refuse of ["INVALID_ARGUMENT", "UNAUTHENTICATED", "UNIMPLEMENTED", "RESOURCE_EXHAUSTED"] as const) {
+        const collector = yield* Collector.make({ mode: { refuse } })
+        const { stderr } = yield* send(work, collector.url)
+        assert.lengthOf(collector.calls(), 1)
+        assert.include(stderr, `answered ${refuse}: refused by the test`)
+      }
+    })
+  )
+
+  it.live("finds a collector that starts a moment late", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(Collector.deadPort)
+      const late = yield* Effect.forkChild(Effect.andThen(Effect.sleep("250 millis"), Collector.make({ port })), {
+        startImmediately: true
+      })
+      const { stderr } = yield* send(work, `http://127.0.0.1:${port}`)
+      assert.strictEqual(stderr, "")
+      assert.lengthOf((yield* Fiber.join(late)).spans(), 2)
+    })
+  )
+
+  it.live("is no reason to wait long where nobody listens", () =>
+    Effect.gen(function* () {
+      const port = yield* Effect.promise(Collector.deadPort)
+      const begin = performance.now()
+      const { stderr } = yield* send(spans(5000), `http://127.0.0.1:${port}`)
+      assert.isBelow(performance.now() - begin, 1500)
+      assert.strictEqual(
+        stderr,
+        `tinyllm: 5000 spans not exported: connection refused at 127.0.0.1:${port}. Is a collector running there?\n`
+      )
+    })
+  )
+})
+
+describe("How long an export may take", () => {
+  it.live("is more than three seconds while the program runs, where that is asked for", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: { delayMillis: 3200 } })
+      const { stderr } = yield* send(Effect.andThen(spans(1), Effect.sleep("3400 millis")), collector.url, {
+        ...atOnce,
+        OTEL_EXPORTER_OTLP_TIMEOUT: "10000"
+      })
+      assert.strictEqual(stderr, "")
+      assert.lengthOf(collector.spans(), 1)
+    })
+  )
+
+  it.live.each<[Record<string, string>, boolean]>([
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "100" }, false],
+    [{ OTEL_EXPORTER_OTLP_TIMEOUT: "0" }, true],
+    [{ OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: "100", OTEL_EXPORTER_OTLP_TIMEOUT: "5000" }, false],
+    [{ OTEL_BSP_EXPORT_TIMEOUT: "100" }, false],
+    [{}, true]
+  ])("follows %j", ([env, delivered]) =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: { delayMillis: 400 } })
+      const { stderr } = yield* send(Effect.andThen(spans(1), Effect.sleep("500 millis")), collector.url, {
+        ...atOnce,
+        ...env
+      })
+      assert.strictEqual(
+        stderr,
+        delivered
+          ? ""
+          : `tinyllm: 1 span not exported: no answer from 127.0.0.1:${collector.port} within 0.1 s. Is it a collector for OTLP over gRPC?\n`
+      )
+    })
+  )
+
+  it.live("is what a collector that never answers is told of, whichever variable says it", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: "hang" })
+      const begin = performance.now()
+      const { stderr } = yield* send(work, collector.url, { OTEL_BSP_EXPORT_TIMEOUT: "100" })
+      assert.include(stderr, `2 spans not exported: no answer from 127.0.0.1:${collector.port} within 0.1 s.`)
+      assert.isBelow(performance.now() - begin, 1000)
+    })
+  )
+})
+
+describe("Two layers to one collector", () => {
+  it.live("close their own connections", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({
+        mode: (call) => (call === 1 ? { refuse: "INVALID_ARGUMENT" } : { delayMillis: 500 })
+      })
+      const [loses, delivers] = yield* Effect.all(
+        [
+          send(Effect.andThen(spans(1), Effect.sleep("300 millis")), collector.url, atOnce),
+          Effect.andThen(
+            Effect.sleep("150 millis"),
+            send(Effect.andThen(spans(1), Effect.sleep("300 millis")), collector.url, atOnce)
+          )
+        ],
+        { concurrency: 2 }
+      )
+      assert.include(loses.stderr, "1 span not exported")
+      assert.strictEqual(delivers.stderr, "")
+      assert.lengthOf(collector.spans(), 1)
+      assert.lengthOf(collector.calls(), 2)
+    })
+  )
+})
+
+describe("An exporter that cannot be set up", () => {
+  const otlp = (url: string) => ({ TINYLLM_TRACING: "true", TINYLLM_OTLP_ENDPOINT: url })
+  const headers = "be key=value pairs with commas between, of letters, digits and signs that gRPC can send"
+
+  it.live.each<[Record<string, string>, string]>([
+    [{ OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20SEKRET%0A" }, `OTEL_EXPORTER_OTLP_HEADERS must ${headers}`],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: "x-api key=SEKRET" }, `OTEL_EXPORTER_OTLP_HEADERS must ${headers}`],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: "SEKRET" }, `OTEL_EXPORTER_OTLP_HEADERS must ${headers}`],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: "a=%SEKRET" }, `OTEL_EXPORTER_OTLP_HEADERS must ${headers}`],
+    [{ OTEL_EXPORTER_OTLP_HEADERS: "key-bin=SEKRET" }, `OTEL_EXPORTER_OTLP_HEADERS must ${headers}`],
+    [
+      { OTEL_EXPORTER_OTLP_HEADERS: "a=1", OTEL_EXPORTER_OTLP_TRACES_HEADERS: ":path=SEKRET" },
+      `OTEL_EXPORTER_OTLP_TRACES_HEADERS must ${headers}`
+    ]
+  ])("costs one line that quotes nothing: %j", ([env, problem]) =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const { code, stderr, stdout } = yield* Effect.promise(() =>
+        Process.runNode(traced, ["ok"], { env: { ...otlp(collector.url), ...env } })
+      )
+      assert.deepStrictEqual(
+        { code, stderr, stdout },
+        { code: 0, stderr: `tinyllm: spans are not sent: ${problem}\n`, stdout: "answer\n" }
+      )
+      assert.lengthOf(collector.calls(), 0)
+    })
+  )
+
+  it.live.each<[Record<string, string>, string]>([
+    [
+      { OTEL_EXPORTER_OTLP_CERTIFICATE: "/nonexistent/SEKRET.pem" },
+      "OTEL_EXPORTER_OTLP_CERTIFICATE names a file that cannot be read"
+    ],
+    [
+      { OTEL_EXPORTER_OTLP_CLIENT_KEY: "/nonexistent/SEKRET.pem" },
+      "OTEL_EXPORTER_OTLP_CLIENT_KEY needs both, a client's key and its certificate"
+    ],
+    [
+      { OTEL_EXPORTER_OTLP_CERTIFICATE: `${Collector.fixtures}traced.ts` },
+      "OTEL_EXPORTER_OTLP_CERTIFICATE names a file without PEM"
+    ],
+    [
+      {
+        OTEL_EXPORTER_OTLP_CLIENT_KEY: `${Collector.fixtures}loopback.crt`,
+        OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: `${Collector.fixtures}loopback.crt`
+      },
+      "OTEL_EXPORTER_OTLP_CLIENT_KEY, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: TLS refuses what is in the file"
+    ]
+  ])("T37 names the variable of a certificate: %j", ([env, problem]) =>
+    Effect.gen(function* () {
+      const { exit, stderr } = yield* send(work, "https://localhost:1", env)
+      assert.deepStrictEqual(exit, Exit.succeed(42))
+      assert.strictEqual(stderr, `tinyllm: spans are not sent: ${problem}\n`)
+    })
+  )
+})
+
+describe("A connection", () => {
+  const otlp = (url: string, env: Record<string, string>) => ({
+    TINYLLM_TRACING: "true",
+    TINYLLM_OTLP_ENDPOINT: url,
+    ...env
+  })
+
+  it.live("T37 over TLS to an IP address trusts the given certificate, and Node warns about nothing", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ tls: true })
+      const env = otlp(collector.url, { OTEL_EXPORTER_OTLP_CERTIFICATE: `${Collector.fixtures}loopback.crt` })
+      const { code, stderr } = yield* Effect.promise(() => Process.runNode(traced, ["ok"], { env }))
+      assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+      assert.lengthOf(collector.spans(), 2)
+    })
+  )
+
+  it.live("T37 over TLS trusts no other certificate", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ tls: true })
+      const { stderr } = yield* send(work, collector.url)
+      assert.match(stderr, /^tinyllm: 2 spans not exported: no connection to .*self-signed certificate.*\n$/)
+      assert.lengthOf(collector.calls(), 0)
+    })
+  )
+
+  it.live("T35 carries the headers of both variables", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      yield* send(work, collector.url, {
+        OTEL_EXPORTER_OTLP_HEADERS: "authorization=Basic%20dXNlcg==, both=1,",
+        OTEL_EXPORTER_OTLP_TRACES_HEADERS: "both=2"
+      })
+      assert.include(collector.calls()[0]?.headers, { authorization: "Basic dXNlcg==", both: "2" })
+    })
+  )
+
+  it.live.each<[Record<string, string>, number]>([
+    [{}, 0],
+    [{ OTEL_EXPORTER_OTLP_COMPRESSION: "GZip" }, 1],
+    [{ OTEL_EXPORTER_OTLP_COMPRESSION: "gzip", OTEL_EXPORTER_OTLP_TRACES_COMPRESSION: "none" }, 0]
+  ])("T36 is compressed with %j: %i", ([env, compressed]) =>
+    Effect.gen(function* () {
+      // A collector of the test support would not tell: gRPC takes off what it adds.
+      let flag: number | undefined
+      const server = createHttp2Server().on("stream", (stream) => {
+        stream.once("data", (bytes: Buffer) => {
+          flag = bytes[0]
+          stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": 0 }, { endStream: true })
+        })
+      })
+      yield* Effect.acquireRelease(
+        Effect.promise(() => once(server.listen(0, "127.0.0.1"), "listening")),
+        () => Effect.sync(() => server.close())
+      )
+      yield* send(work, `http://127.0.0.1:${(server.address() as AddressInfo).port}`, {
+        ...env,
+        OTEL_EXPORTER_OTLP_TIMEOUT: "1000"
+      })
+      assert.strictEqual(flag, compressed)
+    })
+  )
+
+  it.live("to loopback goes past a proxy", () =>
+    Effect.gen(function* () {
+      const proxy = yield* Effect.promise(Collector.deadPort)
+      const collector = yield* Collector.make()
+      for (const host of ["127.0.0.1", "localhost"]) {
+        const env = otlp(`http://${host}:${collector.port}`, { http_proxy: `http://127.0.0.1:${proxy}` })
+        const { stderr } = yield* Effect.promise(() => Process.runNode(traced, ["ok"], { env }))
+        assert.strictEqual(stderr, "")
+      }
+      assert.lengthOf(collector.spans(), 4)
+    })
+  )
+
+  it.live("to elsewhere names the proxy when it fails", () =>
+    Effect.gen(function* () {
+      const proxy = yield* Effect.promise(Collector.deadPort)
+      const env = otlp("http://collector.test:4317", { http_proxy: `http://me:SEKRET@127.0.0.1:${proxy}` })
+      const { stderr } = yield* Effect.promise(() => Process.runNode(traced, ["ok"], { env }))
+      assert.strictEqual(
+        stderr,
+        `tinyllm: 2 spans not exported: no connection to collector.test:4317 (through the proxy 127.0.0.1:${proxy}). Is a collector for OTLP over gRPC running there?\n`
+      )
+    })
+  )
+
+  it.live("to port 80 goes to port 80, and is named so", () =>
+    Effect.gen(function* () {
+      // Who may not listen on port 80 can still be the proxy that is asked for it.
+      let asked = ""
+      const proxy = yield* listener((socket) => socket.on("data", (bytes) => (asked += String(bytes))).resume())
+      const env = otlp("http://collector.test:80", {
+        http_proxy: `http://127.0.0.1:${proxy.port}`,
+        OTEL_EXPORTER_OTLP_TIMEOUT: "500"
+      })
+      const { stderr } = yield* Effect.promise(() => Process.runNode(traced, ["ok"], { env }))
+      assert.match(asked, /^CONNECT collector\.test:80 HTTP/)
+      assert.include(stderr, "no answer from collector.test:80 (through the proxy")
+      const direct = yield* send(work, "http://127.0.0.2:80")
+      assert.include(direct.stderr, " at 127.0.0.2:80. Is a collector")
+    })
+  )
+
+  it.live("that cannot be made is told without the frame that gRPC puts around it", () =>
+    Effect.gen(function* () {
+      const cut = yield* listener((socket) => void socket.resetAndDestroy())
+      const plain = yield* Collector.make()
+      for (const [url, reason] of [
+        [`http://127.0.0.1:${cut.port}`, "(?:connect|read) ECONNRESET[ 0-9.:]*"],
+        [`https://127.0.0.1:${plain.port}`, "TLS: wrong version number"]
+      ] as const) {
+        const { stderr } = yield* send(work, url)
+        assert.match(
+          stderr,
+          new RegExp(
+            `^tinyllm: 2 spans not exported: no connection to ${url.replace(/^https?:\/\//, "")} \\(${reason}\\)\\. Is a collector for OTLP over gRPC running there\\?\n$`
+          )
+        )
+      }
+    })
+  )
+})
