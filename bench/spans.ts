@@ -180,7 +180,12 @@ const sink = () => {
 
 const consoleContestants = async () => {
   const to = sink()
-  const stderr = Layer.succeed(Stderr, { write: to.write, status: () => {}, isTerminal: false, columns: () => undefined })
+  const stderr = Layer.succeed(Stderr, {
+    write: to.write,
+    status: () => {},
+    isTerminal: false,
+    columns: () => undefined
+  })
   const make = async (traceFormat: "tree" | "json") => {
     const runtime = ManagedRuntime.make(
       Layer.provide(Telemetry.layer({ exporter: "console", traceFormat, enableTracing: true }), stderr)
