@@ -121,7 +121,29 @@ const builtinHttp: Plugin = {
   }
 }
 
+/** Only a help text needs to know how wide a character is, and making this takes 8 ms. */
+const segmenter: Plugin = {
+  name: "segmenter",
+  transform: {
+    filter: { id: /effect[\\/]dist[\\/]cli[\\/]CliOutput\.js$/ },
+    handler: (code) => ({
+      code: code.replace(
+        /new (Intl\.Segmenter\([^()]*\))/,
+        "{ made: undefined, segment(text) { return (this.made ??= new $1).segment(text) } }"
+      ),
+      // The lines are where they were.
+      map: null
+    })
+  }
+}
+
 const isName = (name: string): boolean => /^[A-Za-z_$][\w$]*$/.test(name) && name !== "default"
+
+/**
+ * Node keeps what it compiled in the folder for temporary files, which saves a tenth of the start. It says nothing when
+ * it cannot, and NODE_DISABLE_COMPILE_CACHE=1 turns it off.
+ */
+const compileCache = `process.getBuiltinModule?.("node:module").enableCompileCache?.()`
 
 /** The licences of the packages that modules are from, which must go where their code goes. */
 const licenses = (modules: ReadonlyArray<string>): string => {
@@ -146,7 +168,7 @@ const commandLine = async (out: string): Promise<void> => {
   const bundle = await rolldown({
     input: { Main: join(root, "src/Main.ts") },
     platform: "node",
-    plugins: [undici, builtinHttp],
+    plugins: [undici, builtinHttp, segmenter],
     checks: { ineffectiveDynamicImport: false },
     onLog: (level, log, print) => {
       if (level === "warn") {
@@ -167,7 +189,8 @@ const commandLine = async (out: string): Promise<void> => {
     // As seen from dist/cli, wherever this build goes.
     sourcemapPathTransform: (path, map) => `../../${relative(root, resolve(dirname(map), path)).replaceAll("\\", "/")}`,
     // Names stay as they are: what a stack trace says is read without the source map, too.
-    minify: { mangle: false, compress: true, codegen: true }
+    minify: { mangle: false, compress: true, codegen: true },
+    postBanner: ({ isEntry }) => (isEntry ? compileCache : "")
   })
   await bundle.close()
   writeFileSync(
