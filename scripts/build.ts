@@ -19,7 +19,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { tmpdir } from "node:os"
-import { dirname, join, relative, resolve } from "node:path"
+import { dirname, join, relative, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { type Plugin, rolldown } from "rolldown"
@@ -186,8 +186,12 @@ const commandLine = async (out: string): Promise<void> => {
     sourcemap: true,
     // The text of all that is inside would be four times the code. Lines and names are what stack traces need.
     sourcemapExcludeSources: true,
-    // As seen from dist/cli, wherever this build goes.
-    sourcemapPathTransform: (path, map) => `../../${relative(root, resolve(dirname(map), path)).replaceAll("\\", "/")}`,
+    // As seen from dist/cli, wherever this build goes and wherever node_modules really is.
+    sourcemapPathTransform: (path, map) => {
+      const file = resolve(dirname(map), path)
+      const inPackages = file.indexOf(`${sep}node_modules${sep}`)
+      return `../..${(inPackages === -1 ? `${sep}${relative(root, file)}` : file.slice(inPackages)).replaceAll("\\", "/")}`
+    },
     // Names stay as they are: what a stack trace says is read without the source map, too.
     minify: { mangle: false, compress: true, codegen: true },
     postBanner: ({ isEntry }) => (isEntry ? compileCache : "")
