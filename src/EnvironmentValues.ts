@@ -12,7 +12,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Endpoint from "./Endpoint.ts"
-import * as Span from "./Span.ts"
+import { redact } from "./Redaction.ts"
 
 /** A setting of tracing is wrong. */
 export class TelemetryConfigError extends Schema.TaggedError<TelemetryConfigError>()("TelemetryConfigError", {
@@ -68,7 +68,7 @@ export const ours = <A>(
     const value = decode(text.value)
     return Option.isSome(value)
       ? Effect.succeed({ value: value.value, source: name })
-      : Effect.fail(new TelemetryConfigError({ setting: name, allowed, received: `"${Span.redact(text.value)}"` }))
+      : Effect.fail(new TelemetryConfigError({ setting: name, allowed, received: `"${redact(text.value)}"` }))
   })
 
 /** An address in a variable of ours. */
@@ -84,7 +84,7 @@ export const ourEndpoint = (
               new TelemetryConfigError({
                 setting: name,
                 allowed: Endpoint.allowed,
-                received: `"${Span.redact(text.value)}": ${reason}`
+                received: `"${redact(text.value)}": ${reason}`
               })
             ),
           onSuccess: (value) => Effect.succeed({ value, source: name })

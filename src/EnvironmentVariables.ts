@@ -10,7 +10,7 @@ import { millis, otelEndpoint, ours, rate, variable, whole } from "./Environment
 import type { Sourced, TelemetryConfigError, Warn } from "./EnvironmentValues.ts"
 import * as Values from "./EnvironmentValues.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
-import * as Span from "./Span.ts"
+import { redact } from "./Redaction.ts"
 
 /** Which traces are kept. Where `parentBased`, the ratio is for traces that begin here. */
 export interface Sampler {
@@ -71,7 +71,7 @@ export interface Environment {
 export const read: Effect.Effect<Environment, TelemetryConfigError> = Effect.gen(function* () {
   const warnings: Array<string> = []
   const warn: Warn = (name, value, expected, instead) =>
-    void warnings.push(`${name}=${Span.redact(value)} is ignored: it must be ${expected}; ${instead}`)
+    void warnings.push(`${name}=${redact(value)} is ignored: it must be ${expected}; ${instead}`)
 
   const disabled = yield* Values.otelBoolean(sdkDisabled, warn)
   const listed = yield* otelExporters(warn, warnings)

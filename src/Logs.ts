@@ -16,6 +16,7 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
+import { namesSecret, redact } from "./Redaction.ts"
 import * as Span from "./Span.ts"
 import * as Stderr from "./Stderr.ts"
 
@@ -79,12 +80,12 @@ const toLine = (record: Logger.Options<unknown>): Line => {
     add(`${label}_ms`, record.date.getTime() - since)
   }
   if (record.cause.reasons.length > 0) {
-    fields.push(["cause", Span.redact(attempt(() => Cause.pretty(record.cause)))])
+    fields.push(["cause", redact(attempt(() => Cause.pretty(record.cause)))])
   }
   return {
     timestamp: record.date.toISOString(),
     level: record.logLevel.toLowerCase(),
-    message: Span.redact(text(record.message)),
+    message: redact(text(record.message)),
     traceId: span?.traceId,
     fields
   }
@@ -109,9 +110,9 @@ const readable = (value: unknown): Attribute.AttributeValue | undefined => attem
 // A number is no secret, whatever its name: `max_token=512`.
 const withoutSecret = (key: string, value: Attribute.AttributeValue): Attribute.AttributeValue =>
   typeof value === "string"
-    ? Span.namesSecret(key) && value !== "<redacted>"
+    ? namesSecret(key) && value !== "<redacted>"
       ? "__REDACTED__"
-      : Span.redact(value)
+      : redact(value)
     : Array.isArray(value)
       ? value.map((item: unknown) => (typeof item === "string" ? withoutSecret(key, item) : item) as string)
       : value

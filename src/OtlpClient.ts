@@ -20,6 +20,7 @@ import { isIP, type Socket } from "node:net"
 import type { Endpoint } from "./Endpoint.ts"
 import type { Sourced } from "./EnvironmentValues.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
+import { redact } from "./Redaction.ts"
 import * as Span from "./Span.ts"
 import { version } from "./Version.ts"
 
@@ -320,7 +321,7 @@ const silence = (address: string, millis: number): string =>
   `no answer from ${address} within ${Math.round(millis / 100) / 10} s. Is it a collector for OTLP over gRPC?`
 
 // What others say may be long, and hold what they were sent.
-const quote = (text: string): string => Span.truncate(Span.redact(text.replace(/\s+/g, " ").trim()), 200)
+const quote = (text: string): string => Span.truncate(redact(text.replace(/\s+/g, " ").trim()), 200)
 
 // https://grpc.io/docs/guides/status-codes/
 const codes: Record<number, string> = {

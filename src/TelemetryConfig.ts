@@ -19,7 +19,7 @@ import type { Sourced } from "./EnvironmentValues.ts"
 import * as EnvironmentVariables from "./EnvironmentVariables.ts"
 import type { Sampler } from "./EnvironmentVariables.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
-import * as Span from "./Span.ts"
+import { redact } from "./Redaction.ts"
 
 export { TelemetryConfigError }
 export type { Sampler, Sourced }
@@ -189,9 +189,9 @@ const decode = (options: unknown): Effect.Effect<Options, TelemetryConfigError> 
 
 const received = (value: unknown): string =>
   typeof value === "string"
-    ? `"${Span.redact(value)}"`
+    ? `"${redact(value)}"`
     : typeof value === "object" && value !== null
-      ? Span.redact(Attribute.json(value, 100))
+      ? redact(Attribute.json(value, 100))
       : String(value)
 
 const endpointOf = (

@@ -4,7 +4,7 @@ import { assert, describe, it } from "vitest"
 
 // From the bottom up: a module imports only what stands above it in this list, so nothing points back.
 const order = [
-  ["Version", "Ports", "Stderr", "Stdout", "Usage", "Attribute", "Span", "Visit"],
+  ["Version", "Ports", "Stderr", "Stdout", "Usage", "Redaction", "Attribute", "Span", "Visit"],
   ["Endpoint", "TraceContext", "SpanPrinter", "Logs"],
   // Ollama
   ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],

@@ -1,32 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Exit, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "effect"
 import { once } from "node:events"
 import { createServer as createHttp2Server } from "node:http2"
 import { createServer, type AddressInfo, type Socket } from "node:net"
-import * as Stderr from "../src/Stderr.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Collector from "./support/Collector.ts"
+import { isolated } from "./support/Isolated.ts"
 import * as Process from "./support/Process.ts"
 
 const traced = "test/fixtures/traced.ts"
 
 /** Runs an effect with spans to a collector, and gives its end with what standard error would show. */
 const send = <A, E>(self: Effect.Effect<A, E>, url: string, env: Record<string, string> = {}, serviceName = "test") =>
-  Effect.suspend(() => {
-    let stderr = ""
-    return self.pipe(
-      Effect.provide(Telemetry.layer({ otlpEndpoint: url, serviceName })),
-      Effect.exit,
-      Effect.provideService(Stderr.Stderr, {
-        write: (text) => void (stderr += text),
-        status: () => {},
-        isTerminal: false,
-        columns: () => undefined
-      }),
-      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
-      Effect.map((exit) => ({ exit, stderr }))
-    )
-  })
+  isolated(self.pipe(Effect.provide(Telemetry.layer({ otlpEndpoint: url, serviceName }))), env)
 
 const spans = (count: number) =>
   Effect.forEach(Array.from({ length: count }), () => Effect.withSpan(Effect.void, "step"), { discard: true })

@@ -1,38 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import type { SpanProcessor } from "@opentelemetry/sdk-trace-base"
-import { ConfigProvider, Effect, Exit, Layer, Option, References, Tracer } from "effect"
+import { Effect, Exit, Layer, Option, References, Tracer } from "effect"
 import { once } from "node:events"
 import { readFileSync } from "node:fs"
 import { createServer, type AddressInfo } from "node:net"
 import * as Span from "../src/Span.ts"
-import * as Stderr from "../src/Stderr.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
+import { isolated } from "./support/Isolated.ts"
 import * as Process from "./support/Process.ts"
 
 const traced = "test/fixtures/traced.ts"
-
-/** Runs an effect with nothing from this machine's environment, and what would go to standard error as text. */
-const isolated = <A, E>(
-  self: Effect.Effect<A, E>,
-  env: Record<string, string> = {}
-): Effect.Effect<{ readonly exit: Exit.Exit<A, E>; readonly stderr: string }> =>
-  Effect.suspend(() => {
-    let stderr = ""
-    return self.pipe(
-      Effect.exit,
-      Effect.provideService(Stderr.Stderr, {
-        write: (text) => void (stderr += text),
-        status: () => {},
-        isTerminal: false,
-        columns: () => undefined
-      }),
-      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
-      Effect.map((exit) => ({ exit, stderr }))
-    )
-  })
 
 const work = Effect.succeed(42).pipe(Effect.withSpan("child"), Effect.withSpan("root"))
 
