@@ -38,6 +38,8 @@ export type Outcome =
     }
 
 export interface OtlpClient {
+  /** Host and port, and the proxy in between if there is one, as messages name them. */
+  readonly address: string
   /** Sends spans. `millis` is what that may take; `done` is called once. */
   readonly send: (spans: Array<ReadableSpan>, millis: number, done: (outcome: Outcome) => void) => void
   /** In words: nothing was heard for so long. */
@@ -102,6 +104,7 @@ const connect = (endpoint: Endpoint, settings: OtlpSettings, channel: ChannelCre
   }
 
   return {
+    address,
     send: (spans, millis, done) =>
       connections.run(() =>
         withoutProxy(endpoint, () =>

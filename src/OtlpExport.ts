@@ -2,18 +2,16 @@
  * Spans to a collector, in batches, without harm to the program.
  *
  * The stock exporter sends all batches of a burst at once and drops what exceeds thirty, never tries again, and says
- * nothing about what was lost. So the batch processor hands its batches to a queue here, which takes turns, tries again,
- * never fails, and counts.
+ * nothing about what was lost. So batches come to a queue here, which takes turns, tries again, never fails, and counts.
  *
  * @since 0.1.0
  */
-import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
-import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
 import * as Result from "effect/Result"
 import type { Endpoint } from "./Endpoint.ts"
-import type { Batch } from "./EnvironmentVariables.ts"
 import * as OtlpClient from "./OtlpClient.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
+import type { Counter } from "./Report.ts"
 
 const concurrentExports = 4
 
@@ -30,50 +28,40 @@ const longestPauseMillis = 5000
 const pauseFactor = 1.5
 const jitter = 0.2
 
-// Reasons that are told apart; a collector that says something else each time must not fill the screen.
-const maximumReasons = 5
-
-// The longest that a timer of Node can run.
-const maximumTimerMillis = 2 ** 31 - 1
+/** An exporter that can be told of the end before the last spans are handed over. */
+export interface OtlpExporter extends SpanExporter {
+  /**
+   * The program ends: from now on there are three seconds for what is under way and for all that is still handed over.
+   * `shutdown` begins with it, for who hands over everything before that.
+   */
+  readonly hurry: () => void
+}
 
 /**
- * Makes the processor. `warn` gets a line at the end for each reason for which spans were lost. The failure says which
- * setting is wrong and quotes nothing of it.
+ * Makes the exporter. Whatever happens to spans, `export` reports success, so that nobody above complains or tries
+ * again: what became of them is in the counter, which counts all but those that ended. The failure says which setting
+ * is wrong and quotes nothing of it.
  */
 export const make = (options: {
   readonly endpoint: Endpoint
   readonly settings: OtlpSettings
-  readonly batch: Batch
-  readonly warn: (line: string) => void
-}): Result.Result<SpanProcessor, string> =>
-  Result.map(OtlpClient.make(options.endpoint, options.settings), (client) => {
-    // Two variables say how long an export may take. The shorter one holds.
-    const limit = Math.min(options.settings.timeoutMillis, options.batch.exportTimeoutMillis)
-    return processor(client, limit, options.batch, options.warn)
-  })
+  /** How long one export may take, with all its attempts; the timeout of the settings may be shorter, and then holds. */
+  readonly exportTimeoutMillis: number
+  readonly counter: Counter
+}): Result.Result<OtlpExporter, string> =>
+  Result.map(OtlpClient.make(options.endpoint, options.settings), (client) =>
+    exporter(client, Math.min(options.settings.timeoutMillis, options.exportTimeoutMillis), options.counter)
+  )
 
-const processor = (
-  client: OtlpClient.OtlpClient,
-  limitMillis: number,
-  batch: Batch,
-  warn: (line: string) => void
-): SpanProcessor => {
+const exporter = (client: OtlpClient.OtlpClient, limitMillis: number, counter: Counter): OtlpExporter => {
   const waiting: Array<{ readonly spans: Array<ReadableSpan>; readonly done: () => void }> = []
   const underWay = new Set<Delivery>()
-  const lost = new Map<string, number>()
-  let ended = 0
-  let counted = 0
   let endsSince: number | undefined
+  let abandoned = false
+  let timer: NodeJS.Timeout | undefined
+  let end: Promise<void> | undefined
   // Called when nothing is under way any more.
-  let idle = (): void => {}
-
-  const count = (spans: number, rejected: number, reason: string): void => {
-    counted += spans
-    if (rejected > 0) {
-      const key = lost.has(reason) || lost.size < maximumReasons ? reason : "for other reasons"
-      lost.set(key, (lost.get(key) ?? 0) + rejected)
-    }
-  }
+  let idle = new Set<() => void>()
 
   const next = (): void => {
     while (underWay.size < concurrentExports) {
@@ -88,7 +76,9 @@ const processor = (
         () => endsSince,
         (rejected, reason) => {
           underWay.delete(delivery)
-          count(batch.spans.length, rejected, reason)
+          counter.exported(batch.spans.length - rejected, client.address)
+          counter.lost(rejected, reason)
+          abandoned ||= rejected > 0
           batch.done()
           next()
         }
@@ -97,14 +87,19 @@ const processor = (
       delivery.start()
     }
     if (underWay.size === 0) {
-      idle()
+      const resolved = idle
+      idle = new Set()
+      for (const resolve of resolved) {
+        resolve()
+      }
     }
   }
 
   const giveUp = (): void => {
+    abandoned = true
     const reason = client.silence(endMillis)
     for (const { done, spans } of waiting.splice(0)) {
-      count(spans.length, spans.length, reason)
+      counter.lost(spans.length, reason)
       done()
     }
     for (const delivery of Array.from(underWay)) {
@@ -112,53 +107,34 @@ const processor = (
     }
   }
 
-  const batches = new BatchSpanProcessor(
-    {
-      export: (spans, result) => {
-        waiting.push({ spans, done: () => result({ code: 0 }) })
-        next()
-      },
-      // The batch processor waits for the batches that it sends at its end, not for those that were under way before;
-      // `giveUp` ends the wait.
-      shutdown: () =>
-        new Promise<void>((resolve) => {
-          idle = resolve
-          if (underWay.size === 0) {
-            resolve()
-          }
-        })
-    },
-    // The limit is kept here, where the reason is known.
-    { ...batch, exportTimeoutMillis: maximumTimerMillis }
-  )
-
-  return {
-    onStart: (span, context) => batches.onStart(span, context),
-    onEnd: (span) => {
-      ended += span.spanContext().traceFlags & 1
-      batches.onEnd(span)
-    },
-    forceFlush: () => batches.forceFlush().catch(() => {}),
-    shutdown: () => {
-      if (endsSince !== undefined) {
-        return Promise.resolve()
-      }
+  const hurry = (): void => {
+    if (endsSince === undefined) {
       endsSince = performance.now()
+      timer = setTimeout(giveUp, endMillis)
       for (const delivery of underWay) {
         delivery.hurry()
       }
-      const timer = setTimeout(giveUp, endMillis)
-      return batches
-        .shutdown()
-        .catch(() => {})
-        .then(() => {
-          clearTimeout(timer)
-          count(0, ended - counted, "they came faster than they could be sent")
-          client.close(lost.size > 0)
-          for (const [reason, spans] of lost) {
-            warn(`${spans} ${spans === 1 ? "span" : "spans"} not exported: ${reason}`)
-          }
-        })
+    }
+  }
+
+  const whenIdle = (): Promise<void> =>
+    underWay.size === 0 ? Promise.resolve() : new Promise((resolve) => void idle.add(resolve))
+
+  return {
+    export: (spans, result) => {
+      waiting.push({ spans, done: () => result({ code: 0 }) })
+      next()
+    },
+    forceFlush: whenIdle,
+    hurry,
+    // Who hands batches over does not wait for all of them: some were under way before the end. `giveUp` ends the wait.
+    shutdown: () => {
+      hurry()
+      end ??= whenIdle().then(() => {
+        clearTimeout(timer)
+        client.close(abandoned)
+      })
+      return end
     }
   }
 }

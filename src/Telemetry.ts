@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
+import * as Report from "./Report.ts"
 import * as Span from "./Span.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
@@ -130,15 +131,24 @@ const exporters = (
 type Made = Effect.Effect<Result.Result<SpanProcessor, string>>
 
 const toCollector = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
-  Effect.map(
+  Effect.zipWith(
     Effect.promise(() => import("./OtlpExport.ts")),
-    (otlp) =>
-      otlp.make({
+    Effect.promise(() => import("./OtlpProcessor.ts")),
+    (otlp, processor) => {
+      const counter = Report.make()
+      const exporter = otlp.make({
         endpoint: config.endpoint.value,
         settings: config.otlp,
-        batch: config.batch,
-        warn: (line) => warn(stderr, line)
+        exportTimeoutMillis: config.batch.exportTimeoutMillis,
+        counter
       })
+      const ended = () => {
+        for (const { reason, spans } of counter.snapshot().reasons) {
+          warn(stderr, `${spans} ${spans === 1 ? "span" : "spans"} not exported: ${reason}`)
+        }
+      }
+      return Result.map(exporter, (exporter) => processor.make({ exporter, batch: config.batch, counter, ended }))
+    }
   )
 
 const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>

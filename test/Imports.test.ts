@@ -13,7 +13,7 @@ const order = [
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
   ["EnvironmentValues", "OtlpSettings", "EnvironmentVariables", "TelemetryConfig", "Tracer", "ConsoleSpans"],
-  ["OtlpClient", "OtlpExport", "OpenTelemetry", "Telemetry"],
+  ["Report", "OtlpClient", "OtlpExport", "OtlpProcessor", "OpenTelemetry", "Telemetry"],
   // Graphs
   ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
   // Command line
@@ -22,7 +22,15 @@ const order = [
   ["index"]
 ].flat()
 
-const knowOpenTelemetry = ["ConsoleSpans", "OpenTelemetry", "OtlpClient", "OtlpExport", "Telemetry", "Tracer"]
+const knowOpenTelemetry = [
+  "ConsoleSpans",
+  "OpenTelemetry",
+  "OtlpClient",
+  "OtlpExport",
+  "OtlpProcessor",
+  "Telemetry",
+  "Tracer"
+]
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
 const knowNode = ["NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply", "OtlpClient", "Program"]
 const runEffects = ["Main"]

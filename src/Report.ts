@@ -1,0 +1,99 @@
+/**
+ * What became of the spans: how many were recorded, sent, kept for later and lost, and why.
+ *
+ * Whoever takes spans on their way counts them here: what collects them counts those that ended and those it had no
+ * room for, what sends them counts the rest. At the end every span that was recorded is exported, kept or lost.
+ *
+ * @since 0.1.0
+ */
+
+/** Counts of spans, taken at one moment. */
+export interface Report {
+  /** Spans that ended and were to be sent. What is in none of the other three counts is still on its way. */
+  readonly recorded: number
+  /** Spans that a collector has acknowledged. */
+  readonly exported: number
+  /** Spans that could not be sent, and are on disk: `tinyllm trace push` sends them. */
+  readonly kept: number
+  /** Spans that are gone. */
+  readonly lost: number
+  /** Where spans were exported to: `localhost:4317`. */
+  readonly destinations: ReadonlyArray<string>
+  /** Why spans were kept or lost, in the order in which the reasons came up; a few at most, the last one for the rest. */
+  readonly reasons: ReadonlyArray<Reason>
+}
+
+/** Spans that were not exported for one reason. */
+export interface Reason {
+  readonly fate: "kept" | "lost"
+  readonly spans: number
+  /** In words that follow a colon, without a full stop. */
+  readonly reason: string
+}
+
+/** Where spans are counted. All counts are of spans, never of batches. */
+export interface Counter {
+  readonly ended: (spans: number) => void
+  /** `to` is where they went, host and port. */
+  readonly exported: (spans: number, to: string) => void
+  readonly kept: (spans: number, reason: string) => void
+  readonly lost: (spans: number, reason: string) => void
+  readonly snapshot: () => Report
+}
+
+// Reasons that are told apart; a collector that says something else each time must not fill the screen.
+const maximumReasons = 5
+
+/** Why, for the reasons that are not told apart. */
+export const otherReasons = "for other reasons"
+
+/** Why spans were lost that found the buffer full. */
+export const tooFast = "they came faster than they could be sent"
+
+/** Nothing happened. */
+export const none: Report = { recorded: 0, exported: 0, kept: 0, lost: 0, destinations: [], reasons: [] }
+
+/** Makes a counter. */
+export const make = (): Counter => {
+  const counts = { recorded: 0, exported: 0, kept: 0, lost: 0 }
+  const destinations = new Set<string>()
+  const reasons: Array<{ readonly fate: Reason["fate"]; spans: number; readonly reason: string }> = []
+
+  const because = (fate: Reason["fate"], spans: number, reason: string): void => {
+    const find = (text: string) => reasons.find((known) => known.fate === fate && known.reason === text)
+    const distinct = reasons.filter((known) => known.fate === fate).length
+    const text = find(reason) !== undefined || distinct < maximumReasons ? reason : otherReasons
+    const known = find(text)
+    if (known === undefined) {
+      reasons.push({ fate, spans, reason: text })
+    } else {
+      known.spans += spans
+    }
+    counts[fate] += spans
+  }
+
+  return {
+    ended: (spans) => void (counts.recorded += spans),
+    exported: (spans, to) => {
+      if (spans > 0) {
+        counts.exported += spans
+        destinations.add(to)
+      }
+    },
+    kept: (spans, reason) => {
+      if (spans > 0) {
+        because("kept", spans, reason)
+      }
+    },
+    lost: (spans, reason) => {
+      if (spans > 0) {
+        because("lost", spans, reason)
+      }
+    },
+    snapshot: () => ({
+      ...counts,
+      destinations: Array.from(destinations),
+      reasons: reasons.map((reason) => ({ ...reason }))
+    })
+  }
+}
