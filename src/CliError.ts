@@ -65,6 +65,7 @@ const textOf = (error: unknown): string => {
 const flags: Readonly<Record<string, string>> = {
   exporter: "--exporter",
   otlpEndpoint: "--otlp-endpoint",
+  otlpProtocol: "--otlp-protocol",
   samplingRate: "--sampling-rate",
   serviceName: "--service-name"
 }

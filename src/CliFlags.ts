@@ -20,6 +20,10 @@ const telemetryFlags = {
     Flag.withDescription("Collector that spans go to, for example http://localhost:4317; turns tracing on"),
     Flag.optional
   ),
+  otlpProtocol: Flag.Literals("otlp-protocol", ["grpc", "http/protobuf"]).pipe(
+    Flag.withDescription("How the collector is spoken to, grpc by default"),
+    Flag.optional
+  ),
   samplingRate: Flag.Finite("sampling-rate").pipe(
     Flag.withMetavar("0..1"),
     Flag.withDescription("The share of traces that is kept, 1 by default"),

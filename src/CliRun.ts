@@ -61,7 +61,7 @@ export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>
 
 /** What the flags say about telemetry; the environment says the rest. */
 export const optionsOf = (
-  flags: Pick<RunFlags, "tracing" | "exporter" | "otlpEndpoint" | "samplingRate" | "serviceName"> & {
+  flags: Pick<RunFlags, "tracing" | "exporter" | "otlpEndpoint" | "otlpProtocol" | "samplingRate" | "serviceName"> & {
     readonly traceFormat?: RunFlags["traceFormat"]
   }
 ): Telemetry.Options => {
@@ -69,6 +69,7 @@ export const optionsOf = (
     enableTracing: Option.getOrUndefined(flags.tracing),
     exporter: Option.getOrUndefined(flags.exporter),
     otlpEndpoint: Option.getOrUndefined(flags.otlpEndpoint),
+    otlpProtocol: Option.getOrUndefined(flags.otlpProtocol),
     samplingRate: Option.getOrUndefined(flags.samplingRate),
     serviceName: Option.getOrUndefined(flags.serviceName),
     traceFormat: flags.traceFormat

@@ -1,22 +1,29 @@
 /**
- * The address of a collector that speaks OTLP over gRPC.
+ * The address of a collector that speaks OTLP, over gRPC or over HTTP.
  *
- * The exporter takes an address without a scheme for TLS and drops a default port, so that `localhost:4317` and
- * `http://collector` fail without a word. Here every address is resolved or refused before the exporter sees it.
+ * The gRPC exporter takes an address without a scheme for TLS and drops a default port, so that `localhost:4317` and
+ * `http://collector` fail without a word. Here every address is resolved or refused before an exporter sees it.
+ * https://opentelemetry.io/docs/specs/otel/protocol/exporter/#endpoint-urls-for-otlphttp
  *
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
 
+/** What is spoken: OTLP in protobuf, over gRPC or over HTTP. */
+export type Protocol = "grpc" | "http/protobuf"
+
 /** Where spans are sent. */
 export interface Endpoint {
-  /** Scheme, host and port, all three always there: `http://localhost:4317`. */
+  readonly protocol: Protocol
+  /** Scheme, host and port, and the path over HTTP, without a query: `http://localhost:4318/v1/traces`. */
   readonly url: string
   /** Host and port, as messages name them: `localhost:4317`, `[::1]:4317`. */
   readonly address: string
   /** Without the brackets of an IPv6 address. */
   readonly host: string
   readonly port: number
+  /** Over HTTP, where spans are posted, with the query, which may hold a key. Empty over gRPC. */
+  readonly path: string
   readonly tls: boolean
   /** Whether it is this machine, whatever the names of a network say. */
   readonly loopback: boolean
@@ -24,52 +31,116 @@ export interface Endpoint {
   readonly warnings: ReadonlyArray<string>
 }
 
-/** The port of OTLP over gRPC. https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-default-port */
-export const defaultPort = 4317
+/** How an address is to be understood. */
+export interface Reading {
+  readonly protocol: Protocol
+  /**
+   * Over HTTP: `base` gets `v1/traces` at its end, as the general variable wants it; `exact` is taken as it is, as the
+   * variable of traces wants it. `either` gets `v1/traces` where that is not at its end already.
+   */
+  readonly path: "base" | "exact" | "either"
+  /** Over gRPC: whether an address without a scheme is plain text; left out, it is on loopback and refused elsewhere. */
+  readonly insecure?: boolean | undefined
+}
 
-const httpPort = 4318
+/** The ports of OTLP. https://opentelemetry.io/docs/specs/otlp/#otlpgrpc-default-port */
+export const defaultPorts = { grpc: 4317, "http/protobuf": 4318 } as const
+
+const names = { grpc: "gRPC", "http/protobuf": "HTTP" } as const
+
+/** Where spans go when nobody says where. */
+export const local = (protocol: Protocol): Endpoint =>
+  Result.getOrThrow(parse(`http://localhost:${defaultPorts[protocol]}`, { protocol, path: "base" }))
 
 /** What an address must look like, for messages. */
 export const allowed = "an address such as http://localhost:4317 or https://collector.example:4317"
 
 /** Resolves an address; the failure says what is wrong with it, in words that follow "but". */
-export const parse = (text: string): Result.Result<Endpoint, string> => {
+export const parse = (
+  text: string,
+  { insecure, path: rule, protocol }: Reading = { protocol: "grpc", path: "either" }
+): Result.Result<Endpoint, string> => {
   const trimmed = text.trim()
   const [, given, afterScheme] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(trimmed) ?? []
   if (given?.toLowerCase() === "unix" || /^unix:/i.test(trimmed)) {
     return Result.fail("Unix sockets are not supported")
   }
-  const [, authority = "", path = ""] = /^([^/?#]*)(.*)$/s.exec(afterScheme ?? trimmed) ?? []
+  const [, authority = "", rest = ""] = /^([^/?#]*)(.*)$/s.exec(afterScheme ?? trimmed) ?? []
   if (authority.includes("@")) {
     return Result.fail("it holds a user name or password; pass credentials in OTEL_EXPORTER_OTLP_HEADERS")
   }
   const [, hostGiven = "", portGiven = ""] = /^(\[[^\]]*\]|[^:]*)(?::(\d*))?$/.exec(authority) ?? []
-  const port = portGiven === "" ? defaultPort : Number(portGiven)
-  if (hostGiven === "" || /\s/.test(hostGiven) || !URL.canParse(`http://${hostGiven}`) || port < 1 || port > 65535) {
+  if (hostGiven === "" || /\s/.test(hostGiven) || !URL.canParse(`http://${hostGiven}`)) {
     return Result.fail("it is not an address")
   }
   const hostInUrl = new URL(`http://${hostGiven}`).hostname
-  const scheme = given?.toLowerCase() ?? (isLoopback(hostInUrl) ? "http" : undefined)
+  const loopback = isLoopback(hostInUrl)
+  const scheme = given?.toLowerCase() ?? schemeOf(loopback, protocol === "grpc" ? insecure : undefined)
   if (scheme === undefined) {
     return Result.fail("it has no scheme: write http:// in front for plain text, https:// for TLS")
   }
   if (scheme !== "http" && scheme !== "https") {
     return Result.fail(`its scheme is ${scheme}`)
   }
+  // A web address has the web's port, where a service lives that takes OTLP beside other things.
+  const port =
+    portGiven !== ""
+      ? Number(portGiven)
+      : protocol === "grpc" || given === undefined
+        ? defaultPorts[protocol]
+        : scheme === "https"
+          ? 443
+          : 80
   const address = `${hostInUrl}:${port}`
-  const url = `${scheme}://${address}`
+  const origin = `${scheme}://${address}`
+  if (port < 1 || port > 65535 || !URL.canParse(origin + rest)) {
+    return Result.fail("it is not an address")
+  }
+  const { pathname, search } = new URL(origin + rest)
+  const path = protocol === "grpc" ? "" : rule === "exact" ? pathname : underBase(pathname, rule)
   return Result.succeed({
-    url,
+    protocol,
+    url: origin + path,
     address,
     host: hostInUrl.replace(/^\[|\]$/g, ""),
     port,
+    path: path === "" ? "" : path + search,
     tls: scheme === "https",
-    loopback: isLoopback(hostInUrl),
+    loopback,
     warnings: [
-      ...(path === "" || path === "/" ? [] : [`the path ${path} is ignored, spans go to ${url} over gRPC`]),
-      ...(port === httpPort ? [`${httpPort} is usually OTLP over HTTP; gRPC is usually ${defaultPort}`] : [])
+      ...(protocol === "grpc" && rest !== "" && rest !== "/"
+        ? [`the path ${pathname} is ignored, spans go to ${origin} over gRPC`]
+        : []),
+      ...(protocol !== "grpc" && path === "/"
+        ? [`spans are posted to ${origin}/; usual is ${origin}${tracesPath}`]
+        : []),
+      ...(path.endsWith(tracesPath + tracesPath)
+        ? [`spans are posted to ${origin}${path}: ${tracesPath} is added to the address, which should end before it`]
+        : []),
+      ...(protocol !== "grpc" && scheme === "http" && portGiven === ""
+        ? [
+            `the address ${origin.replace(/:\d+$/, "")} has no port, so it is ${port}; OTLP over HTTP is usually ${defaultPorts[protocol]}`
+          ]
+        : []),
+      ...otherPort(protocol, port)
     ]
   })
+}
+
+// https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
+const tracesPath = "/v1/traces"
+
+const schemeOf = (loopback: boolean, insecure: boolean | undefined): "http" | "https" | undefined =>
+  insecure === undefined ? (loopback ? "http" : undefined) : insecure ? "http" : "https"
+
+const underBase = (pathname: string, rule: "base" | "either"): string =>
+  rule === "either" && pathname.endsWith(tracesPath) ? pathname : pathname.replace(/\/$/, "") + tracesPath
+
+const otherPort = (protocol: Protocol, port: number): ReadonlyArray<string> => {
+  const other: Protocol = protocol === "grpc" ? "http/protobuf" : "grpc"
+  return port === defaultPorts[other]
+    ? [`${port} is usually OTLP over ${names[other]}; ${names[protocol]} is usually ${defaultPorts[protocol]}`]
+    : []
 }
 
 const isLoopback = (host: string): boolean => host === "localhost" || host === "[::1]" || /^127(?:\.\d+){3}$/.test(host)

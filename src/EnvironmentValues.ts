@@ -73,12 +73,13 @@ export const ours = <A>(
 
 /** An address in a variable of ours. */
 export const ourEndpoint = (
-  name: string
+  name: string,
+  reading: Endpoint.Reading
 ): Effect.Effect<Sourced<Endpoint.Endpoint> | undefined, TelemetryConfigError> =>
   Effect.flatMap(variable(name), (text) =>
     text === undefined
       ? Effect.undefined
-      : Result.match(Endpoint.parse(text.value), {
+      : Result.match(Endpoint.parse(text.value, reading), {
           onFailure: (reason) =>
             Effect.fail(
               new TelemetryConfigError({
@@ -126,15 +127,17 @@ export const otelBoolean = (
     return text === undefined ? undefined : { value: lower === "true", source: name }
   })
 
+/** An address. */
 export const otelEndpoint = (
   name: string,
+  reading: Endpoint.Reading,
   warn: Warn
 ): Effect.Effect<Sourced<Endpoint.Endpoint> | undefined, TelemetryConfigError> =>
   Effect.map(variable(name), (text) => {
     if (text === undefined) {
       return undefined
     }
-    const parsed = Endpoint.parse(text.value)
+    const parsed = Endpoint.parse(text.value, reading)
     if (Result.isSuccess(parsed)) {
       return { value: parsed.success, source: name }
     }
@@ -142,19 +145,53 @@ export const otelEndpoint = (
     return undefined
   })
 
+/** One of some words, in any case. */
+export const otelChoice = <const A extends string>(
+  name: string,
+  choices: ReadonlyArray<A>,
+  instead: string,
+  warn: Warn
+): Effect.Effect<Sourced<A> | undefined, TelemetryConfigError> =>
+  Effect.map(variable(name), (text) => {
+    const choice = choices.find((choice) => choice === text?.value.toLowerCase())
+    if (text !== undefined && choice === undefined) {
+      warn(name, text.value, anyOf(choices), instead)
+    }
+    return choice === undefined ? undefined : { value: choice, source: name }
+  })
+
+const anyOf = (choices: ReadonlyArray<string>): string =>
+  `${choices.slice(0, -1).join(", ")}${choices.length > 1 ? " or " : ""}${choices.at(-1)}`
+
+/** A list of words with commas between, in any case and each once; `none` is the empty list. Other words are reported. */
+export const otelList = <const A extends string>(
+  name: string,
+  choices: ReadonlyArray<A>,
+  instead: string,
+  warn: Warn
+): Effect.Effect<Sourced<ReadonlyArray<A>> | undefined, TelemetryConfigError> =>
+  Effect.map(variable(name), (text) => {
+    const words = (text?.value.toLowerCase().split(",") ?? []).map((word) => word.trim()).filter((word) => word !== "")
+    for (const word of words.filter((word) => word !== "none" && !choices.some((choice) => choice === word))) {
+      warn(name, word, `${choices.join(", ")}, none or a list of them`, instead)
+    }
+    const known = Array.from(new Set(words)).flatMap((word) => choices.find((choice) => choice === word) ?? [])
+    return known.length > 0 || words.includes("none") ? { value: known, source: name } : undefined
+  })
+
 /** A whole number that is not less than `minimum`. */
 export const whole = (
   name: string,
   minimum: number,
   warn: Warn
-): Effect.Effect<number | undefined, TelemetryConfigError> =>
+): Effect.Effect<Sourced<number> | undefined, TelemetryConfigError> =>
   Effect.map(variable(name), (text) => {
     if (text === undefined) {
       return undefined
     }
     const value = /^\d+$/.test(text.value) ? Number(text.value) : Number.NaN
     if (value >= minimum && Number.isSafeInteger(value)) {
-      return value
+      return { value, source: name }
     }
     warn(name, text.value, `a whole number from ${minimum}`, "the default is used")
     return undefined
@@ -168,8 +205,16 @@ export const millis = (
   name: string,
   minimum: number,
   warn: Warn
-): Effect.Effect<number | undefined, TelemetryConfigError> =>
-  Effect.map(whole(name, minimum, warn), (value) => (value === undefined ? undefined : Math.min(value, maximumMillis)))
+): Effect.Effect<Sourced<number> | undefined, TelemetryConfigError> =>
+  Effect.map(whole(name, minimum, warn), (given) =>
+    given === undefined ? undefined : { ...given, value: Math.min(given.value, maximumMillis) }
+  )
+
+/** The first of some variables that says something; all are read, so that each wrong one is reported. */
+export const firstOf = <A>(
+  ...variables: ReadonlyArray<Effect.Effect<Sourced<A> | undefined, TelemetryConfigError>>
+): Effect.Effect<Sourced<A> | undefined, TelemetryConfigError> =>
+  Effect.map(Effect.all(variables), (given) => given.find((sourced) => sourced !== undefined))
 
 /**
  * Pairs such as `a=1,b=two%20words`, percent-encoded; `undefined` when one of them is wrong, since nobody knows what

@@ -5,8 +5,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import type * as Endpoint from "./Endpoint.ts"
-import { millis, otelEndpoint, ours, rate, variable, whole } from "./EnvironmentValues.ts"
+import { firstOf, millis, ours, rate, variable, whole } from "./EnvironmentValues.ts"
 import type { Sourced, TelemetryConfigError, Warn } from "./EnvironmentValues.ts"
 import * as Values from "./EnvironmentValues.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
@@ -21,13 +22,16 @@ export interface Sampler {
 export const sdkDisabled = "OTEL_SDK_DISABLED"
 export const tracesExporter = "OTEL_TRACES_EXPORTER"
 
-/** How finished spans are collected before they are sent, for the SDK's BatchSpanProcessor. */
+/** How finished spans are collected before they are sent. */
 export interface Batch {
   readonly maxQueueSize: number
   readonly maxExportBatchSize: number
   readonly scheduledDelayMillis: number
   readonly exportTimeoutMillis: number
 }
+
+/** What set each value of a group: the name of a variable, or `default`. */
+export type Sources<Group> = { readonly [Key in keyof Group]: string }
 
 /** How much one span may hold. What exceeds it is dropped, and counted in what is sent. */
 export interface Limits {
@@ -42,6 +46,14 @@ export interface Limits {
 
 // The SDK's own queue of 2048 loses spans in a burst: of 10 000 written at once, 7176 arrived.
 const queueSize = 131_072
+
+/** How a trace is handed from one program to the next. */
+export const propagators = ["tracecontext", "baggage", "b3", "b3multi"] as const
+export type Propagator = (typeof propagators)[number]
+
+/** How much telemetry says about itself on standard error: problems of that level and above. */
+export const logLevels = ["none", "error", "warn", "info", "debug", "verbose", "all"] as const
+export type LogLevel = (typeof logLevels)[number]
 
 /** What the environment says; `undefined` is unset. */
 export interface Environment {
@@ -62,48 +74,57 @@ export interface Environment {
   readonly otelSampler: Sourced<Sampler> | undefined
   readonly taskContent: Sourced<boolean> | undefined
   readonly batch: Batch
+  readonly batchSources: Sources<Batch>
   readonly limits: Limits
+  readonly limitSources: Sources<Limits>
+  readonly propagators: Sourced<ReadonlyArray<Propagator>> | undefined
+  readonly logLevel: Sourced<LogLevel> | undefined
   readonly otlp: OtlpSettings.OtlpSettings
   readonly warnings: ReadonlyArray<string>
 }
 
-/** Reads all of them. Fails with `TelemetryConfigError` when a `TINYLLM_*` variable is wrong. */
-export const read: Effect.Effect<Environment, TelemetryConfigError> = Effect.gen(function* () {
+/**
+ * Reads all of them. `protocol` is the one that a flag or the program asks for: it beats the environment's.
+ *
+ * Fails with `TelemetryConfigError` when a `TINYLLM_*` variable is wrong.
+ */
+export const read = Effect.fnUntraced(function* (
+  protocol: Endpoint.Protocol | undefined
+): Effect.fn.Return<Environment, TelemetryConfigError> {
   const warnings: Array<string> = []
   const warn: Warn = (name, value, expected, instead) =>
     void warnings.push(`${name}=${redact(value)} is ignored: it must be ${expected}; ${instead}`)
 
+  // https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#declarative-configuration
+  if ((yield* variable("OTEL_CONFIG_FILE")) !== undefined) {
+    warnings.push("OTEL_CONFIG_FILE is ignored: configuration files are not supported, the other variables hold")
+  }
   const disabled = yield* Values.otelBoolean(sdkDisabled, warn)
   const listed = yield* otelExporters(warn, warnings)
   const sampler = yield* otelSampler(warn)
   const resource = yield* resourceAttributes(warnings)
-  const otlp = yield* OtlpSettings.read(warn)
-  const maxQueueSize = (yield* whole("OTEL_BSP_MAX_QUEUE_SIZE", 1, warn)) ?? queueSize
+  const otlp = yield* OtlpSettings.read(protocol, warn, warnings)
   return {
     tracing: yield* ours("TINYLLM_TRACING", "true or false", Values.boolean),
     serviceName: yield* ours("TINYLLM_SERVICE_NAME", "a name", Option.some),
     exporter: yield* ours("TINYLLM_EXPORTER", "console, otlp or jaeger", exporter),
-    endpoint: yield* Values.ourEndpoint("TINYLLM_OTLP_ENDPOINT"),
+    endpoint: yield* Values.ourEndpoint("TINYLLM_OTLP_ENDPOINT", OtlpSettings.reading(otlp, "either")),
     samplingRate: yield* ours("TINYLLM_SAMPLING_RATE", "a number from 0 to 1", rate),
     disabled,
     otelServiceName: yield* variable("OTEL_SERVICE_NAME"),
     otelExporters: listed.exporters,
     exporterUnknown: listed.unknown,
     ...resource,
-    otelEndpoint:
-      (yield* otelEndpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", warn)) ??
-      (yield* otelEndpoint("OTEL_EXPORTER_OTLP_ENDPOINT", warn)),
+    otelEndpoint: yield* firstOf(
+      Values.otelEndpoint("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", OtlpSettings.reading(otlp, "exact"), warn),
+      Values.otelEndpoint("OTEL_EXPORTER_OTLP_ENDPOINT", OtlpSettings.reading(otlp, "base"), warn)
+    ),
     otelSampler: sampler,
     taskContent: yield* noContent,
-    batch: {
-      maxQueueSize,
-      maxExportBatchSize: Math.min((yield* whole("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, warn)) ?? 512, maxQueueSize),
-      scheduledDelayMillis: (yield* millis("OTEL_BSP_SCHEDULE_DELAY", 1, warn)) ?? 5000,
-      exportTimeoutMillis:
-        (yield* millis("OTEL_BSP_EXPORT_TIMEOUT", 1, warn)) ??
-        (otlp.timeoutMillis === Number.POSITIVE_INFINITY ? otlp.timeoutMillis : 30_000)
-    },
-    limits: yield* limits(warn),
+    ...(yield* batch(otlp.timeout.value, warn)),
+    ...(yield* limits(warn)),
+    propagators: yield* Values.otelList("OTEL_PROPAGATORS", propagators, "nothing is passed on in that form", warn),
+    logLevel: yield* logLevel(warn),
     otlp,
     warnings
   }
@@ -200,20 +221,58 @@ const resourceAttributes = (notices: Array<string>) =>
     }
   })
 
-const limits = Effect.fnUntraced(function* (warn: Warn) {
-  const count = (name: string) => Effect.map(whole(name, 0, warn), (value) => value ?? 128)
-  // Of length 0, the SDK takes it for no limit.
-  const length = (name: string) => whole(name, 1, warn)
-  const general = yield* count("OTEL_ATTRIBUTE_COUNT_LIMIT")
+const set = (value: number) => ({ value, source: "default" })
+
+const batch = Effect.fnUntraced(function* (timeoutMillis: number, warn: Warn) {
+  const queue = (yield* whole("OTEL_BSP_MAX_QUEUE_SIZE", 1, warn)) ?? set(queueSize)
+  const size = (yield* whole("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 1, warn)) ?? set(512)
+  const delay = (yield* millis("OTEL_BSP_SCHEDULE_DELAY", 1, warn)) ?? set(5000)
+  const timeout =
+    (yield* millis("OTEL_BSP_EXPORT_TIMEOUT", 1, warn)) ??
+    set(timeoutMillis === Number.POSITIVE_INFINITY ? timeoutMillis : 30_000)
   return {
-    attributeCountLimit: (yield* whole("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", 0, warn)) ?? general,
-    attributeValueLengthLimit:
-      (yield* length("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")) ??
-      (yield* length("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")) ??
-      Number.POSITIVE_INFINITY,
+    batch: {
+      maxQueueSize: queue.value,
+      maxExportBatchSize: Math.min(size.value, queue.value),
+      scheduledDelayMillis: delay.value,
+      exportTimeoutMillis: timeout.value
+    },
+    batchSources: {
+      maxQueueSize: queue.source,
+      maxExportBatchSize: size.value > queue.value ? queue.source : size.source,
+      scheduledDelayMillis: delay.source,
+      exportTimeoutMillis: timeout.source
+    }
+  }
+})
+
+const limits = Effect.fnUntraced(function* (warn: Warn) {
+  const count = (...names: ReadonlyArray<string>) =>
+    Effect.map(firstOf(...names.map((name) => whole(name, 0, warn))), (given) => given ?? set(128))
+  // Of length 0, the SDK takes it for no limit.
+  const length = (...names: ReadonlyArray<string>) =>
+    Effect.map(firstOf(...names.map((name) => whole(name, 1, warn))), (given) => given ?? set(Number.POSITIVE_INFINITY))
+  const given = {
+    attributeCountLimit: yield* count("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
+    attributeValueLengthLimit: yield* length(
+      "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT",
+      "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"
+    ),
     eventCountLimit: yield* count("OTEL_SPAN_EVENT_COUNT_LIMIT"),
     linkCountLimit: yield* count("OTEL_SPAN_LINK_COUNT_LIMIT"),
     attributePerEventCountLimit: yield* count("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"),
     attributePerLinkCountLimit: yield* count("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT")
   }
+  return {
+    limits: Record.map(given, ({ value }) => value),
+    limitSources: Record.map(given, ({ source }) => source)
+  }
 })
+
+// https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration
+const logLevel = (warn: Warn) =>
+  Effect.gen(function* () {
+    const level = yield* Values.otelChoice("OTEL_LOG_LEVEL", logLevels, "info is used", warn)
+    const given = yield* variable("OTEL_LOG_LEVEL")
+    return level ?? (given === undefined ? undefined : { value: "info" as const, source: given.source })
+  })

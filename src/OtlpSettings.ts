@@ -1,79 +1,142 @@
 /**
  * How spans are sent over OTLP: the `OTEL_EXPORTER_OTLP_*` variables beside the endpoint.
  *
- * What only makes spans look different is reported and ignored when it is wrong. What decides whether a collector
- * takes them is not: without its key, it would refuse them all.
+ * The variable of traces beats the general one. What only makes spans look different is reported and ignored when it is
+ * wrong. What decides whether a collector takes them is not: without its key, it would refuse them all.
  * https://opentelemetry.io/docs/specs/otel/protocol/exporter/
  *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { millis, pairs, variable } from "./EnvironmentValues.ts"
+import type { Protocol, Reading } from "./Endpoint.ts"
+import { firstOf, millis, otelBoolean, otelChoice, ours, pairs, variable } from "./EnvironmentValues.ts"
 import type { Sourced, TelemetryConfigError, Warn } from "./EnvironmentValues.ts"
 
-/** What the environment says; `undefined` is unset. */
+/** What flags, program and environment say. */
 export interface OtlpSettings {
-  /** Sent with every export. */
+  readonly protocol: Sourced<Protocol>
+  /** Whether an address without a scheme is plain text; `undefined` where nobody says. */
+  readonly insecure: Sourced<boolean> | undefined
+  /** Sent with every export, each key once and in lower case. */
   readonly headers: Redacted.Redacted<ReadonlyArray<readonly [key: string, value: string]>>
+  /** The keys of the headers, which are no secret, and which variable holds each. */
+  readonly headerKeys: ReadonlyArray<Sourced<string>>
   readonly gzip: boolean
+  readonly gzipSource: string
   /** Files in PEM: whom to trust, and who we are. */
   readonly certificate: Sourced<string> | undefined
   readonly clientKey: Sourced<string> | undefined
   readonly clientCertificate: Sourced<string> | undefined
   /** How long one export may take, with all its attempts, in milliseconds; `Infinity` for no limit. */
+  readonly timeout: Sourced<number>
+  /** As `timeout`. */
   readonly timeoutMillis: number
   /** Why nothing can be sent; it quotes no value, since headers are secret. */
   readonly problem: string | undefined
 }
 
+/** The protocols by name. https://opentelemetry.io/docs/specs/otel/protocol/exporter/#specify-protocol */
+export const protocols = ["grpc", "http/protobuf"] as const
+
 // https://opentelemetry.io/docs/specs/otel/protocol/exporter/#configuration-options
 // OpenTelemetry's own is 10 s. A call that is under way cannot be called back, and holds a program that has ended.
 const defaultTimeoutMillis = 3000
 
-/** Reads all of them. */
-export const read = Effect.fnUntraced(function* (warn: Warn): Effect.fn.Return<OtlpSettings, TelemetryConfigError> {
-  const general = yield* variable("OTEL_EXPORTER_OTLP_HEADERS")
-  const ofTraces = yield* variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS")
-  const given = [general, ofTraces].filter((text) => text !== undefined)
-  const wrong = given.find((text) => headers(text.value) === undefined)
-  const timeout =
-    (yield* millis("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", 0, warn)) ??
-    (yield* millis("OTEL_EXPORTER_OTLP_TIMEOUT", 0, warn)) ??
-    defaultTimeoutMillis
+/** How an address is to be understood with these settings. */
+export const reading = (settings: OtlpSettings, path: Reading["path"]): Reading => ({
+  protocol: settings.protocol.value,
+  path,
+  insecure: settings.insecure?.value
+})
+
+/** Reads all of them. `asked` is the protocol that a flag or the program asks for. */
+export const read = Effect.fnUntraced(function* (
+  asked: Protocol | undefined,
+  warn: Warn,
+  notices: Array<string>
+): Effect.fn.Return<OtlpSettings, TelemetryConfigError> {
+  const inEnvironment = yield* protocolOf(warn, notices)
+  const protocol: Sourced<Protocol> =
+    asked === undefined
+      ? (inEnvironment ?? { value: "grpc", source: "default" })
+      : { value: asked, source: "flag/program" }
+  const insecure = yield* signal(["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"], (name) =>
+    otelBoolean(name, warn)
+  )
+  const timeout = (yield* signal(["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"], (name) =>
+    millis(name, 0, warn)
+  )) ?? {
+    value: defaultTimeoutMillis,
+    source: "default"
+  }
+  const limit = timeout.value === 0 ? Number.POSITIVE_INFINITY : timeout.value
+  const gzip = yield* signal(["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], (name) =>
+    otelChoice(name, ["gzip", "none"], "nothing is compressed", warn)
+  )
   return {
-    headers: Redacted.make(given.flatMap((text) => headers(text.value) ?? [])),
-    gzip: yield* gzip(warn),
-    certificate:
-      (yield* variable("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE")) ?? (yield* variable("OTEL_EXPORTER_OTLP_CERTIFICATE")),
-    clientKey:
-      (yield* variable("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY")) ?? (yield* variable("OTEL_EXPORTER_OTLP_CLIENT_KEY")),
-    clientCertificate:
-      (yield* variable("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE")) ??
-      (yield* variable("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")),
-    timeoutMillis: timeout === 0 ? Number.POSITIVE_INFINITY : timeout,
-    problem:
-      wrong === undefined
-        ? undefined
-        : `${wrong.source} must be key=value pairs with commas between, of letters, digits and signs that gRPC can send`
+    protocol,
+    insecure,
+    ...(yield* headers(protocol.value)),
+    gzip: gzip?.value === "gzip",
+    gzipSource: gzip?.source ?? "default",
+    certificate: yield* signal(["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"], variable),
+    clientKey: yield* signal(["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"], variable),
+    clientCertificate: yield* signal(
+      ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
+      variable
+    ),
+    timeout: { value: limit, source: timeout.source },
+    timeoutMillis: limit
   }
 })
 
-// What gRPC allows; keys that end in -bin hold bytes. https://grpc.io/docs/guides/metadata/
-const key = /^(?!grpc-|.*-bin$)[0-9a-z_.-]+$/i
-const value = /^[ -~]*$/
+// Of the variable for traces and the general one, the first that says something.
+const signal = <A>(
+  names: readonly [traces: string, general: string],
+  read: (name: string) => Effect.Effect<Sourced<A> | undefined, TelemetryConfigError>
+): Effect.Effect<Sourced<A> | undefined, TelemetryConfigError> => firstOf(...names.map(read))
 
-const headers = (text: string): ReturnType<typeof pairs> => {
-  const given = pairs(text)
-  return given?.every((pair) => key.test(pair[0]) && value.test(pair[1])) === true ? given : undefined
+const protocolOf = (warn: Warn, notices: Array<string>) => {
+  const otel = (name: string) =>
+    Effect.flatMap(variable(name), (text): Effect.Effect<Sourced<Protocol> | undefined, TelemetryConfigError> => {
+      if (text?.value.toLowerCase() === "http/json") {
+        notices.push(`${name}=http/json is taken as http/protobuf: collectors take both at one address`)
+        return Effect.succeed({ value: "http/protobuf", source: name })
+      }
+      return otelChoice(name, protocols, "grpc is used", warn)
+    })
+  return firstOf(
+    ours("TINYLLM_OTLP_PROTOCOL", "grpc or http/protobuf", (text) =>
+      Option.fromUndefinedOr(protocols.find((protocol) => protocol === text.toLowerCase()))
+    ),
+    signal(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], otel)
+  )
 }
 
-const gzip = Effect.fnUntraced(function* (warn: Warn) {
-  const text =
-    (yield* variable("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION")) ?? (yield* variable("OTEL_EXPORTER_OTLP_COMPRESSION"))
-  const lower = text?.value.toLowerCase() ?? "none"
-  if (text !== undefined && lower !== "gzip" && lower !== "none") {
-    warn(text.source, text.value, "gzip or none", "nothing is compressed")
+// What gRPC allows; keys that end in -bin hold bytes. https://grpc.io/docs/guides/metadata/
+// What HTTP allows. https://www.rfc-editor.org/rfc/rfc9110#name-field-names
+const key = { grpc: /^(?!grpc-|.*-bin$)[0-9a-z_.-]+$/i, "http/protobuf": /^[0-9a-z!#$%&'*+.^_`|~-]+$/i }
+const value = /^[ -~]*$/
+
+const headers = Effect.fnUntraced(function* (protocol: Protocol) {
+  const given = [yield* variable("OTEL_EXPORTER_OTLP_HEADERS"), yield* variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS")]
+  const merged = new Map<string, { readonly value: string; readonly source: string }>()
+  let problem: string | undefined
+  for (const text of given.filter((text) => text !== undefined)) {
+    const decoded = pairs(text.value)
+    if (decoded?.every((pair) => key[protocol].test(pair[0]) && value.test(pair[1])) === true) {
+      for (const [key, value] of decoded) {
+        merged.set(key.toLowerCase(), { value, source: text.source })
+      }
+    } else {
+      problem ??= `${text.source} must be key=value pairs with commas between, of letters, digits and signs that ${protocol === "grpc" ? "gRPC" : "HTTP"} can send`
+    }
   }
-  return lower === "gzip"
+  return {
+    headers: Redacted.make(Array.from(merged, ([key, { value }]) => [key, value] as const)),
+    headerKeys: Array.from(merged, ([value, { source }]) => ({ value, source })),
+    problem
+  }
 })

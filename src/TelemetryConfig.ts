@@ -18,10 +18,11 @@ import { TelemetryConfigError } from "./EnvironmentValues.ts"
 import type { Sourced } from "./EnvironmentValues.ts"
 import * as EnvironmentVariables from "./EnvironmentVariables.ts"
 import type { Sampler } from "./EnvironmentVariables.ts"
-import type { OtlpSettings } from "./OtlpSettings.ts"
+import * as OtlpSettings from "./OtlpSettings.ts"
 import { redact } from "./Redaction.ts"
 
 export { TelemetryConfigError }
+export type { LogLevel, Propagator } from "./EnvironmentVariables.ts"
 export type { Sampler, Sourced }
 
 /** Where spans can go: lines on standard error, or a collector. `jaeger` is `otlp` under the name people look for. */
@@ -40,8 +41,10 @@ export const Options = Schema.Struct({
   serviceName: Schema.optional(Schema.Trimmed.check(Schema.isNonEmpty())),
   /** `console` by default, `otlp` where an endpoint is given. */
   exporter: Schema.optional(Exporter),
-  /** The collector's address (OTLP over gRPC), `http://localhost:4317` by default. */
+  /** The collector's address, `http://localhost:4317` by default, port 4318 over HTTP. */
   otlpEndpoint: Schema.optional(Schema.String),
+  /** `grpc` by default. */
+  otlpProtocol: Schema.optional(Schema.Literals(OtlpSettings.protocols)),
   /** The share of traces that is kept, from 0 to 1; 1 by default. The decision of a parent span wins. */
   samplingRate: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
   /** For the console exporter; `tree` by default. */
@@ -54,6 +57,7 @@ const allowed: Record<string, string> = {
   serviceName: "a name, without spaces around it",
   exporter: "console, otlp or jaeger",
   otlpEndpoint: Endpoint.allowed,
+  otlpProtocol: "grpc or http/protobuf",
   samplingRate: "a number from 0 to 1",
   traceFormat: "tree or json"
 }
@@ -77,8 +81,14 @@ export interface Resolved {
   /** What describes this service beside its name. */
   readonly resourceAttributes: Readonly<Record<string, string>>
   readonly limits: EnvironmentVariables.Limits
+  readonly limitSources: EnvironmentVariables.Sources<EnvironmentVariables.Limits>
   readonly batch: EnvironmentVariables.Batch
-  readonly otlp: OtlpSettings
+  readonly batchSources: EnvironmentVariables.Sources<EnvironmentVariables.Batch>
+  /** How a trace is handed on to other programs; empty for not at all. They hold also when tracing is off. */
+  readonly propagators: Sourced<ReadonlyArray<EnvironmentVariables.Propagator>>
+  /** Which problems of telemetry itself are told on standard error: those of that level and above. */
+  readonly logLevel: Sourced<EnvironmentVariables.LogLevel>
+  readonly otlp: OtlpSettings.OtlpSettings
   /**
    * How long one export may take, with all its attempts, in milliseconds; `Infinity` for no limit. The end of the
    * program waits three seconds at most, whatever this says.
@@ -96,7 +106,7 @@ export interface Resolved {
 export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryConfigError> = Effect.fnUntraced(
   function* (given) {
     const options = yield* decode(given)
-    const env = yield* EnvironmentVariables.read
+    const env = yield* EnvironmentVariables.read(options.otlpProtocol)
     const warnings = [...env.warnings]
     const otelExporters = env.otelExporters?.value
 
@@ -113,8 +123,11 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
       warnings.push(`tracing was asked for, but ${EnvironmentVariables.sdkDisabled}=true turns it off`)
     }
 
-    const optionEndpoint = yield* endpointOf("otlpEndpoint", options.otlpEndpoint)
-    const endpoint = first(set(optionEndpoint), env.endpoint, env.otelEndpoint) ?? localhost
+    const optionEndpoint = yield* endpointOf("otlpEndpoint", options.otlpEndpoint, env.otlp)
+    const endpoint = first(set(optionEndpoint), env.endpoint, env.otelEndpoint) ?? {
+      value: Endpoint.local(env.otlp.protocol.value),
+      source: "default"
+    }
     const exporters = first<ReadonlyArray<"console" | "otlp">>(
       map(set(options.exporter), exportersOf),
       optionEndpoint === undefined ? undefined : set(["otlp"]),
@@ -153,18 +166,18 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
       taskContent: env.taskContent ?? { value: true, source: "default" },
       resourceAttributes: env.resourceAttributes,
       limits: env.limits,
+      limitSources: env.limitSources,
       batch: env.batch,
+      batchSources: env.batchSources,
+      propagators: env.propagators ?? { value: ["tracecontext", "baggage"], source: "default" },
+      // OpenTelemetry's own is `info`, which says much that a person at a terminal did not ask for.
+      logLevel: env.logLevel ?? { value: "warn", source: "default" },
       otlp: env.otlp,
       timeoutMillis: env.otlp.timeoutMillis,
       warnings: wish.value || env.exporterUnknown ? warnings : []
     }
   }
 )
-
-const localhost: Sourced<Endpoint.Endpoint> = {
-  value: Result.getOrThrow(Endpoint.parse(`http://localhost:${Endpoint.defaultPort}`)),
-  source: "default"
-}
 
 const decode = (options: unknown): Effect.Effect<Options, TelemetryConfigError> =>
   Schema.decodeUnknownEffect(Options, { onExcessProperty: "error" })(options).pipe(
@@ -196,11 +209,12 @@ const received = (value: unknown): string =>
 
 const endpointOf = (
   setting: string,
-  text: string | undefined
+  text: string | undefined,
+  otlp: OtlpSettings.OtlpSettings
 ): Effect.Effect<Endpoint.Endpoint | undefined, TelemetryConfigError> =>
   text === undefined
     ? Effect.undefined
-    : Result.match(Endpoint.parse(text), {
+    : Result.match(Endpoint.parse(text, OtlpSettings.reading(otlp, "either")), {
         onFailure: (reason) =>
           Effect.fail(
             new TelemetryConfigError({
