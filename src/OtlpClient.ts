@@ -15,27 +15,15 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { AsyncLocalStorage } from "node:async_hooks"
 import { subscribe } from "node:diagnostics_channel"
-import { readFileSync } from "node:fs"
 import { isIP, type Socket } from "node:net"
 import type { Endpoint } from "./Endpoint.ts"
-import type { Sourced } from "./EnvironmentValues.ts"
+import { accepted, noConnection, quote, refused, silence, unknownHost } from "./OtlpAnswers.ts"
+import type { Outcome, PartialSuccess } from "./OtlpAnswers.ts"
+import * as OtlpCertificates from "./OtlpCertificates.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
-import { redact } from "./Redaction.ts"
-import * as Span from "./Span.ts"
 import { version } from "./Version.ts"
 
-/** What became of one call. */
-export type Outcome =
-  /** `rejected` counts the spans that the collector did not want; `reason` names it and says why. */
-  | { readonly _tag: "Accepted"; readonly rejected: number; readonly reason: string }
-  | {
-      readonly _tag: "Failed"
-      readonly reason: string
-      /** Whether the same bytes may be accepted later. */
-      readonly retryable: boolean
-      /** Whether nobody was there at all. */
-      readonly unreachable: boolean
-    }
+export type { Outcome } from "./OtlpAnswers.ts"
 
 export interface OtlpClient {
   /** Host and port, and the proxy in between if there is one, as messages name them. */
@@ -112,21 +100,20 @@ const connect = (endpoint: Endpoint, settings: OtlpSettings, channel: ChannelCre
             // The response is handled in the same turn, just before this.
             const said = partialSuccess
             partialSuccess = undefined
-            done(code === 0 ? accepted(said, address) : failed((error ?? {}) as Failure, endpoint, address, millis))
+            done(
+              code === 0
+                ? accepted(said, address, settings)
+                : failed((error ?? {}) as Failure, endpoint, address, millis, settings)
+            )
           })
         )
       ),
-    silence: (millis) => silence(address, millis),
+    silence: (millis) => silence(address, millis, "grpc"),
     close: (abandoned) => {
       void exporter?.exporter.shutdown().catch(() => {})
       connections.leave(abandoned)
     }
   }
-}
-
-interface PartialSuccess {
-  readonly rejectedSpans?: number | string | undefined
-  readonly errorMessage?: string | undefined
 }
 
 // An exporter serves calls whose times differ by no more than this.
@@ -219,36 +206,12 @@ const proxyTo = (host: string): string | undefined => {
 // TLS
 // ---------------------------------------------------------------------------------------------------------------------
 
-const channelCredentials = (endpoint: Endpoint, settings: OtlpSettings): Result.Result<ChannelCredentials, string> => {
-  if (!endpoint.tls) {
-    return Result.succeed(credentials.createInsecure())
-  }
-  const { certificate, clientCertificate, clientKey } = settings
-  if ((clientKey === undefined) !== (clientCertificate === undefined)) {
-    return Result.fail(`${(clientKey ?? clientCertificate)?.source} needs both, a client's key and its certificate`)
-  }
-  return Result.gen(function* () {
-    const [root, key, chain] = [yield* read(certificate), yield* read(clientKey), yield* read(clientCertificate)]
-    return yield* Result.try({
-      try: () => withoutAddressAsName(credentials.createSsl(root, key, chain), endpoint),
-      catch: () =>
-        `${[certificate, clientKey, clientCertificate].flatMap((file) => file?.source ?? []).join(", ")}: TLS refuses what is in the file`
-    })
-  })
-}
-
-const read = (file: Sourced<string> | undefined): Result.Result<Buffer | null, string> =>
-  file === undefined
-    ? Result.succeed(null)
-    : Result.flatMap(
-        Result.try({
-          try: () => readFileSync(file.value),
-          catch: () => `${file.source} names a file that cannot be read`
-        }),
-        // TLS takes a file without certificates for an empty list, and then trusts nobody.
-        (bytes) =>
-          bytes.includes("-----BEGIN") ? Result.succeed(bytes) : Result.fail(`${file.source} names a file without PEM`)
+const channelCredentials = (endpoint: Endpoint, settings: OtlpSettings): Result.Result<ChannelCredentials, string> =>
+  endpoint.tls
+    ? Result.map(OtlpCertificates.read(settings), ({ authorities, certificate, key }) =>
+        withoutAddressAsName(credentials.createSsl(authorities ?? null, key ?? null, certificate ?? null), endpoint)
       )
+    : Result.succeed(credentials.createInsecure())
 
 // gRPC takes every host for a server name. An IP address is none (RFC 6066), and Node warns about it in two lines on
 // standard error. What it makes is not public; where that changes, the lines are back, and a test fails.
@@ -269,42 +232,41 @@ const withoutAddressAsName = (tls: ChannelCredentials, endpoint: Endpoint): Chan
 // Answers
 // ---------------------------------------------------------------------------------------------------------------------
 
-const accepted = (said: PartialSuccess | undefined, address: string): Outcome => {
-  const message = quote(said?.errorMessage ?? "")
-  return {
-    _tag: "Accepted",
-    rejected: Number(said?.rejectedSpans ?? 0),
-    reason: `rejected by ${address}${message === "" ? "" : `: ${message}`}`
-  }
-}
-
 /** What gRPC says of a call that failed. */
 interface Failure {
   readonly code?: number | undefined
   readonly details?: string | undefined
 }
 
-const failed = (error: Failure, endpoint: Endpoint, address: string, millis: number): Outcome => {
+const failed = (
+  error: Failure,
+  endpoint: Endpoint,
+  address: string,
+  millis: number,
+  settings: OtlpSettings
+): Outcome => {
   const details = error.details ?? ""
   const code = error.code ?? 2
   const text = essence(details)
-  const refused = text.includes("ECONNREFUSED")
+  const nobody = text.includes("ECONNREFUSED")
   const unknown = /ENOTFOUND|EAI_AGAIN|Name resolution failed/.test(text)
   const unconnected = code === unavailable && /^No (?:connection|addresses)/.test(details)
-  const why = quote(text)
+  const why = quote(text, settings)
   return {
     _tag: "Failed",
     retryable: retryable.has(code),
-    unreachable: refused || unknown || unconnected,
+    unreachable: nobody || unknown || unconnected,
+    silent: code === deadlineExceeded,
+    unauthorised: code === permissionDenied || code === unauthenticated,
     reason:
       code === deadlineExceeded
-        ? silence(address, millis)
-        : refused
-          ? `connection refused at ${address}. Is a collector running there?`
+        ? silence(address, millis, "grpc")
+        : nobody
+          ? refused(address)
           : unknown
-            ? `unknown host ${address.replace(endpoint.address, endpoint.host)}. Is the endpoint spelled right?`
+            ? unknownHost(address.replace(endpoint.address, endpoint.host))
             : unconnected
-              ? `no connection to ${address}${why === "" ? "" : ` (${why})`}. Is a collector for OTLP over gRPC running there?`
+              ? noConnection(address, why, "grpc")
               : `${address} answered ${codes[code] ?? `code ${code}`}${why === "" ? "" : `: ${why}`}`
   }
 }
@@ -319,12 +281,6 @@ const essence = (details: string): string =>
     .replace(/\s*\(\d{4}-\d\d-\d\dT[^)]*\)/, "")
     .replace(/\b[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):.*$/, "TLS: $1")
     .replace(/\.?\s*$/, "")
-
-const silence = (address: string, millis: number): string =>
-  `no answer from ${address} within ${Math.round(millis / 100) / 10} s. Is it a collector for OTLP over gRPC?`
-
-// What others say may be long, and hold what they were sent.
-const quote = (text: string): string => Span.truncate(redact(text.replace(/\s+/g, " ").trim()), 200)
 
 // https://grpc.io/docs/guides/status-codes/
 const codes: Record<number, string> = {
@@ -346,7 +302,9 @@ const codes: Record<number, string> = {
   16: "UNAUTHENTICATED"
 }
 const deadlineExceeded = 4
+const permissionDenied = 7
 const unavailable = 14
+const unauthenticated = 16
 
 // RESOURCE_EXHAUSTED only when the collector says for how long, which we do not read: taken for final.
 // https://opentelemetry.io/docs/specs/otlp/#failures

@@ -8,9 +8,7 @@
  */
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
 import * as Result from "effect/Result"
-import type { Endpoint } from "./Endpoint.ts"
-import * as OtlpClient from "./OtlpClient.ts"
-import type { OtlpSettings } from "./OtlpSettings.ts"
+import type * as OtlpClient from "./OtlpClient.ts"
 import type { Counter } from "./Report.ts"
 
 const concurrentExports = 4
@@ -39,19 +37,15 @@ export interface OtlpExporter extends SpanExporter {
 
 /**
  * Makes the exporter. Whatever happens to spans, `export` reports success, so that nobody above complains or tries
- * again: what became of them is in the counter, which counts all but those that ended. The failure says which setting
- * is wrong and quotes nothing of it.
+ * again: what became of them is in the counter, which counts all but those that ended.
  */
 export const make = (options: {
-  readonly endpoint: Endpoint
-  readonly settings: OtlpSettings
-  /** How long one export may take, with all its attempts; the timeout of the settings may be shorter, and then holds. */
-  readonly exportTimeoutMillis: number
+  /** It is closed with the exporter. */
+  readonly client: OtlpClient.OtlpClient
+  /** How long one export may take, with all its attempts, in milliseconds; `Infinity` for no limit. */
+  readonly timeoutMillis: number
   readonly counter: Counter
-}): Result.Result<OtlpExporter, string> =>
-  Result.map(OtlpClient.make(options.endpoint, options.settings), (client) =>
-    exporter(client, Math.min(options.settings.timeoutMillis, options.exportTimeoutMillis), options.counter)
-  )
+}): OtlpExporter => exporter(options.client, options.timeoutMillis, options.counter)
 
 const exporter = (client: OtlpClient.OtlpClient, limitMillis: number, counter: Counter): OtlpExporter => {
   const waiting: Array<{ readonly spans: Array<ReadableSpan>; readonly done: () => void }> = []
@@ -191,7 +185,7 @@ const deliver = (
     } else {
       failures += 1
       lastReason = outcome.reason
-      const pause = pauseMillis(failures, endsSince() !== undefined)
+      const pause = outcome.retryAfterMillis ?? pauseMillis(failures, endsSince() !== undefined)
       const resumed = performance.now() + pause
       const inVain = outcome.unreachable && resumed > (endsSince() ?? Number.POSITIVE_INFINITY) + unreachableMillis
       if (!outcome.retryable || inVain || resumed >= until) {

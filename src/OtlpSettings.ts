@@ -51,6 +51,16 @@ export const reading = (settings: OtlpSettings, path: Reading["path"]): Reading 
   insecure: settings.insecure?.value
 })
 
+/** A text without the values of the headers: a collector that refuses a key may quote it. */
+export const conceal = (settings: OtlpSettings, text: string): string =>
+  Redacted.value(settings.headers)
+    .flatMap(([, value]) => [value, value.replace(/^\w+\s+/, "")])
+    .filter((secret) => secret.length >= shortestSecret)
+    .reduce((text, secret) => text.replaceAll(secret, "__REDACTED__"), text)
+
+// What is shorter is in many a word.
+const shortestSecret = 4
+
 /** Reads all of them. `asked` is the protocol that a flag or the program asks for. */
 export const read = Effect.fnUntraced(function* (
   asked: Protocol | undefined,

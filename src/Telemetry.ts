@@ -131,24 +131,29 @@ const exporters = (
 type Made = Effect.Effect<Result.Result<SpanProcessor, string>>
 
 const toCollector = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
-  Effect.zipWith(
-    Effect.promise(() => import("./OtlpExport.ts")),
-    Effect.promise(() => import("./OtlpProcessor.ts")),
-    (otlp, processor) => {
+  Effect.gen(function* () {
+    const client = yield* clientOf(config)
+    const { make } = yield* Effect.promise(() => import("./OtlpExport.ts"))
+    const processor = yield* Effect.promise(() => import("./OtlpProcessor.ts"))
+    return Result.map(client, (client) => {
       const counter = Report.make()
-      const exporter = otlp.make({
-        endpoint: config.endpoint.value,
-        settings: config.otlp,
-        exportTimeoutMillis: config.batch.exportTimeoutMillis,
-        counter
-      })
+      // Two variables say how long an export may take. The shorter one holds.
+      const timeoutMillis = Math.min(config.timeoutMillis, config.batch.exportTimeoutMillis)
+      const exporter = make({ client, timeoutMillis, counter })
       const ended = () => {
         for (const { reason, spans } of counter.snapshot().reasons) {
           warn(stderr, `${spans} ${spans === 1 ? "span" : "spans"} not exported: ${reason}`)
         }
       }
-      return Result.map(exporter, (exporter) => processor.make({ exporter, batch: config.batch, counter, ended }))
-    }
+      return processor.make({ exporter, batch: config.batch, counter, ended })
+    })
+  })
+
+// Each loads what its protocol needs, and nothing of the other.
+const clientOf = ({ endpoint: { value }, otlp }: TelemetryConfig.Resolved) =>
+  Effect.map(
+    Effect.promise(() => (value.protocol === "grpc" ? import("./OtlpClient.ts") : import("./OtlpHttp.ts"))),
+    ({ make }) => make(value, otlp)
   )
 
 const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>

@@ -38,6 +38,7 @@ import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Usage from "../src/Usage.ts"
 import * as Collector from "./support/Collector.ts"
+import * as HttpCollector from "./support/HttpCollector.ts"
 import { type Result, root, run } from "./support/Process.ts"
 
 /** Commands that need Docker, a browser, an installation, a checkout or Ollama itself, or would run this test again. */
@@ -292,6 +293,7 @@ const inTurn = async <A>(work: () => Promise<A>): Promise<A> => {
 const timeout = { timeout: 90_000 }
 const processTimeout = { timeoutMillis: 60_000 }
 const usualCollector = "localhost:4317"
+const usualHttpCollector = "localhost:4318"
 const usualOllama = "http://127.0.0.1:11434"
 
 type Shell = ReturnType<typeof runShell>
@@ -308,11 +310,13 @@ const shell = (command: Parameters<typeof runShell>[0]): Shell => {
 /** With the double for Ollama and a collector of its own, both shown at their usual address. */
 const runShell = (command: Pick<Command, "line" | "ollama" | "collector"> & { readonly mode?: Collector.Mode }) =>
   inTurn(async () => {
-    const collector = await Collector.start({ mode: command.mode ?? "ok" })
+    const http = command.line.includes(usualHttpCollector)
+    const collector = http ? await HttpCollector.start() : await Collector.start({ mode: command.mode ?? "ok" })
+    const usualAddress = http ? usualHttpCollector : usualCollector
     const collectorUrl = command.collector ? collector.url : nowhere
     const address = collectorUrl.replace("http://", "")
     try {
-      const line = command.line.replaceAll(usualCollector, address)
+      const line = command.line.replaceAll(usualAddress, address)
       const exports = /--exporter (?:jaeger|otlp)/.test(line) || line.includes(address)
       const result = await run("sh", ["-c", line], {
         ...processTimeout,
@@ -325,8 +329,8 @@ const runShell = (command: Pick<Command, "line" | "ollama" | "collector"> & { re
       const usual = (text: string) =>
         text
           .replaceAll(command.ollama ? ollamaUrl : nowhere, usualOllama)
-          .replaceAll(`${collectorUrl} (TINYLLM_OTLP_ENDPOINT)`, `http://${usualCollector} (default)`)
-          .replaceAll(address, usualCollector)
+          .replaceAll(`${collectorUrl} (TINYLLM_OTLP_ENDPOINT)`, `http://${usualAddress} (default)`)
+          .replaceAll(address, usualAddress)
       return {
         ...result,
         stdout: usual(result.stdout),
@@ -863,11 +867,15 @@ describe("names in the documents", () => {
       serviceName: config.serviceName.value,
       exporter: config.exporters.value.join(),
       otlpEndpoint: config.endpoint.value.url,
+      otlpProtocol: config.otlp.protocol.value,
       samplingRate: String(config.sampler.value.ratio),
       traceFormat: config.traceFormat.value
     })
     assert.include(defaults("Variable"), {
       OTEL_TRACES_SAMPLER: Telemetry.samplerName(config.sampler.value),
+      OTEL_EXPORTER_OTLP_PROTOCOL: config.otlp.protocol.value,
+      OTEL_PROPAGATORS: config.propagators.value.join(),
+      OTEL_LOG_LEVEL: config.logLevel.value,
       OTEL_EXPORTER_OTLP_TIMEOUT: String(config.timeoutMillis),
       OTEL_BSP_MAX_QUEUE_SIZE: String(config.batch.maxQueueSize),
       OTEL_BSP_MAX_EXPORT_BATCH_SIZE: String(config.batch.maxExportBatchSize),

@@ -13,7 +13,17 @@ const order = [
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
   ["EnvironmentValues", "OtlpSettings", "EnvironmentVariables", "TelemetryConfig", "Tracer", "ConsoleSpans"],
-  ["Report", "OtlpClient", "OtlpExport", "OtlpProcessor", "OpenTelemetry", "Telemetry"],
+  [
+    "Report",
+    "OtlpAnswers",
+    "OtlpCertificates",
+    "OtlpClient",
+    "OtlpHttp",
+    "OtlpExport",
+    "OtlpProcessor",
+    "OpenTelemetry",
+    "Telemetry"
+  ],
   // Graphs
   ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
   // Command line
@@ -27,12 +37,22 @@ const knowOpenTelemetry = [
   "OpenTelemetry",
   "OtlpClient",
   "OtlpExport",
+  "OtlpHttp",
   "OtlpProcessor",
   "Telemetry",
   "Tracer"
 ]
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
-const knowNode = ["NodeClient", "NodePlatform", "OllamaDouble", "OllamaReply", "OtlpClient", "Program"]
+const knowNode = [
+  "NodeClient",
+  "NodePlatform",
+  "OllamaDouble",
+  "OllamaReply",
+  "OtlpCertificates",
+  "OtlpClient",
+  "OtlpHttp",
+  "Program"
+]
 const runEffects = ["Main"]
 
 const directory = new URL("../src/", import.meta.url)

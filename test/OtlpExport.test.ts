@@ -247,34 +247,6 @@ describe("An exporter that cannot be set up", () => {
       assert.lengthOf(collector.calls(), 0)
     })
   )
-
-  it.live.each<[Record<string, string>, string]>([
-    [
-      { OTEL_EXPORTER_OTLP_CERTIFICATE: "/nonexistent/SEKRET.pem" },
-      "OTEL_EXPORTER_OTLP_CERTIFICATE names a file that cannot be read"
-    ],
-    [
-      { OTEL_EXPORTER_OTLP_CLIENT_KEY: "/nonexistent/SEKRET.pem" },
-      "OTEL_EXPORTER_OTLP_CLIENT_KEY needs both, a client's key and its certificate"
-    ],
-    [
-      { OTEL_EXPORTER_OTLP_CERTIFICATE: `${Collector.fixtures}traced.ts` },
-      "OTEL_EXPORTER_OTLP_CERTIFICATE names a file without PEM"
-    ],
-    [
-      {
-        OTEL_EXPORTER_OTLP_CLIENT_KEY: `${Collector.fixtures}loopback.crt`,
-        OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: `${Collector.fixtures}loopback.crt`
-      },
-      "OTEL_EXPORTER_OTLP_CLIENT_KEY, OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE: TLS refuses what is in the file"
-    ]
-  ])("T37 names the variable of a certificate: %j", ([env, problem]) =>
-    Effect.gen(function* () {
-      const { exit, stderr } = yield* send(work, "https://localhost:1", env)
-      assert.deepStrictEqual(exit, Exit.succeed(42))
-      assert.strictEqual(stderr, `tinyllm: spans are not sent: ${problem}\n`)
-    })
-  )
 })
 
 describe("A connection", () => {
@@ -283,25 +255,6 @@ describe("A connection", () => {
     TINYLLM_OTLP_ENDPOINT: url,
     ...env
   })
-
-  it.live("T37 over TLS to an IP address trusts the given certificate, and Node warns about nothing", () =>
-    Effect.gen(function* () {
-      const collector = yield* Collector.make({ tls: true })
-      const env = otlp(collector.url, { OTEL_EXPORTER_OTLP_CERTIFICATE: `${Collector.fixtures}loopback.crt` })
-      const { code, stderr } = yield* Effect.promise(() => Process.runNode(traced, ["ok"], { env }))
-      assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
-      assert.lengthOf(collector.spans(), 2)
-    })
-  )
-
-  it.live("T37 over TLS trusts no other certificate", () =>
-    Effect.gen(function* () {
-      const collector = yield* Collector.make({ tls: true })
-      const { stderr } = yield* send(work, collector.url)
-      assert.match(stderr, /^tinyllm: 2 spans not exported: no connection to .*self-signed certificate.*\n$/)
-      assert.lengthOf(collector.calls(), 0)
-    })
-  )
 
   it.live("T35 carries the headers of both variables", () =>
     Effect.gen(function* () {

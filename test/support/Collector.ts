@@ -5,10 +5,10 @@
  */
 import * as grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
-import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type * as Scope from "effect/Scope"
 import protobuf from "protobufjs"
+import type { Identity } from "./Certificates.ts"
 
 /** An attribute as OTLP has it: exactly one key. */
 export interface OtlpValue {
@@ -59,8 +59,12 @@ interface Options {
   /** One for all calls, or by the number of the call, from 1. */
   readonly mode?: Mode | ((call: number) => Mode)
   readonly port?: number
-  /** With the certificate of `test/fixtures/loopback.crt`. */
-  readonly tls?: boolean
+  readonly tls?: Tls
+}
+
+/** Who the server is; it asks who calls, and refuses others, where it is given the authority of its clients. */
+export interface Tls extends Identity {
+  readonly clients?: string
 }
 
 export interface Collector {
@@ -113,8 +117,7 @@ export const start = async (options: Options = {}): Promise<Collector> => {
           if ("refuse" in mode) {
             answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test" })
           } else if ("reject" in mode) {
-            const partialSuccess = { rejectedSpans: mode.reject, errorMessage: mode.message }
-            answer(null, Buffer.from(Response.encode({ partialSuccess }).finish()))
+            answer(null, partialSuccess(mode.reject, mode.message))
           } else {
             setTimeout(take, mode.delayMillis)
           }
@@ -123,21 +126,21 @@ export const start = async (options: Options = {}): Promise<Collector> => {
     }
   )
   const port = await new Promise<number>((resolve, reject) => {
+    const { tls } = options
     const credentials =
-      options.tls === true
-        ? grpc.ServerCredentials.createSsl(null, [
-            {
-              cert_chain: readFileSync(`${fixtures}loopback.crt`),
-              private_key: readFileSync(`${fixtures}loopback.key`)
-            }
-          ])
-        : grpc.ServerCredentials.createInsecure()
+      tls === undefined
+        ? grpc.ServerCredentials.createInsecure()
+        : grpc.ServerCredentials.createSsl(
+            tls.clients === undefined ? null : Buffer.from(tls.clients),
+            [{ cert_chain: Buffer.from(tls.certificate), private_key: Buffer.from(tls.key) }],
+            tls.clients !== undefined
+          )
     server.bindAsync(`127.0.0.1:${options.port ?? 0}`, credentials, (error, port) =>
       error === null ? resolve(port) : reject(error)
     )
   })
   const self: Collector = {
-    url: `${options.tls === true ? "https" : "http"}://127.0.0.1:${port}`,
+    url: `${options.tls === undefined ? "http" : "https"}://127.0.0.1:${port}`,
     port,
     mode: options.mode ?? "ok",
     spans: () => spans,
@@ -253,7 +256,12 @@ interface WireRequest {
   }>
 }
 
-const decode = (bytes: Buffer): ReadonlyArray<CollectedSpan> => {
+/** The answer of a collector that does not want all spans. */
+export const partialSuccess = (rejectedSpans: number, errorMessage: string): Buffer =>
+  Buffer.from(Response.encode({ partialSuccess: { rejectedSpans, errorMessage } }).finish())
+
+/** The spans of a request. */
+export const decode = (bytes: Buffer): ReadonlyArray<CollectedSpan> => {
   const request = Request.toObject(Request.decode(bytes), {
     longs: String,
     bytes: String,
