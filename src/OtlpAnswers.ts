@@ -18,11 +18,20 @@ export interface Accepted {
   readonly reason: string
 }
 
-export interface Failed {
-  readonly _tag: "Failed"
+/** Why spans are not with the collector. */
+export interface Reason {
+  /** In words that follow a colon, without a full stop: `connection refused at localhost:4317`. */
   readonly reason: string
-  /** Whether the same bytes may be accepted later. */
+  /** A question that may help: `Is a collector running there?` */
+  readonly hint?: string | undefined
+}
+
+export interface Failed extends Reason {
+  readonly _tag: "Failed"
+  /** Whether the same bytes may be accepted a moment later. */
   readonly retryable: boolean
+  /** Whether it is the spans that the collector does not want, today or any other day. */
+  readonly unwanted: boolean
   /** What the collector asks to wait before that, in milliseconds; `undefined` where it asks for nothing. */
   readonly retryAfterMillis?: number | undefined
   /** Whether nobody was there at all. */
@@ -48,7 +57,7 @@ export const accepted = (
   const message = quote(said?.errorMessage ?? "", settings)
   return {
     _tag: "Accepted",
-    rejected: Number(said?.rejectedSpans ?? 0),
+    rejected: Math.max(Number(said?.rejectedSpans ?? 0), 0),
     reason: `rejected by ${address}${message === "" ? "" : `: ${message}`}`
   }
 }
@@ -56,14 +65,27 @@ export const accepted = (
 const names: Record<Protocol, string> = { grpc: "gRPC", "http/protobuf": "HTTP" }
 
 /** Nothing was heard for so long. */
-export const silence = (address: string, millis: number, protocol: Protocol): string =>
-  `no answer from ${address} within ${Math.round(millis / 100) / 10} s. Is it a collector for OTLP over ${names[protocol]}?`
+export const silence = (address: string, millis: number, protocol: Protocol): Reason => ({
+  reason: `no answer from ${address} within ${Math.round(millis / 100) / 10} s`,
+  hint: `Is it a collector for OTLP over ${names[protocol]}?`
+})
 
 /** No connection came about: nobody listens, or there is no such host. */
-export const refused = (address: string): string => `connection refused at ${address}. Is a collector running there?`
-export const unknownHost = (host: string): string => `unknown host ${host}. Is the endpoint spelled right?`
-export const noConnection = (address: string, why: string, protocol: Protocol): string =>
-  `no connection to ${address}${why === "" ? "" : ` (${why})`}. Is a collector for OTLP over ${names[protocol]} running there?`
+export const refused = (address: string): Reason => ({
+  reason: `connection refused at ${address}`,
+  hint: "Is a collector running there?"
+})
+export const unknownHost = (host: string): Reason => ({
+  reason: `unknown host ${host}`,
+  hint: "Is the endpoint spelled right?"
+})
+export const noConnection = (address: string, why: string, protocol: Protocol): Reason => ({
+  reason: `no connection to ${address}${why === "" ? "" : ` (${why})`}`,
+  hint: `Is a collector for OTLP over ${names[protocol]} running there?`
+})
+
+/** A reason as a sentence or two. */
+export const sentence = ({ hint, reason }: Reason): string => (hint === undefined ? reason : `${reason}. ${hint}`)
 
 /** What others say, on one line: it may be long, and hold what they were sent. */
 export const quote = (text: string, settings: OtlpSettings.OtlpSettings): string =>

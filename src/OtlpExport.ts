@@ -2,29 +2,28 @@
  * Spans to a collector, in batches, without harm to the program.
  *
  * The stock exporter sends all batches of a burst at once and drops what exceeds thirty, never tries again, and says
- * nothing about what was lost. So batches come to a queue here, which takes turns, tries again, never fails, and counts.
+ * nothing about what was lost. So batches come to a queue here, which takes turns, tries again, never fails, counts, and
+ * keeps on disk what nobody takes, where that is asked for.
  *
  * @since 0.1.0
  */
+import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer"
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type * as OtlpClient from "./OtlpClient.ts"
+import type { Reason } from "./OtlpAnswers.ts"
+import type { OtlpClient } from "./OtlpClient.ts"
+import * as OtlpDelivery from "./OtlpDelivery.ts"
 import type { Counter } from "./Report.ts"
+import type { Held, Spool, SpoolFailed } from "./Spool.ts"
 
 const concurrentExports = 4
 
-// A collector that accepts and never answers would hold the process for as long as one export may take.
-const endMillis = 3000
+// A collector takes 4 MiB at once by default, and what is larger never.
+// https://github.com/open-telemetry/opentelemetry-collector/tree/main/config/configgrpc#server-configuration
+const largestRequestBytes = 3.5 * 1024 * 1024
 
-// Where nobody is there, waiting is in vain more often than not: a collector that is just starting gets a moment.
-const unreachableMillis = 600
-
-// Pauses between attempts: the first one, while the program runs and at its end, and the longest.
-const firstPauseMillis = 1000
-const firstPauseAtEndMillis = 200
-const longestPauseMillis = 5000
-const pauseFactor = 1.5
-const jitter = 0.2
+const unwritable: Reason = { reason: "they cannot be written as OTLP" }
 
 /** An exporter that can be told of the end before the last spans are handed over. */
 export interface OtlpExporter extends SpanExporter {
@@ -40,71 +39,162 @@ export interface OtlpExporter extends SpanExporter {
  * again: what became of them is in the counter, which counts all but those that ended.
  */
 export const make = (options: {
-  /** It is closed with the exporter. */
-  readonly client: OtlpClient.OtlpClient
+  readonly client: OtlpClient
   /** How long one export may take, with all its attempts, in milliseconds; `Infinity` for no limit. */
   readonly timeoutMillis: number
   readonly counter: Counter
-}): OtlpExporter => exporter(options.client, options.timeoutMillis, options.counter)
-
-const exporter = (client: OtlpClient.OtlpClient, limitMillis: number, counter: Counter): OtlpExporter => {
-  const waiting: Array<{ readonly spans: Array<ReadableSpan>; readonly done: () => void }> = []
-  const underWay = new Set<Delivery>()
+  /** Where spans are kept that no collector takes; without it they are lost. */
+  readonly spool?: Spool | undefined
+}): OtlpExporter => {
+  const { client, counter, spool, timeoutMillis } = options
+  const waiting: Array<Batch> = []
+  const underWay = new Set<OtlpDelivery.Delivery>()
+  const idle = new Set<() => void>()
+  // Files that were written here, with the reason; they may have to give way to later ones.
+  const files = new Map<string, string>()
+  let open = 0
+  let busy = false
   let endsSince: number | undefined
-  let abandoned = false
+  // The time of the end is up as well.
+  let over = false
   let timer: NodeJS.Timeout | undefined
   let end: Promise<void> | undefined
-  // Called when nothing is under way any more.
-  let idle = new Set<() => void>()
+  // Why the last batch was not taken. While that is so, one at a time is sent, and what comes meanwhile is kept.
+  let down: Reason | undefined
 
-  const next = (): void => {
-    while (underWay.size < concurrentExports) {
-      const batch = waiting.shift()
-      if (batch === undefined) {
-        break
-      }
-      const delivery = deliver(
-        client,
-        batch.spans,
-        limitMillis,
-        () => endsSince,
-        (rejected, reason) => {
-          underWay.delete(delivery)
-          counter.exported(batch.spans.length - rejected, client.address)
-          counter.lost(rejected, reason)
-          abandoned ||= rejected > 0
-          batch.done()
-          next()
-        }
-      )
-      underWay.add(delivery)
-      delivery.start()
-    }
-    if (underWay.size === 0) {
-      const resolved = idle
-      idle = new Set()
-      for (const resolve of resolved) {
+  const finish = (batch: Batch): void => {
+    open -= 1
+    batch.done()
+    next()
+    if (open === 0) {
+      for (const resolve of idle) {
         resolve()
       }
+      idle.clear()
     }
   }
 
+  const lose = (batch: Batch, { hint, reason }: Reason): void => {
+    counter.lost(batch.spans.length, reason, hint)
+    finish(batch)
+  }
+
+  const hold = (batch: Batch, request: Uint8Array): Hold | undefined =>
+    spool?.run(
+      spool.hold(request, batch.spans.length, (dropped) => {
+        counter.dropped(dropped.spans, files.get(dropped.name))
+        files.delete(dropped.name)
+      })
+    )
+
+  const keep = (batch: Batch, request: Uint8Array, why: Reason, before?: Hold): void => {
+    const held = before ?? hold(batch, request)
+    if (spool === undefined || held === undefined) {
+      lose(batch, why)
+      return
+    }
+    void held
+      .then((held) =>
+        Result.isSuccess(held)
+          ? spool.run(Effect.as(held.success.release, held.success.name))
+          : Result.fail(held.failure)
+      )
+      .then((kept) => {
+        if (Result.isFailure(kept)) {
+          lose(batch, { reason: `${why.reason}; not kept: ${kept.failure.message}` })
+        } else {
+          files.set(kept.success, why.reason)
+          counter.kept(batch.spans.length, why.reason)
+          finish(batch)
+        }
+      })
+  }
+
+  // What happened to a batch is counted when the disk knows it as well.
+  const forget = (held: Hold | undefined, then: () => void): void => {
+    if (spool === undefined || held === undefined) {
+      then()
+    } else {
+      void held.then((held) => (Result.isSuccess(held) ? spool.run(held.success.remove) : undefined)).then(then)
+    }
+  }
+
+  const send = (batch: Batch, request: Uint8Array): void => {
+    let held: Hold | undefined
+    const delivery = OtlpDelivery.make({
+      client,
+      request,
+      limitMillis: timeoutMillis,
+      endsSince: () => endsSince,
+      // If the process is killed now, the spans are not gone with it.
+      failedOnce: () => {
+        held = hold(batch, request)
+      },
+      done: (end) => {
+        underWay.delete(delivery)
+        if (end._tag === "Accepted") {
+          const rejected = Math.min(end.rejected, batch.spans.length)
+          down = undefined
+          forget(held, () => {
+            counter.exported(batch.spans.length - rejected, client.address)
+            counter.lost(rejected, end.reason)
+            finish(batch)
+          })
+        } else if (end.unwanted) {
+          forget(held, () => lose(batch, end.reason))
+        } else {
+          down = end.reason
+          keep(batch, request, end.reason, held)
+        }
+        next()
+      }
+    })
+    underWay.add(delivery)
+    delivery.start()
+  }
+
+  const next = (): void => {
+    if (busy) {
+      return
+    }
+    busy = true
+    while (waiting.length > 0) {
+      const why = over ? (down ?? client.silence(OtlpDelivery.endMillis)) : underWay.size > 0 ? down : undefined
+      const kept = why !== undefined && (over || spool !== undefined)
+      if (!kept && underWay.size >= concurrentExports) {
+        break
+      }
+      const batch = waiting.shift()
+      if (batch !== undefined) {
+        const request = Result.try(() => ProtobufTraceSerializer.serializeRequest(batch.spans))
+        const bytes = Result.isSuccess(request) ? request.success : undefined
+        if (batch.spans.length > 1 && (bytes === undefined || bytes.length > largestRequestBytes)) {
+          open += 1
+          waiting.unshift(...halves(batch))
+        } else if (bytes === undefined) {
+          lose(batch, unwritable)
+        } else if (kept) {
+          keep(batch, bytes, why)
+        } else {
+          send(batch, bytes)
+        }
+      }
+    }
+    busy = false
+  }
+
   const giveUp = (): void => {
-    abandoned = true
-    const reason = client.silence(endMillis)
-    for (const { done, spans } of waiting.splice(0)) {
-      counter.lost(spans.length, reason)
-      done()
-    }
+    over = true
     for (const delivery of Array.from(underWay)) {
-      delivery.giveUp(reason)
+      delivery.giveUp(client.silence(OtlpDelivery.endMillis))
     }
+    next()
   }
 
   const hurry = (): void => {
     if (endsSince === undefined) {
       endsSince = performance.now()
-      timer = setTimeout(giveUp, endMillis)
+      timer = setTimeout(giveUp, OtlpDelivery.endMillis)
       for (const delivery of underWay) {
         delivery.hurry()
       }
@@ -112,10 +202,11 @@ const exporter = (client: OtlpClient.OtlpClient, limitMillis: number, counter: C
   }
 
   const whenIdle = (): Promise<void> =>
-    underWay.size === 0 ? Promise.resolve() : new Promise((resolve) => void idle.add(resolve))
+    open === 0 ? Promise.resolve() : new Promise((resolve) => void idle.add(resolve))
 
   return {
     export: (spans, result) => {
+      open += 1
       waiting.push({ spans, done: () => result({ code: 0 }) })
       next()
     },
@@ -126,98 +217,32 @@ const exporter = (client: OtlpClient.OtlpClient, limitMillis: number, counter: C
       hurry()
       end ??= whenIdle().then(() => {
         clearTimeout(timer)
-        client.close(abandoned)
+        client.close()
       })
       return end
     }
   }
 }
 
-/** A batch on its way. */
-interface Delivery {
-  readonly start: () => void
-  /** The program ends: pauses are short from now on. */
-  readonly hurry: () => void
-  /** Ends it. The last failure says why, if there was one, or else the given reason. */
-  readonly giveUp: (reason: string) => void
+type Hold = Promise<Result.Result<Held, SpoolFailed>>
+
+interface Batch {
+  readonly spans: Array<ReadableSpan>
+  readonly done: () => void
 }
 
-// The same spans are sent again, so they keep their ids, until they are accepted, refused for good, or late.
-// `done` is called once.
-const deliver = (
-  client: OtlpClient.OtlpClient,
-  spans: Array<ReadableSpan>,
-  limitMillis: number,
-  endsSince: () => number | undefined,
-  done: (rejected: number, reason: string) => void
-): Delivery => {
-  const until = performance.now() + limitMillis
-  let failures = 0
-  let lastReason: string | undefined
-  let settled = false
-  let cancel = (): void => {}
-  let pausing = false
-
-  const settle = (rejected: number, reason: string): void => {
-    if (!settled) {
-      settled = true
-      done(rejected, reason)
-    }
-  }
-
-  const attempt = (): void => {
-    pausing = false
-    cancel = () => {}
-    // What the end of the program does not wait for must not hold it either.
-    const atEnd = (endsSince() ?? Number.POSITIVE_INFINITY) + endMillis
-    const sent = Result.try(() => client.send(spans, Math.min(until, atEnd) - performance.now(), ended))
-    if (Result.isFailure(sent)) {
-      settle(spans.length, "they cannot be written as OTLP")
-    }
-  }
-
-  const ended = (outcome: OtlpClient.Outcome): void => {
-    if (outcome._tag === "Accepted") {
-      settle(Math.min(Math.max(outcome.rejected, 0), spans.length), outcome.reason)
-    } else if (performance.now() >= until - 5) {
-      // What happened before the time was up says more than that it is.
-      settle(spans.length, lastReason ?? client.silence(limitMillis))
-    } else {
-      failures += 1
-      lastReason = outcome.reason
-      const pause = outcome.retryAfterMillis ?? pauseMillis(failures, endsSince() !== undefined)
-      const resumed = performance.now() + pause
-      const inVain = outcome.unreachable && resumed > (endsSince() ?? Number.POSITIVE_INFINITY) + unreachableMillis
-      if (!outcome.retryable || inVain || resumed >= until) {
-        settle(spans.length, outcome.reason)
-      } else if (!settled) {
-        again(pause)
+// Of a batch that is too large, or cannot be written, as much as possible goes its way.
+const halves = ({ done, spans }: Batch): ReadonlyArray<Batch> => {
+  const middle = Math.ceil(spans.length / 2)
+  let missing = 2
+  const half = (spans: Array<ReadableSpan>): Batch => ({
+    spans,
+    done: () => {
+      missing -= 1
+      if (missing === 0) {
+        done()
       }
     }
-  }
-
-  const again = (pause: number): void => {
-    pausing = true
-    const timer = setTimeout(attempt, pause)
-    cancel = () => clearTimeout(timer)
-  }
-
-  return {
-    start: attempt,
-    hurry: () => {
-      if (pausing) {
-        cancel()
-        again(pauseMillis(1, true))
-      }
-    },
-    giveUp: (reason) => {
-      cancel()
-      settle(spans.length, lastReason ?? reason)
-    }
-  }
+  })
+  return [half(spans.slice(0, middle)), half(spans.slice(middle))]
 }
-
-// https://opentelemetry.io/docs/specs/otlp/#failures
-const pauseMillis = (failures: number, atEnd: boolean): number =>
-  Math.min((atEnd ? firstPauseAtEndMillis : firstPauseMillis) * pauseFactor ** (failures - 1), longestPauseMillis) *
-  (1 + jitter * (2 * Math.random() - 1))

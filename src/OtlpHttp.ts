@@ -15,9 +15,9 @@ import * as Https from "node:https"
 import { gzip } from "node:zlib"
 import type { Endpoint } from "./Endpoint.ts"
 import { accepted, noConnection, quote, refused, silence, unknownHost } from "./OtlpAnswers.ts"
-import type { Failed, Outcome, PartialSuccess } from "./OtlpAnswers.ts"
+import type { Failed, Outcome, PartialSuccess, Reason } from "./OtlpAnswers.ts"
 import * as OtlpCertificates from "./OtlpCertificates.ts"
-import type { OtlpClient } from "./OtlpClient.ts"
+import type { Call, OtlpClient } from "./OtlpClient.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
 import { version } from "./Version.ts"
 
@@ -59,7 +59,7 @@ const connect = (
     }
   }
 
-  const post = (bytes: Uint8Array, millis: number, done: (outcome: Outcome) => void): void => {
+  const post = (bytes: Uint8Array, millis: number, done: (outcome: Outcome) => void): Call => {
     let settled = false
     let request: Http.ClientRequest | undefined
     const settle = (outcome: Outcome): void => {
@@ -92,19 +92,35 @@ const connect = (
       own.end(bytes)
     }
     attempt()
+    return {
+      cancel: () => {
+        settled = true
+        clearTimeout(timer)
+        request?.destroy()
+      }
+    }
+  }
+
+  const compressed = (bytes: Uint8Array, millis: number, done: (outcome: Outcome) => void): Call => {
+    const begin = performance.now()
+    let cancelled = false
+    let call: Call | undefined
+    gzip(bytes, (_, compressed) => {
+      if (!cancelled) {
+        call = post(compressed, millis - (performance.now() - begin), done)
+      }
+    })
+    return {
+      cancel: () => {
+        cancelled = true
+        call?.cancel()
+      }
+    }
   }
 
   return {
     address,
-    send: (spans, millis, done) => {
-      const bytes = ProtobufTraceSerializer.serializeRequest(spans) ?? new Uint8Array()
-      const begin = performance.now()
-      if (settings.gzip) {
-        gzip(bytes, (_, compressed) => post(compressed, millis - (performance.now() - begin), done))
-      } else {
-        post(bytes, millis, done)
-      }
-    },
+    send: settings.gzip ? compressed : post,
     silence: (millis) => silence(address, millis, "http/protobuf"),
     // Requests under way, which nobody waits for, go with it.
     close: () => agent.destroy()
@@ -155,10 +171,11 @@ const proxyTo = ({ host, port, tls }: Endpoint): string | undefined => {
 // Answers
 // ---------------------------------------------------------------------------------------------------------------------
 
-const failure = (reason: string): Failed => ({
+const failure = (reason: Reason): Failed => ({
   _tag: "Failed",
-  reason,
+  ...reason,
   retryable: false,
+  unwanted: false,
   unreachable: false,
   silent: false,
   unauthorised: false
@@ -175,7 +192,10 @@ const answered = (
   const type = response.headers["content-type"] ?? ""
   if (status >= 200 && status < 300) {
     return /^text\/html\b/i.test(type)
-      ? failure(`${address} answered with a web page at ${pathOf(endpoint)}. Is the endpoint right?`)
+      ? failure({
+          reason: `${address} answered with a web page at ${pathOf(endpoint)}`,
+          hint: "Is the endpoint right?"
+        })
       : accepted(partialSuccess(body, type), address, settings)
   }
   const said = quote(message(body, type), settings)
@@ -183,9 +203,12 @@ const answered = (
   const text = `${address} answered ${status}${name === undefined ? "" : ` ${quote(name, settings)}`}`
   return {
     ...failure(
-      remedies(endpoint, response.headers.location)[status]?.(text) ?? (said === "" ? text : `${text}: ${said}`)
+      remedies(endpoint, response.headers.location)[status]?.(text) ?? {
+        reason: said === "" ? text : `${text}: ${said}`
+      }
     ),
     retryable: retryable.has(status),
+    unwanted: unwanted.has(status),
     retryAfterMillis: retryAfterMillis(response.headers["retry-after"]),
     unauthorised: status === 401 || status === 403
   }
@@ -197,13 +220,22 @@ const pathOf = ({ path }: Endpoint): string => path.replace(/\?.*$/s, "?…")
 // https://opentelemetry.io/docs/specs/otlp/#failures-1
 const retryable: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
+// These are about the spans, and will be the same tomorrow. All others are about who sends, how much, or where to,
+// which a person can put right.
+const unwanted: ReadonlySet<number> = new Set([400, 422])
+
 const remedies = (
   endpoint: Endpoint,
   location: string | undefined
-): Readonly<Record<number, (text: string) => string>> => {
-  const moved = (text: string) =>
-    `${text}${location === undefined || !URL.canParse(location) ? "" : ` (${new URL(location).origin}${new URL(location).pathname})`}. Redirects are not followed: correct the endpoint`
-  const path = (text: string) => `${text} at ${pathOf(endpoint)}. Is the path of the endpoint right?`
+): Readonly<Record<number, (text: string) => Reason>> => {
+  const moved = (text: string) => ({
+    reason: `${text}${location === undefined || !URL.canParse(location) ? "" : ` (${new URL(location).origin}${new URL(location).pathname})`}`,
+    hint: "Redirects are not followed: correct the endpoint"
+  })
+  const path = (text: string) => ({
+    reason: `${text} at ${pathOf(endpoint)}`,
+    hint: "Is the path of the endpoint right?"
+  })
   return {
     301: moved,
     302: moved,
@@ -211,8 +243,8 @@ const remedies = (
     308: moved,
     404: path,
     405: path,
-    413: (text) => `${text}. Set OTEL_BSP_MAX_EXPORT_BATCH_SIZE to less`,
-    415: (text) => `${text}: it takes no protobuf. Is it a collector for OTLP over HTTP?`
+    413: (reason) => ({ reason, hint: "Set OTEL_BSP_MAX_EXPORT_BATCH_SIZE to less" }),
+    415: (text) => ({ reason: `${text}: it takes no protobuf`, hint: "Is it a collector for OTLP over HTTP?" })
   }
 }
 
@@ -295,7 +327,10 @@ const unanswered = (
         : unknown
           ? unknownHost(address.replace(endpoint.address, endpoint.host))
           : code.startsWith("HPE_")
-            ? `what answers at ${address} does not speak HTTP. Is it a collector for OTLP over gRPC?`
+            ? {
+                reason: `what answers at ${address} does not speak HTTP`,
+                hint: "Is it a collector for OTLP over gRPC?"
+              }
             : noConnection(address, why, "http/protobuf")
     ),
     retryable: transient.has(code),

@@ -17,6 +17,8 @@ export interface Report {
   readonly kept: number
   /** Spans that are gone. */
   readonly lost: number
+  /** Spans of earlier runs that were kept on disk, and had to give way. They are in none of the other counts. */
+  readonly dropped: number
   /** Where spans were exported to: `localhost:4317`. */
   readonly destinations: ReadonlyArray<string>
   /** Why spans were kept or lost, in the order in which the reasons came up; a few at most, the last one for the rest. */
@@ -27,8 +29,10 @@ export interface Report {
 export interface Reason {
   readonly fate: "kept" | "lost"
   readonly spans: number
-  /** In words that follow a colon, without a full stop. */
+  /** In words that follow a colon, without a full stop: `connection refused at localhost:4317`. */
   readonly reason: string
+  /** A question that may help whoever lost them: `Is a collector running there?` */
+  readonly hint?: string | undefined
 }
 
 /** Where spans are counted. All counts are of spans, never of batches. */
@@ -37,7 +41,9 @@ export interface Counter {
   /** `to` is where they went, host and port. */
   readonly exported: (spans: number, to: string) => void
   readonly kept: (spans: number, reason: string) => void
-  readonly lost: (spans: number, reason: string) => void
+  readonly lost: (spans: number, reason: string, hint?: string) => void
+  /** Spans on disk had to give way. `because` is why they were kept, if they are in this count. */
+  readonly dropped: (spans: number, because: string | undefined) => void
   readonly snapshot: () => Report
 }
 
@@ -50,26 +56,34 @@ export const otherReasons = "for other reasons"
 /** Why spans were lost that found the buffer full. */
 export const tooFast = "they came faster than they could be sent"
 
+/** Why spans were lost that had been kept on disk. */
+export const noRoom = "there is no more room for them on disk"
+
 /** Nothing happened. */
-export const none: Report = { recorded: 0, exported: 0, kept: 0, lost: 0, destinations: [], reasons: [] }
+export const none: Report = { recorded: 0, exported: 0, kept: 0, lost: 0, dropped: 0, destinations: [], reasons: [] }
 
 /** Makes a counter. */
 export const make = (): Counter => {
-  const counts = { recorded: 0, exported: 0, kept: 0, lost: 0 }
+  const counts = { recorded: 0, exported: 0, kept: 0, lost: 0, dropped: 0 }
   const destinations = new Set<string>()
-  const reasons: Array<{ readonly fate: Reason["fate"]; spans: number; readonly reason: string }> = []
+  const reasons: Array<{ -readonly [K in keyof Reason]: Reason[K] }> = []
 
-  const because = (fate: Reason["fate"], spans: number, reason: string): void => {
-    const find = (text: string) => reasons.find((known) => known.fate === fate && known.reason === text)
-    const distinct = reasons.filter((known) => known.fate === fate).length
-    const text = find(reason) !== undefined || distinct < maximumReasons ? reason : otherReasons
-    const known = find(text)
-    if (known === undefined) {
-      reasons.push({ fate, spans, reason: text })
-    } else {
-      known.spans += spans
+  const find = (fate: Reason["fate"], reason: string) =>
+    reasons.find((known) => known.fate === fate && known.reason === reason)
+
+  const count = (fate: Reason["fate"], spans: number, reason: string, hint?: string): void => {
+    if (spans > 0) {
+      counts[fate] += spans
+      const full = reasons.filter((known) => known.fate === fate).length >= maximumReasons
+      const known = find(fate, reason) ?? (full ? find(fate, otherReasons) : undefined)
+      if (known !== undefined) {
+        known.spans += spans
+      } else if (full) {
+        reasons.push({ fate, spans, reason: otherReasons })
+      } else {
+        reasons.push({ fate, spans, reason, ...(hint === undefined ? {} : { hint }) })
+      }
     }
-    counts[fate] += spans
   }
 
   return {
@@ -80,20 +94,22 @@ export const make = (): Counter => {
         destinations.add(to)
       }
     },
-    kept: (spans, reason) => {
-      if (spans > 0) {
-        because("kept", spans, reason)
-      }
-    },
-    lost: (spans, reason) => {
-      if (spans > 0) {
-        because("lost", spans, reason)
+    kept: (spans, reason) => count("kept", spans, reason),
+    lost: (spans, reason, hint) => count("lost", spans, reason, hint),
+    dropped: (spans, because) => {
+      const known = because === undefined ? undefined : (find("kept", because) ?? find("kept", otherReasons))
+      if (known === undefined) {
+        counts.dropped += spans
+      } else {
+        known.spans -= spans
+        counts.kept -= spans
+        count("lost", spans, noRoom)
       }
     },
     snapshot: () => ({
       ...counts,
       destinations: Array.from(destinations),
-      reasons: reasons.map((reason) => ({ ...reason }))
+      reasons: reasons.filter((reason) => reason.spans > 0).map((reason) => ({ ...reason }))
     })
   }
 }

@@ -141,8 +141,11 @@ const toCollector = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): M
       const timeoutMillis = Math.min(config.timeoutMillis, config.batch.exportTimeoutMillis)
       const exporter = make({ client, timeoutMillis, counter })
       const ended = () => {
-        for (const { reason, spans } of counter.snapshot().reasons) {
-          warn(stderr, `${spans} ${spans === 1 ? "span" : "spans"} not exported: ${reason}`)
+        for (const { hint, reason, spans } of counter.snapshot().reasons) {
+          warn(
+            stderr,
+            `${spans} ${spans === 1 ? "span" : "spans"} not exported: ${hint === undefined ? reason : `${reason}. ${hint}`}`
+          )
         }
       }
       return processor.make({ exporter, batch: config.batch, counter, ended })
@@ -152,7 +155,7 @@ const toCollector = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): M
 // Each loads what its protocol needs, and nothing of the other.
 const clientOf = ({ endpoint: { value }, otlp }: TelemetryConfig.Resolved) =>
   Effect.map(
-    Effect.promise(() => (value.protocol === "grpc" ? import("./OtlpClient.ts") : import("./OtlpHttp.ts"))),
+    Effect.promise(() => (value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts"))),
     ({ make }) => make(value, otlp)
   )
 

@@ -15,10 +15,14 @@ const order = [
   ["EnvironmentValues", "OtlpSettings", "EnvironmentVariables", "TelemetryConfig", "Tracer", "ConsoleSpans"],
   [
     "Report",
+    "Spool",
+    "RetryInfo",
     "OtlpAnswers",
     "OtlpCertificates",
     "OtlpClient",
+    "OtlpGrpc",
     "OtlpHttp",
+    "OtlpDelivery",
     "OtlpExport",
     "OtlpProcessor",
     "OpenTelemetry",
@@ -35,8 +39,8 @@ const order = [
 const knowOpenTelemetry = [
   "ConsoleSpans",
   "OpenTelemetry",
-  "OtlpClient",
   "OtlpExport",
+  "OtlpGrpc",
   "OtlpHttp",
   "OtlpProcessor",
   "Telemetry",
@@ -49,9 +53,10 @@ const knowNode = [
   "OllamaDouble",
   "OllamaReply",
   "OtlpCertificates",
-  "OtlpClient",
+  "OtlpGrpc",
   "OtlpHttp",
-  "Program"
+  "Program",
+  "Spool"
 ]
 const runEffects = ["Main"]
 

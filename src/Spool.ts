@@ -1,0 +1,256 @@
+/**
+ * Spans on disk that could not be sent, one file a request, until somebody sends them.
+ *
+ * The name of a file says when it was written, how many spans it holds, and its length and checksum: so a file that was
+ * cut off is known from one that is whole, and to make room nothing has to be opened. A file that is being sent has the
+ * sender in its name. Renaming is atomic, so of two that want it one gets it, and when a sender has died, the next one
+ * sees from the name that it has. Files are written under such a name, too, which is why no half one is ever free.
+ * Nothing is forced to the disk itself: what a power cut takes is found by its checksum.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { createHash, randomBytes } from "node:crypto"
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { hostname } from "node:os"
+import { join } from "node:path"
+
+/** Where files go, and how much room they may take. */
+export interface Settings {
+  /** Absolute. Made when the first file is written, for nobody but its owner. */
+  readonly directory: string
+  readonly maximumBytes: number
+  readonly maximumFiles: number
+}
+
+/** The bounds of a spool, where nobody says otherwise: some 300 000 spans of a graph. */
+export const defaultBounds = { maximumBytes: 256 * 1024 * 1024, maximumFiles: 4096 }
+
+/** A file could not be written, read or renamed. */
+export class SpoolFailed extends Schema.TaggedError<SpoolFailed>()("SpoolFailed", {
+  directory: Schema.String,
+  /** What the system says, such as `EACCES`. */
+  code: Schema.String
+}) {
+  override get message() {
+    const what = problems[this.code] ?? "cannot be used"
+    return `the folder ${this.directory} ${what} (${this.code})`
+  }
+}
+
+const problems: Readonly<Record<string, string>> = {
+  EACCES: "may not be written",
+  EPERM: "may not be written",
+  EROFS: "may not be written",
+  ENOSPC: "is on a disk that is full",
+  EDQUOT: "is on a disk that is full",
+  ENOTDIR: "is no folder",
+  EEXIST: "is no folder"
+}
+
+/** A file of the spool that belongs to us: nobody else sends it. */
+export interface Held {
+  readonly name: string
+  readonly spans: number
+  /** Gives it to whoever sends next. */
+  readonly release: Effect.Effect<void, SpoolFailed>
+  /** Its spans have arrived. */
+  readonly remove: Effect.Effect<void, SpoolFailed>
+}
+
+/** A file as its name describes it. */
+export interface File {
+  readonly name: string
+  readonly spans: number
+  readonly bytes: number
+  readonly checksum: string
+  /** Who is sending it. */
+  readonly sender: Sender | undefined
+}
+
+interface Sender {
+  readonly since: number
+  readonly pid: number
+  readonly host: string
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Writing
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** A spool to write to. */
+export interface Spool {
+  readonly directory: string
+  /**
+   * Writes a request to the disk, held. The oldest files give way, as far as nobody is sending them; `dropped` hears of
+   * each.
+   */
+  readonly hold: (request: Uint8Array, spans: number, dropped: (file: File) => void) => Effect.Effect<Held, SpoolFailed>
+  /** Runs what this module makes from where no effects are; it goes on when the effect around has ended. */
+  readonly run: <A>(effect: Effect.Effect<A, SpoolFailed>) => Promise<Result.Result<A, SpoolFailed>>
+}
+
+/** Opens a spool; nothing is touched yet. */
+export const make = (settings: Settings): Effect.Effect<Spool, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const run = yield* FiberSet.makeRuntimePromise()
+    // One file after the other: each makes room for itself.
+    const turn = yield* Semaphore.make(1)
+    let count = 0
+    return {
+      directory: settings.directory,
+      hold: (request, spans, dropped) =>
+        Effect.gen(function* () {
+          yield* attempt(settings.directory, () => mkdir(settings.directory, { recursive: true, mode: 0o700 }))
+          yield* makeRoom(settings, request.length, dropped)
+          const now = yield* Clock.currentTimeMillis
+          const name = nameOf(now, count++, spans, request)
+          const held = heldBy(now, name)
+          yield* attempt(settings.directory, () =>
+            writeFile(join(settings.directory, held), request, { flag: "wx", mode: 0o600 })
+          ).pipe(
+            Effect.tapError(() => Effect.ignore(attempt(settings.directory, () => rm(join(settings.directory, held)))))
+          )
+          return holding(settings.directory, name, held, spans)
+        }).pipe(turn.withPermits(1)),
+      run: (effect) => run(Effect.result(effect))
+    }
+  })
+
+const attempt = <A>(directory: string, operation: () => Promise<A>): Effect.Effect<A, SpoolFailed> =>
+  Effect.tryPromise({
+    try: operation,
+    catch: (error) => new SpoolFailed({ directory, code: String((error as NodeJS.ErrnoException).code ?? error) })
+  })
+
+const isGone = ({ code }: SpoolFailed): boolean => code === "ENOENT"
+
+// A file that has gone is somebody else's now.
+const ifThere = <A>(operation: Effect.Effect<A, SpoolFailed>): Effect.Effect<boolean, SpoolFailed> =>
+  Effect.as(operation, true).pipe(Effect.catchIf(isGone, () => Effect.succeed(false)))
+
+const makeRoom = Effect.fnUntraced(function* (settings: Settings, bytes: number, dropped: (file: File) => void) {
+  const { files } = yield* list(settings.directory)
+  const now = yield* Clock.currentTimeMillis
+  let total = files.reduce((sum, file) => sum + file.bytes, bytes)
+  let count = files.length + 1
+  for (const file of files.filter((file) => isFree(file, now))) {
+    if (total <= settings.maximumBytes && count <= settings.maximumFiles) {
+      break
+    }
+    total -= file.bytes
+    count -= 1
+    if (yield* ifThere(attempt(settings.directory, () => rm(join(settings.directory, fileName(file)))))) {
+      dropped(file)
+    }
+  }
+})
+
+const holding = (directory: string, name: string, held: string, spans: number): Held => ({
+  name,
+  spans,
+  release: attempt(directory, () => rename(join(directory, held), join(directory, name))),
+  remove: attempt(directory, () => rm(join(directory, held)))
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Sending
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What there is to send, the oldest first. A folder that is not there holds nothing. */
+export const list = (
+  directory: string
+): Effect.Effect<{ readonly files: ReadonlyArray<File>; readonly unknown: ReadonlyArray<string> }, SpoolFailed> =>
+  attempt(directory, () => readdir(directory)).pipe(
+    Effect.catchIf(isGone, () => Effect.succeed([])),
+    Effect.map((names) => {
+      const spooled = names.filter((name) => name.includes(extension)).sort()
+      const files = spooled.map(parse)
+      return {
+        files: files.filter((file) => file !== undefined),
+        unknown: spooled.filter((_, index) => files[index] === undefined)
+      }
+    })
+  )
+
+/** Whether somebody else is sending a file. */
+export const isFree = ({ sender }: File, now: number): boolean =>
+  sender === undefined ||
+  (sender.host === host
+    ? (sender.pid !== process.pid && !isAlive(sender.pid)) || now - sender.since > longestHere
+    : now - sender.since > longestElsewhere)
+
+// Of a process on this machine we see whether it lives, but not whether its number has been given to another one.
+const longestHere = 24 * 60 * 60 * 1000
+const longestElsewhere = 60 * 60 * 1000
+
+const isAlive = (pid: number): boolean =>
+  Result.match(
+    Result.try({ try: () => process.kill(pid, 0), catch: (error) => (error as NodeJS.ErrnoException).code }),
+    {
+      // A process of somebody else lives as well.
+      onFailure: (code) => code === "EPERM",
+      onSuccess: () => true
+    }
+  )
+
+/** A file that was taken for sending. */
+export interface Taken extends Held {
+  /** What is in it; `undefined` when that is not what was written. */
+  readonly request: Uint8Array | undefined
+}
+
+/** Takes a file for sending and reads it; `undefined` when somebody else has it. */
+export const take = (directory: string, file: File): Effect.Effect<Taken | undefined, SpoolFailed> =>
+  Effect.gen(function* () {
+    const held = heldBy(yield* Clock.currentTimeMillis, file.name)
+    const move = attempt(directory, () => rename(join(directory, fileName(file)), join(directory, held)))
+    if (!(yield* ifThere(move))) {
+      return undefined
+    }
+    const request: Uint8Array = yield* attempt(directory, () => readFile(join(directory, held)))
+    const whole = request.length === file.bytes && checksum(request) === file.checksum
+    return { ...holding(directory, file.name, held, file.spans), request: whole ? request : undefined }
+  }).pipe(Effect.uninterruptible)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Names
+// ---------------------------------------------------------------------------------------------------------------------
+
+const extension = ".otlp"
+const pattern =
+  /^(\d{8}T\d{9}Z-[0-9a-f]{16}-(\d+)spans-(\d+)bytes-([0-9a-f]{16})\.otlp)(?:\.(\d+)-(\d+)-([0-9a-f]{8}))?$/
+
+const parse = (text: string): File | undefined => {
+  const [, name, spans, bytes, checksum, since, pid, host] = pattern.exec(text) ?? []
+  return name === undefined || checksum === undefined
+    ? undefined
+    : {
+        name,
+        spans: Number(spans),
+        bytes: Number(bytes),
+        checksum,
+        sender: host === undefined ? undefined : { since: Number(since), pid: Number(pid), host }
+      }
+}
+
+const fileName = ({ name, sender }: File): string =>
+  sender === undefined ? name : `${name}.${sender.since}-${sender.pid}-${sender.host}`
+
+const heldBy = (now: number, name: string): string => `${name}.${now}-${process.pid}-${host}`
+
+const nameOf = (now: number, count: number, spans: number, request: Uint8Array): string => {
+  const time = new Date(now).toISOString().replace(/[-:.]/g, "")
+  const unique = count.toString(16).padStart(8, "0").slice(-8) + randomBytes(4).toString("hex")
+  return `${time}-${unique}-${spans}spans-${request.length}bytes-${checksum(request)}${extension}`
+}
+
+const checksum = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 16)
+
+const host = checksum(new TextEncoder().encode(hostname())).slice(0, 8)
