@@ -6,6 +6,7 @@
 import { isRedactable, redact } from "effect/Redactable"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { longestSecret } from "./Redaction.ts"
 
 /** What an attribute may hold. */
 export type AttributeValue =
@@ -94,7 +95,7 @@ interface Budget {
 
 const prune = (value: unknown, budget: Budget): unknown => {
   if (typeof value === "string") {
-    const text = value.slice(0, Math.max(0, budget.left))
+    const text = value.length <= budget.left ? value : beginning(value, Math.max(0, budget.left))
     budget.left -= text.length
     return text
   }
@@ -118,6 +119,13 @@ const prune = (value: unknown, budget: Budget): unknown => {
   const pruned = parts(value, budget)
   budget.ancestors.pop()
   return pruned
+}
+
+// The last word of a text that is cut may be the first half of a secret, which nothing would recognise.
+const beginning = (text: string, characters: number): string => {
+  const read = text.slice(0, characters)
+  const space = Math.max(read.lastIndexOf(" "), read.lastIndexOf("\n"), read.length - longestSecret)
+  return `${read.slice(0, Math.max(0, space)).replace(/[\ud800-\udbff]$/, "")}…`
 }
 
 const parts = (value: object, budget: Budget): unknown => {

@@ -38,6 +38,12 @@ const telemetryFlags = {
     Flag.withDescription("Name under which traces appear, tinyllm by default"),
     Flag.optional
   ),
+  captureContent: Flag.Boolean("capture-content").pipe(
+    Flag.withDescription(
+      "Record prompts and answers in the spans of model calls; --no-capture-content not even the task"
+    ),
+    Flag.optional
+  ),
   traceFormat: Flag.Literals("trace-format", ["tree", "json"]).pipe(
     Flag.withDescription("How the console shows spans: a tree for each trace, or a JSON object for each span"),
     Flag.withDefault("tree")

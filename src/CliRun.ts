@@ -61,7 +61,10 @@ export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>
 
 /** What the flags say about telemetry; the environment says the rest. */
 export const optionsOf = (
-  flags: Pick<RunFlags, "tracing" | "exporter" | "otlpEndpoint" | "otlpProtocol" | "samplingRate" | "serviceName"> & {
+  flags: Pick<
+    RunFlags,
+    "tracing" | "exporter" | "otlpEndpoint" | "otlpProtocol" | "samplingRate" | "serviceName" | "captureContent"
+  > & {
     readonly traceFormat?: RunFlags["traceFormat"]
   }
 ): Telemetry.Options => {
@@ -72,6 +75,7 @@ export const optionsOf = (
     otlpProtocol: Option.getOrUndefined(flags.otlpProtocol),
     samplingRate: Option.getOrUndefined(flags.samplingRate),
     serviceName: Option.getOrUndefined(flags.serviceName),
+    captureContent: Option.getOrUndefined(flags.captureContent),
     traceFormat: flags.traceFormat
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))

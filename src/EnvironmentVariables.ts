@@ -11,6 +11,7 @@ import { firstOf, millis, ours, rate, variable, whole } from "./EnvironmentValue
 import type { Sourced, TelemetryConfigError, Warn } from "./EnvironmentValues.ts"
 import * as Values from "./EnvironmentValues.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
+import * as PrivacySettings from "./PrivacySettings.ts"
 import { redact } from "./Redaction.ts"
 
 /** Which traces are kept. Where `parentBased`, the ratio is for traces that begin here. */
@@ -72,7 +73,7 @@ export interface Environment {
   readonly resourceServiceName: Sourced<string> | undefined
   readonly otelEndpoint: Sourced<Endpoint.Endpoint> | undefined
   readonly otelSampler: Sourced<Sampler> | undefined
-  readonly taskContent: Sourced<boolean> | undefined
+  readonly privacy: PrivacySettings.PrivacySettings
   readonly batch: Batch
   readonly batchSources: Sources<Batch>
   readonly limits: Limits
@@ -120,7 +121,7 @@ export const read = Effect.fnUntraced(function* (
       Values.otelEndpoint("OTEL_EXPORTER_OTLP_ENDPOINT", OtlpSettings.reading(otlp, "base"), warn)
     ),
     otelSampler: sampler,
-    taskContent: yield* noContent,
+    privacy: yield* PrivacySettings.read(warn),
     ...(yield* batch(otlp.timeout.value, warn)),
     ...(yield* limits(warn)),
     propagators: yield* Values.otelList("OTEL_PROPAGATORS", propagators, "nothing is passed on in that form", warn),
@@ -190,17 +191,6 @@ const otelSampler = Effect.fnUntraced(function* (warn: Warn) {
     source: name.source
   }
 })
-
-// Both dialects of the variable say "no" in their own way; what they say besides is for a capture we do not have yet.
-const noContent = Effect.map(
-  variable("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"),
-  (text): Sourced<boolean> | undefined => {
-    const lower = text?.value.toLowerCase()
-    return text !== undefined && (lower === "no_content" || lower === "false")
-      ? { value: false, source: text.source }
-      : undefined
-  }
-)
 
 // A `=` in a value would have to be encoded; one that is not is a comma forgotten, more often than not.
 // https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable

@@ -16,7 +16,7 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
-import { namesSecret, redact } from "./Redaction.ts"
+import * as Redaction from "./Redaction.ts"
 import * as Span from "./Span.ts"
 import * as Stderr from "./Stderr.ts"
 
@@ -28,24 +28,46 @@ export type Format = "pretty" | "json" | "logfmt"
  *
  * Inside a span each line carries `trace_id`, `span_id` and `trace_flags` (`01` sampled, `00` not), unless
  * `Span.withoutLogIds` is around it; inside a run also `execution_id`. Annotations become fields, and so do the times
- * of `Effect.withLogSpan`: `label_ms`. What looks like a secret is replaced, and what an annotation calls one.
+ * of `Effect.withLogSpan`: `label_ms`. What looks like a secret is replaced, and what an annotation calls one, and what
+ * the patterns match that are given here or to `Telemetry.layer`. Texts are cut after 16 384 characters.
+ *
+ * A pattern that cannot be used throws a `RangeError`.
  */
 export const layer = (options: {
   readonly format: Format
   /** The lowest level that is written; what the context says by default, which is `Info`. */
   readonly level?: LogLevel.LogLevel | undefined
-}): Layer.Layer<never> =>
-  Layer.merge(
+  /** What is replaced by `__REDACTED__`, beside what looks like a secret anyway. */
+  readonly redact?: ReadonlyArray<RegExp> | undefined
+}): Layer.Layer<never> => {
+  const patterns = options.redact ?? []
+  for (const pattern of patterns) {
+    const problem = Redaction.problem(pattern)
+    if (problem !== undefined) {
+      throw new RangeError(
+        `Logs.layer: redact must be a list of regular expressions, got one that cannot be used: ${problem}`
+      )
+    }
+  }
+  const own = patterns.length === 0 ? undefined : Redaction.withPatterns(patterns)
+  return Layer.merge(
     Layer.unwrap(
       Effect.gen(function* () {
         const stderr = yield* Stderr.Stderr
         const colour = yield* Stderr.colours
         const format = options.format === "pretty" ? pretty(colour) : options.format === "json" ? json : logfmt
-        return Logger.layer([Logger.make((record) => stderr.write(`${format(toLine(record))}\n`))])
+        return Logger.layer([
+          Logger.make((record) => {
+            const current = record.fiber.getRef(Redaction.Current)
+            const redact: Redaction.Redact = own === undefined ? current : (text) => own(current(text))
+            stderr.write(`${format(toLine(record, redact))}\n`)
+          })
+        ])
       })
     ),
     options.level === undefined ? Layer.empty : Layer.succeed(References.MinimumLogLevel, options.level)
   )
+}
 
 interface Line {
   readonly timestamp: string
@@ -56,8 +78,9 @@ interface Line {
   readonly fields: ReadonlyArray<readonly [key: string, value: unknown]>
 }
 
-const toLine = (record: Logger.Options<unknown>): Line => {
+const toLine = (record: Logger.Options<unknown>, all: Redaction.Redact): Line => {
   const { fiber } = record
+  const redact: Redaction.Redact = (text) => Span.truncate(Redaction.start(text, 2 * textLength, all), textLength)
   const annotations = fiber.getRef(References.CurrentLogAnnotations)
   const span = spanOf(fiber.context)
   const executionId = annotations["execution_id"]
@@ -73,7 +96,7 @@ const toLine = (record: Logger.Options<unknown>): Line => {
   for (const [key, value] of Object.entries(annotations)) {
     const normal = readable(value)
     if (key !== "execution_id" && normal !== undefined) {
-      add(key, withoutSecret(key, normal))
+      add(key, withoutSecret(key, normal, redact))
     }
   }
   for (const [label, since] of fiber.getRef(References.CurrentLogSpans)) {
@@ -90,6 +113,9 @@ const toLine = (record: Logger.Options<unknown>): Line => {
     fields
   }
 }
+
+// Longer lines are of use to nobody, and some of those who collect logs refuse them.
+const textLength = 16_384
 
 const reserved = new Set(["timestamp", "ts", "level", "message", "msg", "trace_id", "span_id", "trace_flags", "cause"])
 
@@ -108,13 +134,17 @@ const attempt = <A>(read: () => A): A | string => Result.getOrElse(Result.try(re
 const readable = (value: unknown): Attribute.AttributeValue | undefined => attempt(() => Attribute.normalize(value))
 
 // A number is no secret, whatever its name: `max_token=512`.
-const withoutSecret = (key: string, value: Attribute.AttributeValue): Attribute.AttributeValue =>
+const withoutSecret = (
+  key: string,
+  value: Attribute.AttributeValue,
+  redact: Redaction.Redact
+): Attribute.AttributeValue =>
   typeof value === "string"
-    ? namesSecret(key) && value !== "<redacted>"
-      ? "__REDACTED__"
+    ? Redaction.namesSecret(key) && value !== "<redacted>"
+      ? Redaction.mark
       : redact(value)
     : Array.isArray(value)
-      ? value.map((item: unknown) => (typeof item === "string" ? withoutSecret(key, item) : item) as string)
+      ? value.map((item: unknown) => (typeof item === "string" ? withoutSecret(key, item, redact) : item) as string)
       : value
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import * as Capture from "./Capture.ts"
 import type { ChatRequest, Completion, GenerateRequest, Model, ModelInfo, Part } from "./OllamaApi.ts"
 import * as OllamaApi from "./OllamaApi.ts"
 import * as OllamaCall from "./OllamaCall.ts"
@@ -217,21 +218,42 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     }
   }
 
-  const callOf = (request: ChatRequest | GenerateRequest, streams: boolean): OllamaCall.Call => ({
+  /** Begins to record what is sent and answered, where somebody asked for it. */
+  const contentOf = (
+    capture: Capture.Capture | undefined,
+    span: Tracer.Span,
+    request: ChatRequest | GenerateRequest
+  ): Capture.Content | undefined =>
+    capture === undefined || !span.sampled
+      ? undefined
+      : Capture.begin(capture, span, {
+          operation: "messages" in request ? "chat" : "text_completion",
+          ...OllamaApi.conversation(request)
+        })
+
+  const callOf = (
+    request: ChatRequest | GenerateRequest,
+    streams: boolean,
+    content: Capture.Content | undefined
+  ): OllamaCall.Call => ({
     path: "messages" in request ? "/api/chat" : "/api/generate",
     body: "messages" in request ? OllamaApi.chatBody(request) : OllamaApi.generateBody(request),
     model: request.model,
     streams,
-    remote: host.remote || OllamaApi.isRemoteModel(request.model)
+    remote: host.remote || OllamaApi.isRemoteModel(request.model),
+    content
   })
 
   const complete = (name: "llm.chat" | "llm.generate", request: ChatRequest | GenerateRequest) =>
     Effect.withSpan(
-      Effect.flatMap(Effect.orDie(Effect.currentSpan), (span) => {
+      Effect.zipWith(Effect.orDie(Effect.currentSpan), Capture.Current, (span, capture) => {
         describe(span, request, false)
+        const content = contentOf(capture, span, request)
         const error = refused(request)
-        return error === undefined ? OllamaCall.collect(server, callOf(request, false), span) : Effect.fail(error)
-      }),
+        const answer =
+          error === undefined ? OllamaCall.collect(server, callOf(request, false, content), span) : Effect.fail(error)
+        return content === undefined ? answer : Effect.onExit(answer, (exit) => OllamaCall.unfinished(content, exit))
+      }).pipe(Effect.flatten),
       name,
       { kind: "client", ...Span.quiet }
     )
@@ -255,9 +277,16 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
             Scope.provide(scope)
           )
           describe(span, request, true)
+          const content = contentOf(yield* Capture.Current, span, request)
+          if (content !== undefined) {
+            // Added after the span, so it comes before the span's end.
+            yield* Scope.addFinalizerExit(scope, (exit) => OllamaCall.unfinished(content, exit))
+          }
           const error = refused(request)
           const opened =
-            error === undefined ? OllamaCall.open(server, callOf(request, true), span, scope) : Effect.fail(error)
+            error === undefined
+              ? OllamaCall.open(server, callOf(request, true, content), span, scope)
+              : Effect.fail(error)
           return yield* Effect.map(Effect.onError(opened, closed), (pull) =>
             Effect.onExit(pull, (exit) => {
               if (Exit.isFailure(exit)) {

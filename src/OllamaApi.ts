@@ -195,6 +195,24 @@ export const promptTexts = (request: ChatRequest | GenerateRequest): ReadonlyArr
       ? [request.prompt]
       : [request.system, request.prompt]
 
+/** Instructions that stand before the conversation, and the conversation. */
+export const conversation = (
+  request: ChatRequest | GenerateRequest
+): { readonly system: ReadonlyArray<string>; readonly messages: ReadonlyArray<Message> } => {
+  if (!("messages" in request)) {
+    return {
+      system: request.system === undefined ? [] : [request.system],
+      messages: [{ role: "user", content: request.prompt }]
+    }
+  }
+  const first = request.messages.findIndex((message) => message.role !== "system")
+  const count = first === -1 ? request.messages.length : first
+  return {
+    system: request.messages.slice(0, count).map((message) => message.content),
+    messages: request.messages.slice(count)
+  }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Responses
 // ---------------------------------------------------------------------------------------------------------------------

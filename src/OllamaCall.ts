@@ -11,11 +11,13 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import type * as Capture from "./Capture.ts"
 import type { Completion, Part } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
@@ -40,6 +42,8 @@ export interface Call {
   readonly streams: boolean
   /** Whether the request leaves the machine by way of the server: then the trace does not go along. */
   readonly remote: boolean
+  /** Where the call's content is recorded; `undefined` where it is not. */
+  readonly content: Capture.Content | undefined
 }
 
 /**
@@ -64,7 +68,7 @@ export const open = (
         reader.parts = []
         return reader.completion === undefined
           ? Effect.succeed([part, ...parts] as const)
-          : Effect.as(finished(reader.completion, call, span), [part, ...parts] as const)
+          : Effect.as(finished(reader.completion, call, span, reading.clock), [part, ...parts] as const)
       }
       if (reader.failure !== undefined) {
         return Effect.fail(reader.failure)
@@ -97,7 +101,7 @@ export const collect = (
       if (reader.completion === undefined) {
         return yield* reader.failure as OllamaError.OllamaError // ended, so it is one or the other
       }
-      yield* finished(reader.completion, call, span)
+      yield* finished(reader.completion, call, span, reading.clock)
       yield* drain(reading.pull)
       return reader.completion
     })
@@ -239,8 +243,12 @@ const traceparent = (span: Tracer.Span): string | undefined =>
 // The end
 // ---------------------------------------------------------------------------------------------------------------------
 
-const finished = (completion: Completion, call: Call, span: Tracer.Span): Effect.Effect<void> =>
+const finished = (completion: Completion, call: Call, span: Tracer.Span, clock: Clock.Clock): Effect.Effect<void> =>
   Effect.suspend(() => {
+    call.content?.end(
+      { text: completion.text, thinking: completion.thinking, finishReason: completion.doneReason ?? "unknown" },
+      clock.currentTimeNanosUnsafe()
+    )
     if (span.sampled) {
       const { timings } = completion
       Span.set(span, {
@@ -267,6 +275,22 @@ const finished = (completion: Completion, call: Call, span: Tracer.Span): Effect
         : Effect.void
     )
   })
+
+/** Records what had been answered when a call ended without its last record. */
+export const unfinished = (content: Capture.Content, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> =>
+  Effect.map(Clock.currentTimeNanos, (now) => content.end(partialOf(exit), now))
+
+const partialOf = (exit: Exit.Exit<unknown, unknown>): Capture.Output | undefined => {
+  const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+  const reason = error instanceof OllamaError.OllamaError ? error.reason : undefined
+  if (reason === undefined || !("partial" in reason)) {
+    return undefined
+  }
+  const { partial, partialThinking } = reason
+  return partial === "" && partialThinking === undefined
+    ? undefined
+    : { text: partial, thinking: partialThinking, finishReason: "error" }
+}
 
 const seconds = (duration: Duration.Duration | undefined): number | undefined =>
   duration === undefined ? undefined : Duration.toSeconds(duration)

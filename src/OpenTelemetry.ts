@@ -19,6 +19,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as EffectTracer from "effect/Tracer"
 import type * as EnvironmentVariables from "./EnvironmentVariables.ts"
+import type * as SpanGuard from "./SpanGuard.ts"
 import type * as TelemetryConfig from "./TelemetryConfig.ts"
 import * as Tracer from "./Tracer.ts"
 import { version } from "./Version.ts"
@@ -30,6 +31,7 @@ export const layer = (options: {
   readonly serviceName: string
   readonly resourceAttributes: Readonly<Record<string, string>>
   readonly limits: EnvironmentVariables.Limits
+  readonly guard: SpanGuard.Guard
   readonly sampler: TelemetryConfig.Sampler
   readonly processors: ReadonlyArray<SpanProcessor>
 }): Layer.Layer<never> =>
@@ -62,7 +64,7 @@ export const layer = (options: {
           )
       )
       return yield* Effect.provideService(
-        Tracer.make(decision),
+        Tracer.make(decision, options.guard),
         OtelTracer.OtelTracer,
         provider.getTracer("tinyllm", version)
       )

@@ -18,7 +18,7 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import { type AttributeValue, json } from "./Attribute.ts"
-import { redact } from "./Redaction.ts"
+import * as Redaction from "./Redaction.ts"
 
 /** What an attribute may hold: OpenTelemetry's types. `undefined` is left out, so an unknown value needs no `if`. */
 export type Attributes = Readonly<Record<string, AttributeValue | undefined>>
@@ -43,8 +43,8 @@ export const event = (name: string, values: Attributes = {}): Effect.Effect<void
  */
 export const error = (error: unknown): Effect.Effect<void> =>
   withCurrent((span) =>
-    Effect.map(Clock.currentTimeNanos, (now) => {
-      const attributes = exception(error)
+    Effect.zipWith(Clock.currentTimeNanos, Redaction.Current, (now, redact) => {
+      const attributes = exception(error, redact)
       errors.set(attributes, error)
       span.attribute("error.type", errorType(error))
       span.event("exception", now, attributes)
@@ -123,15 +123,23 @@ export const errorType = (error: unknown): string =>
     return error instanceof Error && error.name !== "Error" ? error.name : "_OTHER"
   }, "_OTHER")
 
-/** The attributes of an `exception` event. Secrets in the message are replaced. */
-export const exception = (error: unknown): Attributes =>
+// A message of ten megabytes says no more than its beginning does, and would push the stack out of the event.
+const messageLength = 2000
+const stackLength = 8000
+
+/** The attributes of an `exception` event: the beginnings of message and stack, with secrets replaced. */
+export const exception = (error: unknown, redact: Redaction.Redact = Redaction.redact): Attributes =>
   safely<Attributes>(
     () => {
       const pretty = Cause.prettyErrors(Cause.fail(error), { includeCauseInStack: true })[0]
+      const message = pretty?.message ?? String(error)
+      const shown = truncate(Redaction.start(message, 2 * messageLength, redact), messageLength)
+      const stack = message.length > messageLength ? pretty?.stack?.replace(message, () => shown) : pretty?.stack
       return {
         "exception.type": error instanceof Error ? error.name : pretty?.name,
-        "exception.message": redact(pretty?.message ?? String(error)),
-        "exception.stacktrace": pretty?.stack === undefined ? undefined : redact(pretty.stack)
+        "exception.message": shown,
+        "exception.stacktrace":
+          stack === undefined ? undefined : truncate(Redaction.start(stack, 2 * stackLength, redact), stackLength)
       }
     },
     { "exception.type": "Error", "exception.message": "[unreadable]" }
@@ -147,21 +155,21 @@ const safely = <A>(read: () => A, otherwise: A): A => Result.getOrElse(Result.tr
 /** Options that all our own spans share: no stack is captured for the span itself, errors keep theirs. */
 export const quiet = { captureStackTrace: false } as const
 
-/** Whether `task.content` holds the start of the task; otherwise it is `__REDACTED__`. `true` by default. */
-export const TaskContent: Context.Reference<boolean> = Context.Reference("tinyllm/Span/TaskContent", {
-  defaultValue: () => true
+/** Makes `task.content` of a task. By default that is its start, without secrets. */
+export const TaskContent: Context.Reference<(task: unknown) => string> = Context.Reference("tinyllm/Span/TaskContent", {
+  defaultValue: () => taskContent
 })
 
 const taskLength = 200
 
-// A task is cut before it is searched for secrets, so that ten megabytes of prompt cost no more than ten lines.
-const taskLengthSearched = 4096
+// Characters of a task that is no text which are turned into one.
+const taskLengthRead = 4096
 
 /** The start of a task as `task.content` shows it: 200 code points at most, with `…` when cut, without secrets; empty for none. */
-export const taskContent = (task: unknown): string => {
-  const text =
-    typeof task === "string" ? task : task === undefined || task === null ? "" : json(task, taskLengthSearched)
-  return truncate(redact(text.slice(0, taskLengthSearched)), taskLength)
+export const taskContent = (task: unknown, redact: Redaction.Redact = Redaction.redact): string => {
+  const text = typeof task === "string" ? task : task === undefined || task === null ? "" : json(task, taskLengthRead)
+  const more = typeof task !== "string" && text.length >= taskLengthRead
+  return truncate(Redaction.start(text, 2 * taskLength, redact, more), taskLength)
 }
 
 /** Cuts a text after `length` code points and marks the cut with `…`. */
@@ -178,11 +186,11 @@ export const graphStart = (options: {
   readonly id: string
   readonly executionId: string
   readonly task: unknown
-  readonly taskContent: boolean
+  readonly taskContent: (task: unknown) => string
 }): Attributes => ({
   "graph.id": options.id,
   "execution.trace_id": options.executionId,
-  "task.content": options.taskContent ? taskContent(options.task) : "__REDACTED__",
+  "task.content": options.taskContent(options.task),
   "gen_ai.operation.name": "invoke_workflow",
   "gen_ai.workflow.name": options.id
 })

@@ -17,7 +17,10 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Report from "./Report.ts"
+import * as Capture from "./Capture.ts"
+import * as Redaction from "./Redaction.ts"
 import * as Span from "./Span.ts"
+import * as SpanGuard from "./SpanGuard.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
 import * as TraceContext from "./TraceContext.ts"
@@ -44,7 +47,10 @@ export const layerResolved = (config: TelemetryConfig.Resolved): Layer.Layer<nev
   Layer.unwrap(
     Effect.map(Stderr.Stderr, (stderr) => {
       printWarnings(config, stderr)
-      return config.enabled.value ? on(config, exporters(config, stderr)) : off
+      return Layer.merge(
+        config.enabled.value ? on(config, exporters(config, stderr)) : off,
+        Layer.succeed(Redaction.Current, config.privacy.redact)
+      )
     })
   )
 
@@ -54,13 +60,16 @@ export const layerResolved = (config: TelemetryConfig.Resolved): Layer.Layer<nev
  */
 export const layerProcessor = (
   processor: SpanProcessor,
-  options: Pick<TelemetryConfig.Options, "serviceName" | "samplingRate"> = {}
+  options: Omit<TelemetryConfig.Options, "enableTracing" | "exporter" | "otlpEndpoint" | "traceFormat"> = {}
 ): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
       printWarnings(config, yield* Stderr.Stderr)
-      return config.enabled.value ? on(config, Effect.succeed([processor])) : off
+      return Layer.merge(
+        config.enabled.value ? on(config, Effect.succeed([processor])) : off,
+        Layer.succeed(Redaction.Current, config.privacy.redact)
+      )
     })
   )
 
@@ -91,6 +100,7 @@ const on = (
           serviceName: config.serviceName.value,
           resourceAttributes: config.resourceAttributes,
           limits: config.limits,
+          guard: SpanGuard.make({ bytes: config.privacy.spanBytes.value, redact: config.privacy.redact }),
           sampler: config.sampler.value,
           processors: yield* processors
         })
@@ -98,8 +108,31 @@ const on = (
     ),
     Layer.succeed(References.TracerEnabled, true),
     Layer.succeed(Enabled, true),
-    config.taskContent.value ? Layer.empty : Layer.succeed(Span.TaskContent, false)
+    content(config.privacy)
   )
+
+// What work that is traced has to know: it makes content, and only it can leave it out.
+const content = (privacy: TelemetryConfig.Resolved["privacy"]): Layer.Layer<never> => {
+  const { capture, contentBytes, redact, taskContent } = privacy
+  const mode = capture.value
+  return Layer.mergeAll(
+    Layer.succeed(
+      Span.TaskContent,
+      taskContent.value ? (task: unknown) => Span.taskContent(task, redact) : () => Redaction.mark
+    ),
+    Layer.succeed(
+      Capture.Current,
+      mode === "NO_CONTENT"
+        ? undefined
+        : {
+            attributes: mode !== "EVENT_ONLY",
+            event: mode !== "SPAN_ONLY",
+            bytes: contentBytes.value,
+            redact
+          }
+    )
+  )
+}
 
 const exporters = (
   config: TelemetryConfig.Resolved,

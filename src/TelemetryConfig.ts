@@ -19,6 +19,7 @@ import type { Sourced } from "./EnvironmentValues.ts"
 import * as EnvironmentVariables from "./EnvironmentVariables.ts"
 import type { Sampler } from "./EnvironmentVariables.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
+import * as PrivacySettings from "./PrivacySettings.ts"
 import { redact } from "./Redaction.ts"
 
 export { TelemetryConfigError }
@@ -48,7 +49,8 @@ export const Options = Schema.Struct({
   /** The share of traces that is kept, from 0 to 1; 1 by default. The decision of a parent span wins. */
   samplingRate: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
   /** For the console exporter; `tree` by default. */
-  traceFormat: Schema.optional(TraceFormat)
+  traceFormat: Schema.optional(TraceFormat),
+  ...PrivacySettings.options
 })
 export type Options = typeof Options.Type
 
@@ -59,7 +61,8 @@ const allowed: Record<string, string> = {
   otlpEndpoint: Endpoint.allowed,
   otlpProtocol: "grpc or http/protobuf",
   samplingRate: "a number from 0 to 1",
-  traceFormat: "tree or json"
+  traceFormat: "tree or json",
+  ...PrivacySettings.allowed
 }
 
 /** The sampler as `OTEL_TRACES_SAMPLER` names it, with its ratio: `parentbased_traceidratio 0.1`. */
@@ -76,8 +79,8 @@ export interface Resolved {
   readonly endpoint: Sourced<Endpoint.Endpoint>
   readonly sampler: Sourced<Sampler>
   readonly traceFormat: Sourced<TraceFormat>
-  /** Whether `task.content` holds the start of the task. */
-  readonly taskContent: Sourced<boolean>
+  /** What of prompts, answers and secrets goes into spans. */
+  readonly privacy: PrivacySettings.Privacy
   /** What describes this service beside its name. */
   readonly resourceAttributes: Readonly<Record<string, string>>
   readonly limits: EnvironmentVariables.Limits
@@ -146,6 +149,13 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
       warnings.push(...endpoint.value.warnings)
     }
 
+    const privacy = yield* PrivacySettings.resolve(
+      options,
+      env.privacy,
+      env.limits.attributeValueLengthLimit,
+      (line) => void warnings.push(line)
+    )
+
     return {
       enabled: disabled ? { value: false, source: EnvironmentVariables.sdkDisabled } : wish,
       serviceName: first(set(options.serviceName), env.serviceName, env.otelServiceName, env.resourceServiceName) ?? {
@@ -163,11 +173,14 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
         source: "default"
       },
       traceFormat: set(options.traceFormat) ?? { value: "tree", source: "default" },
-      taskContent: env.taskContent ?? { value: true, source: "default" },
+      privacy,
       resourceAttributes: env.resourceAttributes,
       limits: env.limits,
       limitSources: env.limitSources,
-      batch: env.batch,
+      batch:
+        privacy.capture.value === "NO_CONTENT" || env.batchSources.maxExportBatchSize !== "default"
+          ? env.batch
+          : { ...env.batch, maxExportBatchSize: Math.min(env.batch.maxExportBatchSize, spansOf(privacy)) },
       batchSources: env.batchSources,
       propagators: env.propagators ?? { value: ["tracecontext", "baggage"], source: "default" },
       // OpenTelemetry's own is `info`, which says much that a person at a terminal did not ask for.
@@ -178,6 +191,10 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
     }
   }
 )
+
+// Collectors take four megabytes at a time, and with content every span may be as large as it is allowed to be.
+const spansOf = (privacy: PrivacySettings.Privacy): number =>
+  Math.max(1, Math.floor(3_500_000 / privacy.spanBytes.value))
 
 const decode = (options: unknown): Effect.Effect<Options, TelemetryConfigError> =>
   Schema.decodeUnknownEffect(Options, { onExcessProperty: "error" })(options).pipe(

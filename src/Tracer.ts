@@ -22,6 +22,7 @@ import * as Result from "effect/Result"
 import * as EffectTracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
 import * as Span from "./Span.ts"
+import type * as SpanGuard from "./SpanGuard.ts"
 
 /**
  * What a span was asked for when it was made. The SDK's sampler sees only name, kind and parent, so this is how it
@@ -39,16 +40,23 @@ export const obeying = (decision: Decision, sampler: Sampler): Sampler => ({
 })
 
 /** Makes the tracer. */
-export const make = (decision: Decision): Effect.Effect<EffectTracer.Tracer, never, OtelTracer.OtelTracer> =>
+export const make = (
+  decision: Decision,
+  guard: SpanGuard.Guard
+): Effect.Effect<EffectTracer.Tracer, never, OtelTracer.OtelTracer> =>
   Effect.map(OtelTracer.make, (bridge) =>
     EffectTracer.make({
       span: (options) => {
         // Effect also says "not sampled" below an unsampled parent: there the sampler decides, who knows the parent.
         const parentSampled = Option.match(options.parent, { onNone: () => true, onSome: (parent) => parent.sampled })
         decision.drop = !options.sampled && parentSampled
-        const span = bridge.span({ ...options, links: normalLinks(options.links) }) as Bridged
+        const span = bridge.span({
+          ...options,
+          name: guard.name(options.name),
+          links: normalLinks(options.links)
+        }) as Bridged
         decision.drop = false
-        return span.sampled ? patch(span) : span
+        return span.sampled ? patch(span, guard) : span
       },
       context: bridge.context
     })
@@ -64,7 +72,7 @@ interface Bridged extends EffectTracer.Span {
 // What a span and the spans below it have recorded.
 const recorded = new WeakMap<EffectTracer.AnySpan, Seen>()
 
-const patch = (span: Bridged): EffectTracer.Span => {
+const patch = (span: Bridged, guard: SpanGuard.Guard): EffectTracer.Span => {
   const { attribute, addLinks } = span
   let lastException: string | undefined
 
@@ -72,12 +80,15 @@ const patch = (span: Bridged): EffectTracer.Span => {
     attempt(() => {
       const normal = readable(value)
       if (normal !== undefined) {
-        attribute.call(span, key, normal)
+        attribute.call(span, key, guard.value(normal))
       }
     })
   span.addLinks = (links) => attempt(() => addLinks.call(span, normalLinks(links)))
   const record = (name: string, time: bigint, attributes: Record<string, unknown> | undefined): void => {
     const normal = readableAll(attributes ?? {})
+    for (const key in normal) {
+      normal[key] = guard.value(normal[key] as Attribute.AttributeValue)
+    }
     if (name === "exception") {
       lastException = String(normal["exception.message"] ?? "")
       // Who handles an error marks a span with it; what is below may have failed with it, and recorded it.
@@ -96,9 +107,9 @@ const patch = (span: Bridged): EffectTracer.Span => {
   const conclude = (time: bigint, exit: Exit.Exit<unknown, unknown>): void => {
     const error = firstError(exit)
     if (error !== undefined) {
-      recordErrors(span, exit, time)
+      recordErrors(span, exit, time, guard)
       span.attribute("error.type", Span.errorType(error.value))
-      fail(span.span, messageOf(error.value))
+      fail(span.span, messageOf(error.value, guard))
     } else {
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) {
         span.attribute("effect.fiber.interrupted", true)
@@ -111,6 +122,7 @@ const patch = (span: Bridged): EffectTracer.Span => {
   span.end = (time, exit) => {
     if (span.status._tag === "Started") {
       attempt(() => conclude(time, exit))
+      attempt(() => finish(span, guard))
       span.status = { _tag: "Ended", startTime: span.status.startTime, endTime: time, exit }
       attempt(() => span.span.end(hrTime(time)))
     }
@@ -125,6 +137,22 @@ const attempt = (run: () => void): void => {
   if (Result.isFailure(result)) {
     diag.error("A span could not be written in full", result.failure)
   }
+}
+
+// The SDK's span shows its parts, but keeps the counts of what was dropped for itself.
+const finish = (span: Bridged, guard: SpanGuard.Guard): void => {
+  const parts = span.span as unknown as SpanGuard.Parts
+  const dropped = guard.finish(parts)
+  const counts = span.span as unknown as Record<string, unknown>
+  const add = (name: string, count: number): void => {
+    const before = counts[name]
+    if (count > 0 && typeof before === "number") {
+      counts[name] = before + count
+    }
+  }
+  add("_droppedAttributesCount", dropped.attributes)
+  add("_droppedEventsCount", dropped.events)
+  add("_droppedLinksCount", dropped.links)
 }
 
 const unreadable = "[unreadable]"
@@ -153,7 +181,8 @@ const descriptionLength = 256
 
 const description = (message: string): string => Span.truncate(message, descriptionLength - 1)
 
-const messageOf = (error: unknown): string => String(Span.exception(error)["exception.message"] ?? "")
+const messageOf = (error: unknown, guard: SpanGuard.Guard): string =>
+  String(Span.exception(error, guard.redact)["exception.message"] ?? "")
 
 // A typed failure says more than a defect beside it.
 const firstError = (exit: Exit.Exit<unknown, unknown>): { readonly value: unknown } | undefined => {
@@ -168,7 +197,7 @@ const errorsOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unknown> =>
     Cause.isFailReason(reason) ? [reason.error] : Cause.isDieReason(reason) ? [reason.defect] : []
   )
 
-const recordErrors = (span: Bridged, exit: Exit.Exit<unknown, unknown>, time: bigint): void => {
+const recordErrors = (span: Bridged, exit: Exit.Exit<unknown, unknown>, time: bigint, guard: SpanGuard.Guard): void => {
   const parent = Option.getOrUndefined(span.parent)
   const ofParent = parent === undefined ? undefined : seenBy(parent)
   const seen = seenBy(span)
@@ -176,7 +205,7 @@ const recordErrors = (span: Bridged, exit: Exit.Exit<unknown, unknown>, time: bi
   for (const error of errorsOf(exit)) {
     const known = seen.has(error) || (afterwards && ofParent?.has(error) === true)
     if (!known) {
-      span.span.addEvent("exception", readableAll(Span.exception(error)) as Otel.Attributes, hrTime(time))
+      span.span.addEvent("exception", readableAll(Span.exception(error, guard.redact)) as Otel.Attributes, hrTime(time))
     }
     seen.add(error)
     ofParent?.add(error)

@@ -635,9 +635,10 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
   await Effect.runPromise(
     program.pipe(
       Effect.provide(
-        Layer.mergeAll(Layer.provide(client, double), Telemetry.layer({ otlpEndpoint: collector.url })).pipe(
-          Layer.provide(noVariables)
-        )
+        Layer.mergeAll(
+          Layer.provide(client, double),
+          Telemetry.layer({ otlpEndpoint: collector.url, captureContent: "SPAN_AND_EVENT" })
+        ).pipe(Layer.provide(noVariables))
       )
     )
   )
@@ -869,7 +870,11 @@ describe("names in the documents", () => {
       otlpEndpoint: config.endpoint.value.url,
       otlpProtocol: config.otlp.protocol.value,
       samplingRate: String(config.sampler.value.ratio),
-      traceFormat: config.traceFormat.value
+      traceFormat: config.traceFormat.value,
+      captureContent: String(config.privacy.capture.value !== "NO_CONTENT"),
+      redact: undefined,
+      spanBudgetBytes: String(config.privacy.spanBytes.value),
+      contentBudgetBytes: String(config.privacy.contentBytes.value)
     })
     assert.include(defaults("Variable"), {
       OTEL_TRACES_SAMPLER: Telemetry.samplerName(config.sampler.value),

@@ -5,6 +5,7 @@ import { assert, describe, it } from "vitest"
 // From the bottom up: a module imports only what stands above it in this list, so nothing points back.
 const order = [
   ["Version", "Ports", "Stderr", "Stdout", "Usage", "Redaction", "Attribute", "Span", "Visit"],
+  ["Messages", "Capture", "SpanGuard"],
   ["Endpoint", "TraceContext", "SpanPrinter", "Logs"],
   // Ollama
   ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
@@ -12,7 +13,15 @@ const order = [
   ["NodeClient"],
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
-  ["EnvironmentValues", "OtlpSettings", "EnvironmentVariables", "TelemetryConfig", "Tracer", "ConsoleSpans"],
+  [
+    "EnvironmentValues",
+    "OtlpSettings",
+    "PrivacySettings",
+    "EnvironmentVariables",
+    "TelemetryConfig",
+    "Tracer",
+    "ConsoleSpans"
+  ],
   [
     "Report",
     "Spool",

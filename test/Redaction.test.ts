@@ -6,8 +6,8 @@ describe("Redaction.redact", () => {
     const cases = {
       "Authorization: Bearer abcdefgh12345678": "Authorization: Bearer __REDACTED__",
       "Authorization: Token abcdefgh12345678": "Authorization: Token __REDACTED__",
-      'api_key="s3cr3t99" next': "api_key=__REDACTED__ next",
-      "PASSWORD='hun ter22'": "PASSWORD=__REDACTED__",
+      'api_key="s3cr3t99" next': 'api_key="__REDACTED__" next',
+      "PASSWORD='hun ter22'": "PASSWORD='__REDACTED__'",
       "DB_PASSWORD=hunter22": "DB_PASSWORD=__REDACTED__",
       "OPENAI_API_KEY=abcd1234": "OPENAI_API_KEY=__REDACTED__",
       "AWS_SECRET_ACCESS_KEY=abcd1234": "AWS_SECRET_ACCESS_KEY=__REDACTED__",

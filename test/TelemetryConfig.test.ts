@@ -12,8 +12,9 @@ const resolve = (options: unknown, env: Record<string, string> = {}) =>
 const refused = (options: unknown, env: Record<string, string> = {}) =>
   Effect.map(Effect.flip(resolve(options, env)), (error) => error.message)
 
-const fields = "enableTracing, serviceName, exporter, otlpEndpoint, otlpProtocol, samplingRate, traceFormat"
-const nameRefused = 'serviceName must be a name, without spaces around it, but got {"password":__REDACTED__}.'
+const fields =
+  "enableTracing, serviceName, exporter, otlpEndpoint, otlpProtocol, samplingRate, traceFormat, captureContent, redact, spanBudgetBytes, contentBudgetBytes"
+const nameRefused = 'serviceName must be a name, without spaces around it, but got {"password":"__REDACTED__"}.'
 
 describe("TelemetryConfig.resolve", () => {
   it.effect("has tracing off, service tinyllm, console, everything sampled, by default", () =>
@@ -25,7 +26,7 @@ describe("TelemetryConfig.resolve", () => {
       assert.deepStrictEqual(config.sampler, { value: { parentBased: true, ratio: 1 }, source: "default" })
       assert.deepStrictEqual(config.traceFormat, { value: "tree", source: "default" })
       assert.strictEqual(config.endpoint.value.url, "http://localhost:4317")
-      assert.isTrue(config.taskContent.value)
+      assert.isTrue(config.privacy.taskContent.value)
       assert.deepStrictEqual(config.warnings, [])
     })
   )
@@ -407,7 +408,7 @@ describe("TelemetryConfig.resolve", () => {
     ["true", true]
   ])("task.content with the capture variable at %j: %j", ([value, expected]) =>
     Effect.map(resolve({}, { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: value }), (config) =>
-      assert.strictEqual(config.taskContent.value, expected)
+      assert.strictEqual(config.privacy.taskContent.value, expected)
     )
   )
 })

@@ -1,0 +1,89 @@
+/**
+ * What of prompts and answers goes into the spans of model calls: nothing, unless somebody asks for it.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Tracer from "effect/Tracer"
+import * as Messages from "./Messages.ts"
+import type { Redact } from "./Redaction.ts"
+import * as Span from "./Span.ts"
+
+/** How content is recorded. */
+export interface Capture {
+  /** As attributes of the span. */
+  readonly attributes: boolean
+  /** As attributes of an event of the span. */
+  readonly event: boolean
+  /** Bytes of one attribute at most. */
+  readonly bytes: number
+  readonly redact: Redact
+}
+
+/** `undefined`, the default, records no content. Telemetry sets it. */
+export const Current: Context.Reference<Capture | undefined> = Context.Reference("tinyllm/Capture", {
+  defaultValue: (): Capture | undefined => undefined
+})
+
+/** The event that holds content. https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/ */
+export const eventName = "gen_ai.client.inference.operation.details"
+
+/** What is sent to a model. */
+export interface Input {
+  readonly operation: "chat" | "text_completion"
+  /** Given apart from the conversation. */
+  readonly system: ReadonlyArray<string>
+  readonly messages: ReadonlyArray<{ readonly role: string; readonly content: string }>
+}
+
+/** What a model answered, or had answered when the call failed. */
+export interface Output {
+  readonly text: string
+  readonly thinking: string | undefined
+  readonly finishReason: string
+}
+
+/** The content of one call. */
+export interface Content {
+  /** Records how the call ended, the first time; without an answer where there was none. */
+  readonly end: (output: Output | undefined, time: bigint) => void
+}
+
+/** Records what is sent, on the span of the call. */
+export const begin = (capture: Capture, span: Tracer.Span, input: Input): Content => {
+  const sent = {
+    "gen_ai.system_instructions": input.system.length === 0 ? undefined : Messages.instructions(input.system, capture),
+    "gen_ai.input.messages": Messages.messages(
+      input.messages.map(({ role, content }) => ({ role, parts: [{ type: "text", content }] })),
+      capture
+    )
+  }
+  if (capture.attributes) {
+    Span.set(span, sent)
+  }
+  let ended = false
+  return {
+    end: (output, time) => {
+      if (ended) {
+        return
+      }
+      ended = true
+      const received = { "gen_ai.output.messages": output === undefined ? undefined : answer(output, capture) }
+      if (capture.attributes) {
+        Span.set(span, received)
+      }
+      if (capture.event) {
+        span.event(eventName, time, Span.defined({ "gen_ai.operation.name": input.operation, ...sent, ...received }))
+      }
+    }
+  }
+}
+
+const answer = (output: Output, capture: Capture): string => {
+  const thinking = output.thinking ?? ""
+  const parts: ReadonlyArray<Messages.Part> = [
+    ...(thinking === "" ? [] : [{ type: "reasoning" as const, content: thinking }]),
+    ...(thinking !== "" && output.text === "" ? [] : [{ type: "text" as const, content: output.text }])
+  ]
+  return Messages.messages([{ role: "assistant", parts, finish_reason: output.finishReason }], capture)
+}
