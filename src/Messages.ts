@@ -8,6 +8,7 @@
  */
 import type { Redact } from "./Redaction.ts"
 import * as Redaction from "./Redaction.ts"
+import * as Utf8 from "./Utf8.ts"
 
 /** A piece of a message. */
 export interface Part {
@@ -82,7 +83,7 @@ const name = (text: string): string => (text.length <= nameLength ? text : text.
 
 // What a message takes without its texts, with the comma after it.
 const frameBytes = (value: Message | Part): number =>
-  encodedBytes(JSON.stringify(value, (key, inner: unknown) => (key === "content" ? "" : inner))) + 1
+  Utf8.bytes(JSON.stringify(value, (key, inner: unknown) => (key === "content" ? "" : inner))) + 1
 
 // Texts that take as many bytes together: the short ones are whole, the long ones are cut to the same size.
 const fit = (texts: ReadonlyArray<string>, bytes: number, redact: Redact): ReadonlyArray<string> => {
@@ -126,9 +127,8 @@ const encodedSize = (text: string, at: number): number => {
   if ((unit & 0xf800) !== 0xd800) {
     return 3
   }
-  const next = text.charCodeAt(at + 1)
   // One half of a pair without the other is written as an escape.
-  return (unit & 0xfc00) === 0xd800 && (next & 0xfc00) === 0xdc00 ? pairBytes : 6
+  return Utf8.isPair(unit, text.charCodeAt(at + 1)) ? pairBytes : 6
 }
 
 /** Cuts a text so that it takes `bytes` at most inside of a JSON string, between code points, and ends it with `…`. */
@@ -146,5 +146,5 @@ export const cut = (text: string, bytes: number): string => {
     }
     end += size === pairBytes ? 2 : 1
   }
-  return `${Redaction.copy(text.slice(0, end))}…`
+  return `${Utf8.copy(text.slice(0, end))}…`
 }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Utf8 from "./Utf8.ts"
 
 /** Replaces the secrets in a text by `__REDACTED__`. */
 export type Redact = (text: string) => string
@@ -80,16 +81,10 @@ export const start = (text: string, characters: number, redact: Redact, more = f
     // What stands at the end of what was read may be the first half of a secret, which nothing recognises.
     const safe = read.length - longestSecret
     if (whole || safe >= characters || length >= longestRead) {
-      return `${copy(read.slice(0, Math.max(0, safe)).replace(/[\ud800-\udbff]$/, ""))}…`
+      return `${Utf8.copy(read.slice(0, Math.max(0, safe)).replace(/[\ud800-\udbff]$/, ""))}…`
     }
   }
 }
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
-
-/** The same text in memory of its own: the part of a text that JavaScript gives keeps the whole of it alive. */
-export const copy = (text: string): string => decoder.decode(encoder.encode(text))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Names

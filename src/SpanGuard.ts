@@ -9,6 +9,7 @@
  */
 import type { AttributeValue } from "./Attribute.ts"
 import * as Redaction from "./Redaction.ts"
+import * as Utf8 from "./Utf8.ts"
 
 /** How spans are guarded. */
 export interface Options {
@@ -97,7 +98,7 @@ export const make = (options: Options): Guard => {
     if (known !== undefined) {
       return known
     }
-    const cleaned = cutTo(Redaction.start(name, nameBytes, redact), nameBytes)
+    const cleaned = Utf8.cut(Redaction.start(name, nameBytes, redact), nameBytes)
     if (names.size < maximumNames && name.length <= nameBytes) {
       names.set(name, cleaned)
     }
@@ -111,7 +112,7 @@ export const make = (options: Options): Guard => {
       typeof value === "string"
         ? value.length <= bytes
           ? value
-          : cutTo(Redaction.start(value, bytes, redact), bytes)
+          : Utf8.cut(Redaction.start(value, bytes, redact), bytes)
         : Array.isArray(value) && (value.length > maximumItems || typeof value[0] === "string")
           ? cutItems(value, bytes, redact)
           : value,
@@ -207,19 +208,6 @@ const fixedBytes = 128 + 4 * nameBytes + 512
 // Ids and a `tracestate` of their own.
 const linkBytes = 64 + 512
 
-/** The bytes of a text as UTF-8. */
-export const utf8Bytes = (text: string): number => {
-  let bytes = text.length
-  for (let at = 0; at < text.length; at++) {
-    const unit = text.charCodeAt(at)
-    if (unit >= 0x80) {
-      // Three bytes, but four for a pair of units, which is two for each.
-      bytes += unit < 0x800 || (unit & 0xf800) === 0xd800 ? 1 : 2
-    }
-  }
-  return bytes
-}
-
 const itemBytes = 12
 
 const sizeOfItems = (items: unknown): number =>
@@ -229,31 +217,14 @@ const sizeOfItems = (items: unknown): number =>
 
 const bytesOf = (value: AttributeValue): number =>
   typeof value === "string"
-    ? utf8Bytes(value)
+    ? Utf8.bytes(value)
     : Array.isArray(value)
-      ? value.reduce<number>((sum, item) => sum + itemBytes + (typeof item === "string" ? utf8Bytes(item) : 0), 0)
+      ? value.reduce<number>((sum, item) => sum + itemBytes + (typeof item === "string" ? Utf8.bytes(item) : 0), 0)
       : 0
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Cutting
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** Cuts a text to `bytes` of UTF-8 at most, between code points, and ends it with `…`. */
-export const cutTo = (text: string, bytes: number): string => {
-  if (text.length * 3 <= bytes || utf8Bytes(text) <= bytes) {
-    return text
-  }
-  let left = bytes - 3
-  let end = 0
-  for (const char of text) {
-    left -= utf8Bytes(char)
-    if (left < 0) {
-      break
-    }
-    end += char.length
-  }
-  return `${Redaction.copy(text.slice(0, end))}…`
-}
 
 const maximumItems = 1024
 
@@ -262,7 +233,11 @@ const cutItems = (items: ReadonlyArray<unknown>, bytes: number, redact: Redactio
   const kept: Array<unknown> = []
   for (const item of items) {
     const text =
-      typeof item !== "string" ? item : item.length <= bytes ? item : cutTo(Redaction.start(item, bytes, redact), bytes)
+      typeof item !== "string"
+        ? item
+        : item.length <= bytes
+          ? item
+          : Utf8.cut(Redaction.start(item, bytes, redact), bytes)
     left -= itemBytes + (typeof text === "string" ? text.length : 0)
     if (kept.length >= maximumItems || (left < 0 && kept.length > 0)) {
       break
@@ -277,7 +252,7 @@ const cutItems = (items: ReadonlyArray<unknown>, bytes: number, redact: Redactio
 // A list is cut after the last item that has room.
 const cutValue = (value: AttributeValue, bytes: number): AttributeValue => {
   if (typeof value === "string") {
-    return cutTo(value, bytes)
+    return Utf8.cut(value, bytes)
   }
   if (!Array.isArray(value)) {
     return value
@@ -285,10 +260,10 @@ const cutValue = (value: AttributeValue, bytes: number): AttributeValue => {
   let left = bytes
   const kept: Array<unknown> = []
   for (const item of value as ReadonlyArray<unknown>) {
-    const size = itemBytes + (typeof item === "string" ? utf8Bytes(item) : 0)
+    const size = itemBytes + (typeof item === "string" ? Utf8.bytes(item) : 0)
     if (size > left) {
       if (typeof item === "string" && left >= itemBytes + 3) {
-        kept.push(cutTo(item, left - itemBytes))
+        kept.push(Utf8.cut(item, left - itemBytes))
       }
       break
     }
@@ -312,7 +287,7 @@ interface Piece {
 }
 
 const shrink = (span: Parts, bytes: number): Dropped => {
-  const left = bytes - fixedBytes - utf8Bytes(span.name)
+  const left = bytes - fixedBytes - Utf8.bytes(span.name)
   const events = span.events.length
   const links = span.links.length
   let minimum = minimumOfAll(span)
@@ -355,14 +330,14 @@ const byWorth = (
 
 const minimumOf = (key: string, value: AttributeValue | undefined): number => {
   const size = value === undefined ? 0 : bytesOf(value)
-  return overhead + utf8Bytes(key) + (whole.has(key) ? size : Math.min(size, leastBytes))
+  return overhead + Utf8.bytes(key) + (whole.has(key) ? size : Math.min(size, leastBytes))
 }
 
 const minimumOfMany = (attributes: Record<string, AttributeValue | undefined> | undefined): number =>
   Object.entries(attributes ?? {}).reduce((sum, [key, value]) => sum + minimumOf(key, value), 0)
 
 const minimumOfEvent = (event: Parts["events"][number] | undefined): number =>
-  event === undefined ? 0 : overhead + utf8Bytes(event.name) + minimumOfMany(event.attributes)
+  event === undefined ? 0 : overhead + Utf8.bytes(event.name) + minimumOfMany(event.attributes)
 
 const minimumOfLink = (link: Parts["links"][number] | undefined): number =>
   link === undefined ? 0 : linkBytes + minimumOfMany(link.attributes)
@@ -379,7 +354,7 @@ const cutLongest = (span: Parts, bytes: number): void => {
   const collect = (of: Record<string, AttributeValue | undefined> | undefined): void => {
     for (const [key, value] of Object.entries(of ?? {})) {
       const size = value === undefined ? 0 : bytesOf(value)
-      left -= overhead + utf8Bytes(key)
+      left -= overhead + Utf8.bytes(key)
       if (whole.has(key)) {
         left -= size
       } else if (of !== undefined && size > 0) {
@@ -389,7 +364,7 @@ const cutLongest = (span: Parts, bytes: number): void => {
   }
   collect(span.attributes)
   for (const event of span.events) {
-    left -= overhead + utf8Bytes(event.name)
+    left -= overhead + Utf8.bytes(event.name)
     collect(event.attributes)
   }
   for (const link of span.links) {
