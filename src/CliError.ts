@@ -11,13 +11,18 @@ import { OllamaError } from "./OllamaError.ts"
 import { harmless } from "./SpanPrinter.ts"
 import { TelemetryConfigError } from "./TelemetryConfig.ts"
 
-/** 1: the run failed. 2: wrong usage or setting. 3: Ollama is not reachable, or a model is missing. */
-export type ExitCode = 1 | 2 | 3
+const exitCodes = [1, 2, 3, 10, 11, 12, 13, 14, 15, 16, 17] as const
+
+/**
+ * 1: the run failed. 2: wrong usage or setting. 3: Ollama is not reachable, or a model is missing. 10 to 17: verdicts of
+ * `tinyllm doctor --telemetry`.
+ */
+export type ExitCode = (typeof exitCodes)[number]
 
 /** The command failed. Its message is for the person at the terminal. */
 export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandFailed", {
   text: Schema.String,
-  exitCode: Schema.Literals([1, 2, 3])
+  exitCode: Schema.Literals(exitCodes)
 }) {
   override get message() {
     return this.text

@@ -100,7 +100,23 @@ export const runFlags = {
 const { traceFormat: _, ...doctorTelemetryFlags } = telemetryFlags
 
 /** The flags of `tinyllm doctor`: those of a run that it can say something about. */
-export const doctorFlags = { ...modelFlags, ...doctorTelemetryFlags }
+export const doctorFlags = {
+  ...modelFlags,
+  ...doctorTelemetryFlags,
+  telemetry: Flag.Boolean("telemetry").pipe(
+    Flag.withDescription(
+      "Send a span to the collector and say what became of it, without Ollama. Exit code 0: it arrived. " +
+        "10: nothing listens. 11: HTTP is spoken there, not gRPC. 12: gRPC, not HTTP. 13: TLS is spoken on one side only, " +
+        "or a certificate is not trusted. 14: a key is missing or wrong. 15: no answer. 16: the sampling rate is 0. " +
+        "17: a setting turns tracing off. 1: anything else"
+    ),
+    Flag.withDefault(false)
+  ),
+  verbose: Flag.Boolean("verbose").pipe(
+    Flag.withDescription("Show also the settings that are at their defaults"),
+    Flag.withDefault(false)
+  )
+}
 
 export type RunFlags = Flags<typeof runFlags>
 export type DoctorFlags = Flags<typeof doctorFlags>

@@ -1,5 +1,5 @@
 /**
- * `tinyllm doctor`: says whether Ollama answers, which models it has, and where traces would go.
+ * `tinyllm doctor`: says whether Ollama answers, which models it has, and where traces would go and why.
  *
  * @since 0.1.0
  */
@@ -8,6 +8,8 @@ import * as Assistant from "./Assistant.ts"
 import { CommandFailed, failed, isUnreachable } from "./CliError.ts"
 import type { DoctorFlags } from "./CliFlags.ts"
 import { modelsOf, optionsOf } from "./CliRun.ts"
+import * as DoctorSettings from "./DoctorSettings.ts"
+import { origin } from "./DoctorSettings.ts"
 import * as NodeClient from "./NodeClient.ts"
 import { Ollama, sameModel } from "./Ollama.ts"
 import { Ports } from "./Ports.ts"
@@ -15,15 +17,37 @@ import { harmless } from "./SpanPrinter.ts"
 import { Stdout } from "./Stdout.ts"
 import * as Telemetry from "./Telemetry.ts"
 
-/** Prints what there is and what is missing, line by line. Fails as a run would, for want of Ollama or of a model. */
+/**
+ * Prints what there is and what is missing, line by line. Fails as a run would, for want of Ollama or of a model; with
+ * `--telemetry` it leaves those out, sends a span, and fails when that does not arrive.
+ */
 export const doctor = (flags: DoctorFlags) =>
   Effect.gen(function* () {
     // A setting that cannot be used is wrong whatever the rest is like.
-    const config = yield* Telemetry.resolve(optionsOf(flags))
-    const result = yield* Effect.result(models(flags))
-    yield* tracing(config)
+    const options = optionsOf(flags)
+    const config = yield* Telemetry.resolve(options)
+    if (flags.telemetry) {
+      const { verdict } = yield* Effect.promise(() => import("./DoctorTelemetry.ts"))
+      yield* tracing({ ...config, warnings: yield* warnings(options, config) }, flags.verbose)
+      const { failure, text } = yield* verdict(config)
+      yield* print("Verdict", text)
+      return yield* failure === undefined ? Effect.void : failure
+    }
+    const result = yield* Effect.result(Effect.provide(models(flags), NodeClient.layerConfig))
+    yield* tracing(config, flags.verbose)
     return yield* Effect.fromResult(result)
-  }).pipe(Effect.provide(NodeClient.layerConfig), Effect.mapError(failed))
+  }).pipe(Effect.mapError(failed))
+
+// What a configuration warns of, as if tracing to a collector were asked for, where nobody asked for anything else.
+const warnings = (options: Telemetry.Options, { enabled, exporters }: Telemetry.Resolved) =>
+  Effect.map(
+    Telemetry.resolve({
+      ...options,
+      ...(enabled.source === "default" ? { enableTracing: true } : {}),
+      ...(exporters.source === "default" ? { exporter: "otlp" as const } : {})
+    }),
+    (config) => config.warnings
+  )
 
 const print = (name: string, text: string) =>
   Effect.flatMap(Stdout, (stdout) => stdout.write(`${name.padEnd(10)}${harmless(text)}\n`))
@@ -67,8 +91,8 @@ const models = Effect.fnUntraced(function* (flags: DoctorFlags) {
   }
 }, Effect.mapError(failed))
 
-const tracing = Effect.fnUntraced(function* (config: Telemetry.Resolved) {
-  const { enabled, endpoint, exporters, sampler, serviceName } = config
+const tracing = Effect.fnUntraced(function* (config: Telemetry.Resolved, all: boolean) {
+  const { enabled, endpoint, exporters } = config
   if (enabled.value) {
     yield* print("Tracing", `on (${origin(enabled)})`)
   } else {
@@ -80,19 +104,21 @@ const tracing = Effect.fnUntraced(function* (config: Telemetry.Resolved) {
           : "Turn it on with --exporter, or change that setting"
     yield* print("Tracing", `off (${origin(enabled)}). ${remedy}. Then:`)
   }
-  yield* print("Exporter", `${exporters.value.join(", ") || "none"} (${origin(exporters)})`)
-  yield* print("Service", `${serviceName.value} (${origin(serviceName)})`)
-  yield* print("Sampler", `${Telemetry.samplerName(sampler.value)} (${origin(sampler)})`)
+  for (const { name, text } of DoctorSettings.main(config)) {
+    yield* print(name, text)
+  }
   if (exporters.value.includes("otlp")) {
     const { host, port, url } = endpoint.value
     const ports = yield* Ports
     const listening = (yield* ports.listening(host, port)) ? "something listens there" : "nothing listens there"
     yield* print("Collector", `${url} (${origin(endpoint)}): ${listening}`)
+  } else if (all) {
+    yield* print("Collector", `${endpoint.value.url} (${origin(endpoint)}): not used`)
+  }
+  for (const { name, text } of DoctorSettings.others(config).filter(({ isDefault }) => all || !isDefault)) {
+    yield* print(name, text)
   }
   for (const warning of config.warnings) {
     yield* print("Warning", warning)
   }
 })
-
-// A program could have set what a flag sets; here it was a flag.
-const origin = ({ source }: Telemetry.Sourced<unknown>): string => (source === "flag/program" ? "flag" : source)

@@ -6,7 +6,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Net from "node:net"
 import { CommandFailed } from "./CliError.ts"
 import { Ports } from "./Ports.ts"
 import { Stdout } from "./Stdout.ts"
@@ -34,17 +33,12 @@ const stdout = Layer.sync(Stdout, () => {
 const readerHasGone = (error: NodeJS.ErrnoException): boolean =>
   error.code === "EPIPE" || error.code === "ERR_STREAM_DESTROYED"
 
+// Only `tinyllm doctor` looks at ports.
+const loaded = Effect.promise(() => import("./NodePorts.ts"))
+
 const ports = Layer.succeed(Ports, {
-  listening: (host: string, port: number) =>
-    Effect.callback<boolean>((resume) => {
-      const socket = Net.connect({ host, port, timeout: 1000 })
-      const answer = (listening: boolean) => () => {
-        socket.destroy()
-        resume(Effect.succeed(listening))
-      }
-      socket.once("connect", answer(true)).once("error", answer(false)).once("timeout", answer(false))
-      return Effect.sync(() => socket.destroy())
-    })
+  listening: (host, port) => Effect.flatMap(loaded, ({ listening }) => listening(host, port)),
+  speech: (host, port, millis) => Effect.flatMap(loaded, ({ speech }) => speech(host, port, millis))
 })
 
 export const layer = Layer.mergeAll(NodeServices.layer, stdout, ports)

@@ -59,6 +59,8 @@ const connect = (
     }
   }
 
+  const calls = new Set<Call>()
+
   const post = (bytes: Uint8Array, millis: number, done: (outcome: Outcome) => void): Call => {
     let settled = false
     let request: Http.ClientRequest | undefined
@@ -66,6 +68,7 @@ const connect = (
       if (!settled) {
         settled = true
         clearTimeout(timer)
+        calls.delete(call)
         done(outcome)
       }
     }
@@ -91,14 +94,17 @@ const connect = (
       })
       own.end(bytes)
     }
-    attempt()
-    return {
+    const call: Call = {
       cancel: () => {
         settled = true
         clearTimeout(timer)
+        calls.delete(call)
         request?.destroy()
       }
     }
+    calls.add(call)
+    attempt()
+    return call
   }
 
   const compressed = (bytes: Uint8Array, millis: number, done: (outcome: Outcome) => void): Call => {
@@ -122,8 +128,12 @@ const connect = (
     address,
     send: settings.gzip ? compressed : post,
     silence: (millis) => silence(address, millis, "http/protobuf"),
-    // Requests under way, which nobody waits for, go with it.
-    close: () => agent.destroy()
+    close: () => {
+      for (const call of Array.from(calls)) {
+        call.cancel()
+      }
+      agent.destroy()
+    }
   }
 }
 

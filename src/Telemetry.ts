@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
+import type { Outcome } from "./OtlpAnswers.ts"
 import * as Report from "./Report.ts"
 import * as Capture from "./Capture.ts"
 import * as Redaction from "./Redaction.ts"
@@ -72,6 +73,32 @@ export const layerProcessor = (
       )
     })
   )
+
+/**
+ * Sends one span to the collector of a configuration, as a run would send its own, but without another attempt, and says
+ * what became of it. The answer may take `millis`.
+ *
+ * Fails with the reason when a setting makes that impossible; it quotes nothing that may be secret.
+ */
+export const probe = Effect.fnUntraced(function* (
+  config: TelemetryConfig.Resolved,
+  name: string,
+  millis: number
+): Effect.fn.Return<{ readonly traceId: string; readonly outcome: Outcome }, string> {
+  const spans: Array<ReadableSpan> = []
+  const collecting: SpanProcessor = {
+    onStart: () => {},
+    onEnd: (span) => void spans.push(span),
+    forceFlush: () => Promise.resolve(),
+    shutdown: () => Promise.resolve()
+  }
+  const traceId = yield* Effect.useSpan(name, { root: true }, (span) => Effect.succeed(span.traceId)).pipe(
+    Effect.provide(on(config, Effect.succeed([collecting])))
+  )
+  const client = yield* Effect.flatMap(clientOf(config), Effect.fromResult)
+  const { send } = yield* Effect.promise(() => import("./OtlpProbe.ts"))
+  return { traceId, outcome: yield* send(client, spans, millis) }
+})
 
 /** Whether spans made here are recorded by a layer of this module. */
 export const isEnabled: Effect.Effect<boolean> = Effect.suspend(() =>

@@ -33,6 +33,7 @@ const order = [
     "OtlpHttp",
     "OtlpDelivery",
     "OtlpExport",
+    "OtlpProbe",
     "OtlpProcessor",
     "OpenTelemetry",
     "Telemetry"
@@ -40,7 +41,21 @@ const order = [
   // Graphs
   ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
   // Command line
-  ["CliError", "NodePlatform", "CliFlags", "Progress", "CliRun", "CliModels", "Doctor", "Cli", "Program", "Main"],
+  [
+    "CliError",
+    "NodePorts",
+    "NodePlatform",
+    "CliFlags",
+    "Progress",
+    "CliRun",
+    "CliModels",
+    "DoctorSettings",
+    "DoctorTelemetry",
+    "Doctor",
+    "Cli",
+    "Program",
+    "Main"
+  ],
   // For programs that import everything at once
   ["index"]
 ].flat()
@@ -51,6 +66,7 @@ const knowOpenTelemetry = [
   "OtlpExport",
   "OtlpGrpc",
   "OtlpHttp",
+  "OtlpProbe",
   "OtlpProcessor",
   "Telemetry",
   "Tracer"
@@ -59,6 +75,7 @@ const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "Ollama
 const knowNode = [
   "NodeClient",
   "NodePlatform",
+  "NodePorts",
   "OllamaDouble",
   "OllamaReply",
   "OtlpCertificates",

@@ -1,0 +1,92 @@
+/**
+ * The settings of telemetry in lines for people: each with its value and with what set it.
+ *
+ * @since 0.1.0
+ */
+import { namesSecret } from "./Redaction.ts"
+import * as Telemetry from "./Telemetry.ts"
+
+/** A setting, what it is, and whether that is a default, which is told only to who asks for all. */
+export interface Line {
+  readonly name: string
+  readonly text: string
+  readonly isDefault: boolean
+}
+
+/** What set a value. A program could have set what a flag sets; on the command line it was a flag. */
+export const origin = ({ source }: Pick<Telemetry.Sourced<unknown>, "source">): string =>
+  source === "flag/program" ? "flag" : source
+
+/** The settings that every report has. */
+export const main = ({ exporters, sampler, serviceName }: Telemetry.Resolved): ReadonlyArray<Line> => [
+  line("Exporter", exporters.value.join(", ") || "none", exporters),
+  line("Service", serviceName.value, serviceName),
+  line("Sampler", Telemetry.samplerName(sampler.value), sampler)
+]
+
+/** All others, in the order of the configuration reference. Values of headers are never shown. */
+export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
+  const { batch, batchSources, limitSources, limits, otlp, privacy } = config
+  return [
+    line("Protocol", otlp.protocol.value, otlp.protocol),
+    ...otlp.headerKeys.map((key) => line("Header", `${key.value}=***`, key)),
+    line("Timeout", `${duration(otlp.timeout.value)} for one export`, otlp.timeout),
+    line("Gzip", otlp.gzip ? "on" : "off", { source: otlp.gzipSource }),
+    ...(otlp.insecure === undefined
+      ? []
+      : [
+          line("Insecure", otlp.insecure.value ? "plain text without a scheme" : "TLS without a scheme", otlp.insecure)
+        ]),
+    ...(otlp.certificate === undefined ? [] : [line("Authority", otlp.certificate.value, otlp.certificate)]),
+    ...(otlp.clientKey === undefined ? [] : [line("Key", otlp.clientKey.value, otlp.clientKey)]),
+    ...(otlp.clientCertificate === undefined
+      ? []
+      : [line("Identity", otlp.clientCertificate.value, otlp.clientCertificate)]),
+    ...Object.entries(config.resourceAttributes).map(([key, value]) =>
+      line("Resource", `${key}=${namesSecret(key) ? "***" : privacy.redact(value)}`, {
+        source: "OTEL_RESOURCE_ATTRIBUTES"
+      })
+    ),
+    line("Queue", `${batch.maxQueueSize} spans wait at most`, { source: batchSources.maxQueueSize }),
+    line("Batch", `${batch.maxExportBatchSize} spans at most`, { source: batchSources.maxExportBatchSize }),
+    line("Batch", `every ${duration(batch.scheduledDelayMillis)}`, { source: batchSources.scheduledDelayMillis }),
+    line("Batch", `given up after ${duration(batch.exportTimeoutMillis)}`, {
+      source: batchSources.exportTimeoutMillis
+    }),
+    ...limitNames.map(([key, text]) =>
+      line("Limit", limits[key] === Number.POSITIVE_INFINITY ? `no limit for ${text}` : `${limits[key]} ${text}`, {
+        source: limitSources[key]
+      })
+    ),
+    line("Context", config.propagators.value.join(", ") || "none", config.propagators),
+    line("Content", content(privacy), privacy.capture),
+    line("Content", `${privacy.contentBytes.value} bytes of an attribute`, privacy.contentBytes),
+    line("Span", `${privacy.spanBytes.value} bytes at most`, privacy.spanBytes),
+    line("Log level", config.logLevel.value, config.logLevel)
+  ]
+}
+
+const limitNames = [
+  ["attributeCountLimit", "attributes of a span"],
+  ["attributeValueLengthLimit", "characters of an attribute"],
+  ["eventCountLimit", "events of a span"],
+  ["linkCountLimit", "links of a span"],
+  ["attributePerEventCountLimit", "attributes of an event"],
+  ["attributePerLinkCountLimit", "attributes of a link"]
+] as const
+
+const content = ({ capture, taskContent }: Telemetry.Resolved["privacy"]): string =>
+  capture.value !== "NO_CONTENT"
+    ? `prompts and answers, ${capture.value}`
+    : taskContent.value
+      ? "the start of the task, no prompts and answers"
+      : "none"
+
+const line = (name: string, text: string, from: Pick<Telemetry.Sourced<unknown>, "source">): Line => ({
+  name,
+  text: `${text} (${origin(from)})`,
+  isDefault: from.source === "default"
+})
+
+const duration = (millis: number): string =>
+  millis === Number.POSITIVE_INFINITY ? "no limit" : millis < 1000 ? `${millis} ms` : `${millis / 1000} s`
