@@ -4,23 +4,24 @@
  *
  * @since 0.1.0
  */
-import type { HrTime } from "@opentelemetry/api"
-import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import * as Option from "effect/Option"
+import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as SpanPrinter from "./SpanPrinter.ts"
+import type { Sink } from "./Tracer.ts"
 
 // A service that never ends a root must not fill the memory: at this many the tree is printed as far as it is known.
 const maximumSpans = 10_000
 
 const widthElsewhere = 100
 
-/** Makes the processor. */
+/** Makes the sink. */
 export const make = (options: {
   readonly format: "tree" | "json"
   readonly colour: boolean
   /** The width of the terminal; `undefined` when it is none. Asked at every tree, since windows change. */
   readonly columns: () => number | undefined
   readonly write: (text: string) => void
-}): SpanProcessor => {
+}): Sink => {
   const traces = new Map<string, Array<SpanPrinter.SpanRecord>>()
   let held = 0
 
@@ -43,12 +44,8 @@ export const make = (options: {
   }
 
   return {
-    onStart: () => {},
     onEnd: (span) => {
-      if ((span.spanContext().traceFlags & 1) === 0) {
-        return
-      }
-      const record = toRecord(span)
+      const record = toRecord(span.guarded())
       if (options.format === "json") {
         options.write(`${SpanPrinter.json(record)}\n`)
         return
@@ -57,36 +54,28 @@ export const make = (options: {
       traces.set(record.traceId, spans)
       spans.push(record)
       held += 1
-      if (span.parentSpanContext === undefined || span.parentSpanContext.isRemote === true) {
+      if (span.isLocalRoot) {
         print(record.traceId)
       } else if (held > maximumSpans) {
         void printAll()
       }
     },
-    forceFlush: () => Promise.resolve(),
     // What is left has lost its root, which some other program or a cancelled fiber kept.
     shutdown: printAll
   }
 }
 
-const kinds = ["internal", "server", "client", "producer", "consumer"] as const
-const codes = ["unset", "ok", "error"] as const
-
-const toRecord = (span: ReadableSpan): SpanPrinter.SpanRecord => ({
-  traceId: span.spanContext().traceId,
-  spanId: span.spanContext().spanId,
-  parentId: span.parentSpanContext?.spanId,
+const toRecord = (span: RecordedSpan): SpanPrinter.SpanRecord => ({
+  traceId: span.traceId,
+  spanId: span.spanId,
+  parentId: Option.getOrUndefined(span.parent)?.spanId,
   name: span.name,
-  kind: kinds[span.kind] ?? "internal",
-  startTime: nanos(span.startTime),
-  endTime: nanos(span.endTime),
-  status: { code: codes[span.status.code] ?? "unset", message: span.status.message },
-  attributes: span.attributes,
-  events: span.events.map((event) => ({
-    name: event.name,
-    time: nanos(event.time),
-    attributes: event.attributes ?? {}
-  }))
+  kind: span.kind,
+  startTime: span.startTime,
+  endTime: span.endTime ?? span.startTime,
+  status: span.failed
+    ? { code: "error", message: span.statusMessage === "" ? undefined : span.statusMessage }
+    : { code: "unset" },
+  attributes: span.values,
+  events: span.events
 })
-
-const nanos = ([seconds, nanos]: HrTime): bigint => BigInt(seconds) * 1_000_000_000n + BigInt(nanos)

@@ -1,12 +1,12 @@
 /**
- * The OpenTelemetry SDK, set up. Loaded only when tracing is on.
+ * The OpenTelemetry SDK, set up, for people who bring their own SpanProcessors. Loaded only then.
  *
  * @since 0.1.0
  */
 import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
 import { context, diag } from "@opentelemetry/api"
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
-import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources"
+import { defaultResource } from "@opentelemetry/resources"
 import {
   AlwaysOffSampler,
   AlwaysOnSampler,
@@ -18,10 +18,11 @@ import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as EffectTracer from "effect/Tracer"
+import * as Bridge from "./Bridge.ts"
 import type * as EnvironmentVariables from "./EnvironmentVariables.ts"
+import * as OtlpResource from "./OtlpResource.ts"
 import type * as SpanGuard from "./SpanGuard.ts"
 import type * as TelemetryConfig from "./TelemetryConfig.ts"
-import * as Tracer from "./Tracer.ts"
 import { version } from "./Version.ts"
 
 export { makeExternalSpan } from "@effect/opentelemetry/OtelTracer"
@@ -38,21 +39,22 @@ export const layer = (options: {
   Layer.effect(
     EffectTracer.Tracer,
     Effect.gen(function* () {
-      const decision: Tracer.Decision = { drop: false }
+      const decision: Bridge.Decision = { drop: false }
       const provider = yield* Effect.acquireRelease(
         Effect.sync(() => {
           // One for the process, kept: two layers may live side by side. Without it other libraries' spans have no
           // parent. When there is one already, this does nothing.
           context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
           return new NodeTracerProvider({
-            resource: resource(options.serviceName, options.resourceAttributes),
+            // Last wins: the SDK says of itself what it is.
+            resource: OtlpResource.make(options.serviceName, options.resourceAttributes).merge(defaultResource()),
             // All of them, or the SDK asks the environment for the rest and takes what it finds there unseen.
             spanLimits: options.limits,
             generalLimits: {
               attributeCountLimit: options.limits.attributeCountLimit,
               attributeValueLengthLimit: options.limits.attributeValueLengthLimit
             },
-            sampler: Tracer.obeying(decision, samplerOf(options.sampler)),
+            sampler: Bridge.obeying(decision, samplerOf(options.sampler)),
             spanProcessors: Array.from(options.processors, failSafe)
           })
         }),
@@ -64,7 +66,7 @@ export const layer = (options: {
           )
       )
       return yield* Effect.provideService(
-        Tracer.make(decision, options.guard),
+        Bridge.make(decision, options.guard),
         OtelTracer.OtelTracer,
         provider.getTracer("tinyllm", version)
       )
@@ -72,21 +74,7 @@ export const layer = (options: {
   )
 
 // Our own processors keep within three seconds; this is for those of others.
-const shutdownTimeout = "5 seconds"
-
-// No `process.command_args`: they hold the prompt. What the environment says about the service beats what we know of
-// it; what we say of the SDK and of this process is a fact.
-const resource = (serviceName: string, attributes: Readonly<Record<string, string>>) =>
-  resourceFromAttributes({ "service.version": version, ...attributes })
-    .merge(defaultResource())
-    .merge(
-      resourceFromAttributes({
-        "service.name": serviceName,
-        "process.pid": process.pid,
-        "process.runtime.name": "nodejs",
-        "process.runtime.version": process.versions.node
-      })
-    )
+const shutdownTimeout = "3 seconds"
 
 const samplerOf = ({ parentBased, ratio }: TelemetryConfig.Sampler): Sampler => {
   const root =

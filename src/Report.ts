@@ -59,6 +59,9 @@ export const tooFast = "they came faster than they could be sent"
 /** Why spans were lost that had been kept on disk. */
 export const noRoom = "there is no more room for them on disk"
 
+/** Why spans were lost that ended when everything had been handed over. */
+export const tooLate = "they ended after the end of the program"
+
 /** Nothing happened. */
 export const none: Report = { recorded: 0, exported: 0, kept: 0, lost: 0, dropped: 0, destinations: [], reasons: [] }
 

@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -17,17 +17,19 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import type { Outcome } from "./OtlpAnswers.ts"
-import * as Report from "./Report.ts"
 import * as Capture from "./Capture.ts"
+import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as Redaction from "./Redaction.ts"
+import type { Sampler } from "./Sampling.ts"
 import * as Span from "./Span.ts"
-import * as SpanGuard from "./SpanGuard.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
 import * as TraceContext from "./TraceContext.ts"
+import type { Sink } from "./Tracer.ts"
 
 export { Exporter, Options, resolve, samplerName, TelemetryConfigError, TraceFormat } from "./TelemetryConfig.ts"
-export type { Resolved, Sampler, Sourced } from "./TelemetryConfig.ts"
+export type { Candidate, Sampler } from "./Sampling.ts"
+export type { Resolved, Sourced } from "./TelemetryConfig.ts"
 
 /**
  * Sends spans where the options say. What they leave open comes from the environment (`TINYLLM_*`, then `OTEL_*`),
@@ -48,31 +50,78 @@ export const layerResolved = (config: TelemetryConfig.Resolved): Layer.Layer<nev
   Layer.unwrap(
     Effect.map(Stderr.Stderr, (stderr) => {
       printWarnings(config, stderr)
-      return Layer.merge(
-        config.enabled.value ? on(config, exporters(config, stderr)) : off,
-        Layer.succeed(Redaction.Current, config.privacy.redact)
-      )
+      return whole(config, own(config, sinks(config, stderr)))
+    })
+  )
+
+/** What a program may set beside its own exporter or processors. */
+export type ProgramOptions = Omit<
+  TelemetryConfig.Options,
+  "enableTracing" | "exporter" | "otlpEndpoint" | "otlpProtocol" | "traceFormat" | "interop"
+>
+
+/** What a program may set beside its own exporter. */
+export type ExporterOptions = ProgramOptions & {
+  /** As for `layer`; `false` by default. */
+  readonly interop?: boolean | undefined
+  /** Decides which traces are kept, in place of the rate. It is asked when a span has the attributes it starts with. */
+  readonly sampler?: Sampler | undefined
+}
+
+/**
+ * Hands spans in batches to any exporter of OpenTelemetry: for HTTP, Zipkin, a file, memory. Tracing is on, whatever the
+ * environment says, but for `OTEL_SDK_DISABLED`. The exporter is shut down with the layer.
+ */
+export const layerExporter = (
+  exporter: SpanExporter,
+  { sampler, ...options }: ExporterOptions = {}
+): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
+      const stderr = yield* Stderr.Stderr
+      printWarnings(config, stderr)
+      return whole(config, own(config, toExporter(config, exporter, stderr), sampler))
     })
   )
 
 /**
- * Hands spans to any SpanProcessor of the OpenTelemetry SDK, through the same tracer. Tracing is on, whatever the
- * environment says, but for `OTEL_SDK_DISABLED`. The processor is shut down with the layer.
+ * Makes spans by the OpenTelemetry SDK, for SpanProcessors of your own and for instrumentation that wants the SDK's
+ * spans. It costs several times as much as `layer`. Tracing is on, whatever the environment says, but for
+ * `OTEL_SDK_DISABLED`. The processors are shut down with the layer.
  */
-export const layerProcessor = (
-  processor: SpanProcessor,
-  options: Omit<TelemetryConfig.Options, "enableTracing" | "exporter" | "otlpEndpoint" | "traceFormat"> = {}
+export const layerSdk = (
+  processors: ReadonlyArray<SpanProcessor>,
+  options: ProgramOptions = {}
 ): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
   Layer.unwrap(
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
       printWarnings(config, yield* Stderr.Stderr)
-      return Layer.merge(
-        config.enabled.value ? on(config, Effect.succeed([processor])) : off,
-        Layer.succeed(Redaction.Current, config.privacy.redact)
+      return whole(
+        config,
+        Layer.unwrap(
+          Effect.gen(function* () {
+            const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
+            return layer({
+              serviceName: config.serviceName.value,
+              resourceAttributes: config.resourceAttributes,
+              limits: config.limits,
+              guard: yield* guardOf(config),
+              sampler: config.sampler.value,
+              processors
+            })
+          })
+        )
       )
     })
   )
+
+/** `layerSdk` with one processor. */
+export const layerProcessor = (
+  processor: SpanProcessor,
+  options: ProgramOptions = {}
+): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> => layerSdk([processor], options)
 
 /**
  * Sends one span to the collector of a configuration, as a run would send its own, but without another attempt, and says
@@ -85,19 +134,15 @@ export const probe = Effect.fnUntraced(function* (
   name: string,
   millis: number
 ): Effect.fn.Return<{ readonly traceId: string; readonly outcome: Outcome }, string> {
-  const spans: Array<ReadableSpan> = []
-  const collecting: SpanProcessor = {
-    onStart: () => {},
-    onEnd: (span) => void spans.push(span),
-    forceFlush: () => Promise.resolve(),
-    shutdown: () => Promise.resolve()
-  }
+  const spans: Array<RecordedSpan> = []
+  const collecting: Sink = { onEnd: (span) => void spans.push(span), shutdown: () => Promise.resolve() }
   const traceId = yield* Effect.useSpan(name, { root: true }, (span) => Effect.succeed(span.traceId)).pipe(
-    Effect.provide(on(config, Effect.succeed([collecting])))
+    Effect.provide(on(config, own(config, Effect.succeed([collecting]))))
   )
   const client = yield* Effect.flatMap(clientOf(config), Effect.fromResult)
+  const { readable } = yield* Effect.promise(() => import("./OtlpSink.ts"))
   const { send } = yield* Effect.promise(() => import("./OtlpProbe.ts"))
-  return { traceId, outcome: yield* send(client, spans, millis) }
+  return { traceId, outcome: yield* send(client, spans.map(readable(config)), millis) }
 })
 
 /** Whether spans made here are recorded by a layer of this module. */
@@ -115,24 +160,13 @@ const off: Layer.Layer<never> = Layer.merge(
   Layer.succeed(Enabled, false)
 )
 
-const on = (
-  config: TelemetryConfig.Resolved,
-  processors: Effect.Effect<ReadonlyArray<SpanProcessor>>
-): Layer.Layer<never> =>
+/** Everything that a configuration sets, with the tracer where tracing is on. */
+const whole = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>): Layer.Layer<never> =>
+  Layer.merge(config.enabled.value ? on(config, tracer) : off, Layer.succeed(Redaction.Current, config.privacy.redact))
+
+const on = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>): Layer.Layer<never> =>
   Layer.mergeAll(
-    Layer.unwrap(
-      Effect.gen(function* () {
-        const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
-        return layer({
-          serviceName: config.serviceName.value,
-          resourceAttributes: config.resourceAttributes,
-          limits: config.limits,
-          guard: SpanGuard.make({ bytes: config.privacy.spanBytes.value, redact: config.privacy.redact }),
-          sampler: config.sampler.value,
-          processors: yield* processors
-        })
-      })
-    ),
+    tracer,
     Layer.succeed(References.TracerEnabled, true),
     Layer.succeed(Enabled, true),
     content(config.privacy)
@@ -161,10 +195,44 @@ const content = (privacy: TelemetryConfig.Resolved["privacy"]): Layer.Layer<neve
   )
 }
 
-const exporters = (
+/** Our own tracer. What it needs is loaded now, and no earlier. */
+const own = (
   config: TelemetryConfig.Resolved,
-  stderr: Stderr.Stderr
-): Effect.Effect<ReadonlyArray<SpanProcessor>> =>
+  sinks: Effect.Effect<ReadonlyArray<Sink>>,
+  sampler?: Sampler | undefined
+): Layer.Layer<never> =>
+  Layer.effect(
+    Tracer.Tracer,
+    Effect.gen(function* () {
+      const own = yield* Effect.promise(() => import("./Tracer.ts"))
+      const places = yield* Effect.acquireRelease(sinks, (places) =>
+        Effect.forEach(places, (place) => Effect.promise(place.shutdown), { concurrency: "unbounded" }).pipe(
+          Effect.interruptible,
+          Effect.timeoutOption(shutdownTimeout),
+          Effect.ignoreCause
+        )
+      )
+      const { parentBased, ratio } = config.sampler.value
+      const tracer = own.make({
+        sampler: sampler ?? own.ratio(ratio, parentBased),
+        limits: config.limits,
+        guard: yield* guardOf(config),
+        sinks: places
+      })
+      return config.interop.value ? (yield* Effect.promise(() => import("./Interop.ts"))).make(tracer) : tracer
+    })
+  )
+
+const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
+  Effect.map(
+    Effect.promise(() => import("./SpanGuard.ts")),
+    ({ make }) => make({ bytes: privacy.spanBytes.value, redact: privacy.redact })
+  )
+
+// Our own exporter keeps within three seconds; this is for those of others.
+const shutdownTimeout = "3 seconds"
+
+const sinks = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Effect.Effect<ReadonlyArray<Sink>> =>
   Effect.map(
     Effect.forEach(config.exporters.value, (exporter) =>
       // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
@@ -179,37 +247,22 @@ const exporters = (
       )
     ),
     (made) =>
-      made.flatMap((processor) => {
-        if (Result.isSuccess(processor)) {
-          return [processor.success]
+      made.flatMap((sink) => {
+        if (Result.isSuccess(sink)) {
+          return [sink.success]
         }
-        warn(stderr, `spans are not sent: ${processor.failure}`)
+        warn(stderr, `spans are not sent: ${sink.failure}`)
         return []
       })
   )
 
-type Made = Effect.Effect<Result.Result<SpanProcessor, string>>
+type Made = Effect.Effect<Result.Result<Sink, string>>
 
 const toCollector = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
   Effect.gen(function* () {
     const client = yield* clientOf(config)
-    const { make } = yield* Effect.promise(() => import("./OtlpExport.ts"))
-    const processor = yield* Effect.promise(() => import("./OtlpProcessor.ts"))
-    return Result.map(client, (client) => {
-      const counter = Report.make()
-      // Two variables say how long an export may take. The shorter one holds.
-      const timeoutMillis = Math.min(config.timeoutMillis, config.batch.exportTimeoutMillis)
-      const exporter = make({ client, timeoutMillis, counter })
-      const ended = () => {
-        for (const { hint, reason, spans } of counter.snapshot().reasons) {
-          warn(
-            stderr,
-            `${spans} ${spans === 1 ? "span" : "spans"} not exported: ${hint === undefined ? reason : `${reason}. ${hint}`}`
-          )
-        }
-      }
-      return processor.make({ exporter, batch: config.batch, counter, ended })
-    })
+    const { exporter } = yield* Effect.promise(() => import("./OtlpSink.ts"))
+    return Result.map(client, (client) => exporter({ client, config, warn: (line) => warn(stderr, line) }))
   })
 
 // Each loads what its protocol needs, and nothing of the other.
@@ -218,6 +271,12 @@ const clientOf = ({ endpoint: { value }, otlp }: TelemetryConfig.Resolved) =>
     Effect.promise(() => (value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts"))),
     ({ make }) => make(value, otlp)
   )
+
+const toExporter = (config: TelemetryConfig.Resolved, exporter: SpanExporter, stderr: Stderr.Stderr) =>
+  Effect.gen(function* () {
+    const { foreign } = yield* Effect.promise(() => import("./OtlpSink.ts"))
+    return [foreign({ config, exporter, warn: (line) => warn(stderr, line) })]
+  })
 
 const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
   Effect.zipWith(
@@ -263,8 +322,7 @@ export const parentFromEnvironment: Effect.Effect<Option.Option<Tracer.ExternalS
     if (!(yield* isEnabled)) {
       return Option.some(Tracer.externalSpan({ traceId, spanId, sampled: (flags & 1) === 1 }))
     }
-    const { makeExternalSpan } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
-    const traceState = TraceContext.parseState(yield* variable("TRACESTATE"))
-    return Option.some(makeExternalSpan({ traceId, spanId, traceFlags: flags, traceState }))
+    const state = TraceContext.parseState(yield* variable("TRACESTATE"))
+    return Option.some(TraceContext.externalSpan({ traceId, spanId, flags, state }))
   })
 )

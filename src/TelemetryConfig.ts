@@ -50,6 +50,11 @@ export const Options = Schema.Struct({
   samplingRate: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
   /** For the console exporter; `tree` by default. */
   traceFormat: Schema.optional(TraceFormat),
+  /**
+   * Whether OpenTelemetry's active span, inside of an effect, is the effect's, so that spans of other libraries are below
+   * it; `false` by default, since it costs time at every step of every effect.
+   */
+  interop: Schema.optional(Schema.Boolean),
   ...PrivacySettings.options
 })
 export type Options = typeof Options.Type
@@ -62,6 +67,7 @@ const allowed: Record<string, string> = {
   otlpProtocol: "grpc or http/protobuf",
   samplingRate: "a number from 0 to 1",
   traceFormat: "tree or json",
+  interop: "true or false",
   ...PrivacySettings.allowed
 }
 
@@ -81,6 +87,8 @@ export interface Resolved {
   readonly traceFormat: Sourced<TraceFormat>
   /** What of prompts, answers and secrets goes into spans. */
   readonly privacy: PrivacySettings.Privacy
+  /** Whether OpenTelemetry's active span is the effect's. */
+  readonly interop: Sourced<boolean>
   /** What describes this service beside its name. */
   readonly resourceAttributes: Readonly<Record<string, string>>
   readonly limits: EnvironmentVariables.Limits
@@ -174,6 +182,7 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
       },
       traceFormat: set(options.traceFormat) ?? { value: "tree", source: "default" },
       privacy,
+      interop: set(options.interop) ?? { value: false, source: "default" },
       resourceAttributes: env.resourceAttributes,
       limits: env.limits,
       limitSources: env.limitSources,

@@ -13,15 +13,8 @@ const order = [
   ["NodeClient"],
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
-  [
-    "EnvironmentValues",
-    "OtlpSettings",
-    "PrivacySettings",
-    "EnvironmentVariables",
-    "TelemetryConfig",
-    "Tracer",
-    "ConsoleSpans"
-  ],
+  ["EnvironmentValues", "OtlpSettings", "PrivacySettings", "EnvironmentVariables", "TelemetryConfig"],
+  ["RandomIds", "Sampling", "SpanErrors", "RecordedSpan", "Tracer", "ConsoleSpans", "Interop"],
   [
     "Report",
     "Spool",
@@ -34,7 +27,11 @@ const order = [
     "OtlpDelivery",
     "OtlpExport",
     "OtlpProbe",
-    "OtlpProcessor",
+    "OtlpResource",
+    "OtlpSpans",
+    "SpanBuffer",
+    "OtlpSink",
+    "Bridge",
     "OpenTelemetry",
     "Telemetry"
   ],
@@ -61,15 +58,18 @@ const order = [
 ].flat()
 
 const knowOpenTelemetry = [
-  "ConsoleSpans",
+  "Bridge",
+  "Interop",
   "OpenTelemetry",
   "OtlpExport",
   "OtlpGrpc",
   "OtlpHttp",
   "OtlpProbe",
-  "OtlpProcessor",
-  "Telemetry",
-  "Tracer"
+  "OtlpResource",
+  "OtlpSink",
+  "OtlpSpans",
+  "SpanBuffer",
+  "Telemetry"
 ]
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
 const knowNode = [
@@ -120,7 +120,8 @@ describe("imports of src", () => {
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
     const work = /^(Graph|Node|NodeType|ModelNode|Assistant|Visit|Usage|Span|Ollama\w*)$/
-    const telemetry = /^(Telemetry\w*|Tracer|OpenTelemetry|Otlp\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
+    const telemetry =
+      /^(Telemetry\w*|Tracer|RecordedSpan|Sampling|SpanErrors|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
       const others = imports.map(own).filter((imported) => imported !== undefined)
       if (work.test(name)) {
@@ -156,7 +157,7 @@ describe("imports of src", () => {
     const text = modules.find(({ name }) => name === "Telemetry")?.text ?? ""
     const eager = [
       ...text.matchAll(
-        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|OpenTelemetry|Otlp\w+|ConsoleSpans)\.ts)"/gm
+        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|RecordedSpan|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|ConsoleSpans)\.ts)"/gm
       )
     ]
     assert.deepStrictEqual(

@@ -58,7 +58,7 @@ describe("Telemetry.layer at a collector", () => {
       assert.deepStrictEqual(root.scope, { name: "tinyllm", version })
       assert.strictEqual(root.resource["service.name"], "mine")
       assert.strictEqual(root.resource["service.version"], version)
-      assert.strictEqual(root.resource["telemetry.sdk.name"], "opentelemetry")
+      assert.strictEqual(root.resource["telemetry.sdk.name"], "tinyllm")
       assert.strictEqual(root.resource["process.pid"], process.pid)
       assert.strictEqual(root.resource["process.runtime.name"], "nodejs")
       assert.notProperty(root.resource, "process.command_args")
@@ -100,7 +100,7 @@ describe("Telemetry.layer at a collector", () => {
         "service.version": "9",
         team: "a,b c",
         "process.pid": process.pid,
-        "telemetry.sdk.name": "opentelemetry"
+        "telemetry.sdk.name": "tinyllm"
       })
     })
   )
@@ -576,7 +576,7 @@ describe("A program with Telemetry.layerConfig", () => {
     )
   })
 
-  it("T62 with tracing off no OpenTelemetry module is loaded, with TRACEPARENT neither; the console needs no gRPC", async () => {
+  it("T62 with tracing off no OpenTelemetry module is loaded, with TRACEPARENT neither, and none for the console", async () => {
     const loaded = async (env: Record<string, string>) => {
       const { stderr } = await Process.run(
         process.execPath,
@@ -594,8 +594,8 @@ describe("A program with Telemetry.layerConfig", () => {
     ])
     assert.deepStrictEqual(off, { opentelemetry: 0, grpc: 0 })
     assert.deepStrictEqual(parent, { opentelemetry: 0, grpc: 0 })
-    assert.isAbove(console.opentelemetry, 5)
-    assert.strictEqual(console.grpc, 0)
+    assert.deepStrictEqual(console, { opentelemetry: 0, grpc: 0 })
+    assert.isAbove(otlp.opentelemetry, 0)
     assert.isAbove(otlp.grpc, 0)
   })
 })

@@ -602,33 +602,37 @@ describe("spans at the collector", () => {
     })
   )
 
-  it.live("T62 with tracing off no module of OpenTelemetry is loaded by a run; with tracing on, some are", () =>
-    Effect.gen(function* () {
-      const loaded = (...flags: ReadonlyArray<string>) =>
-        Effect.map(
-          Effect.promise(() =>
-            Process.run(process.execPath, [
-              "--import",
-              "./test/fixtures/report-opentelemetry.ts",
-              "src/Main.ts",
-              "run",
-              "1+1",
-              "--demo",
-              ...flags
-            ])
-          ),
-          ({ stderr, stdout }) => {
-            assert.strictEqual(stdout, "2\n")
-            // What the fixture counts: the files of OpenTelemetry and of gRPC that were loaded.
-            const [, otel, grpc] = /^opentelemetry: (\d+), grpc: (\d+)$/m.exec(stderr) ?? []
-            return { otel: Number(otel), grpc: Number(grpc) }
-          }
-        )
-      assert.deepStrictEqual(yield* loaded(), { otel: 0, grpc: 0 })
-      const console = yield* loaded("--tracing")
-      assert.isAbove(console.otel, 0)
-      assert.strictEqual(console.grpc, 0, "the console needs no gRPC")
-    })
+  it.live(
+    "T62 no module of OpenTelemetry is loaded by a run with tracing off, nor for the console; for a collector some are",
+    () =>
+      Effect.gen(function* () {
+        const loaded = (...flags: ReadonlyArray<string>) =>
+          Effect.map(
+            Effect.promise(() =>
+              Process.run(process.execPath, [
+                "--import",
+                "./test/fixtures/report-opentelemetry.ts",
+                "src/Main.ts",
+                "run",
+                "1+1",
+                "--demo",
+                ...flags
+              ])
+            ),
+            ({ stderr, stdout }) => {
+              assert.strictEqual(stdout, "2\n")
+              // What the fixture counts: the files of OpenTelemetry and of gRPC that were loaded.
+              const [, otel, grpc] = /^opentelemetry: (\d+), grpc: (\d+)$/m.exec(stderr) ?? []
+              return { otel: Number(otel), grpc: Number(grpc) }
+            }
+          )
+        assert.deepStrictEqual(yield* loaded(), { otel: 0, grpc: 0 })
+        assert.deepStrictEqual(yield* loaded("--tracing"), { otel: 0, grpc: 0 })
+        const collector = yield* Collector.make()
+        const otlp = yield* loaded("--otlp-endpoint", collector.url)
+        assert.isAbove(otlp.otel, 0)
+        assert.isAbove(otlp.grpc, 0)
+      })
   )
 
   it.live("T63 the scope of every span is tinyllm with its version", () =>
