@@ -12,8 +12,7 @@ const resolve = (options: unknown, env: Record<string, string> = {}) =>
 const refused = (options: unknown, env: Record<string, string> = {}) =>
   Effect.map(Effect.flip(resolve(options, env)), (error) => error.message)
 
-const fields =
-  "enableTracing, serviceName, exporter, otlpEndpoint, otlpProtocol, samplingRate, traceFormat, captureContent, redact, spanBudgetBytes, contentBudgetBytes"
+const fields = Object.keys(TelemetryConfig.Options.fields).join(", ")
 const nameRefused = 'serviceName must be a name, without spaces around it, but got {"password":"__REDACTED__"}.'
 
 describe("TelemetryConfig.resolve", () => {
