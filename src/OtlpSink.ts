@@ -60,7 +60,9 @@ const buffered = (
   return {
     onEnd: buffer.onEnd,
     shutdown: () =>
-      buffer.shutdown().finally(() => {
+      within(buffer.shutdown()).then(() => {
+        const { exported, kept, lost, recorded } = counter.snapshot()
+        counter.lost(recorded - exported - kept - lost, "the exporter did not end")
         for (const { hint, reason, spans } of counter.snapshot().reasons) {
           const why = hint === undefined ? reason : `${reason}. ${hint}`
           options.warn(`${spans} ${spans === 1 ? "span" : "spans"} not exported: ${why}`)
@@ -68,6 +70,20 @@ const buffered = (
       })
   }
 }
+
+// The exporter to a collector keeps within three seconds by itself, and says more about it.
+const endMillis = 3100
+
+const within = (end: Promise<void>): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, endMillis)
+    void end
+      .catch(() => {})
+      .then(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+  })
 
 // An exporter of others says whether it succeeded; it may also throw, or never say anything.
 const counting = (exporter: SpanExporter, counter: Report.Counter): SpanExporter => ({
