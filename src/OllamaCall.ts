@@ -23,6 +23,7 @@ import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
 import { drain, fill, type Reading, watch } from "./OllamaReading.ts"
 import { Reader } from "./OllamaStream.ts"
+import * as Propagation from "./Propagation.ts"
 import * as Span from "./Span.ts"
 import * as Usage from "./Usage.ts"
 
@@ -40,7 +41,7 @@ export interface Call {
   readonly model: string
   /** Whether the caller reads the answer as it comes. */
   readonly streams: boolean
-  /** Whether the request leaves the machine by way of the server: then the trace does not go along. */
+  /** Whether the request leaves the machine by way of the server: then neither trace nor baggage goes along. */
   readonly remote: boolean
   /** Where the call's content is recorded; `undefined` where it is not. */
   readonly content: Capture.Content | undefined
@@ -191,7 +192,7 @@ const attempt = (
           path: call.path,
           body: call.body,
           model: call.model,
-          traceparent: call.remote ? undefined : traceparent(span)
+          headers: call.remote ? undefined : yield* Propagation.injectSpan(span)
         })
         .pipe(
           Scope.provide(requestScope),
@@ -234,10 +235,6 @@ const attempt = (
     }
     return reading
   })
-
-// W3C trace context, version 00. Without tracing there is no span to speak of.
-const traceparent = (span: Tracer.Span): string | undefined =>
-  span.traceId === "noop" ? undefined : `00-${span.traceId}-${span.spanId}-${span.sampled ? "01" : "00"}`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The end

@@ -25,7 +25,8 @@ export interface Request {
   readonly body?: string | undefined
   /** For messages; `""` where no model is concerned. */
   readonly model: string
-  readonly traceparent?: string | undefined
+  /** Sent besides our own: the context of a trace. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
 }
 
 /** Sends a request and gives its response, which is a success. The request ends with the scope. */
@@ -51,7 +52,7 @@ export const make = (
     scoped
       .execute(
         HttpClientRequest.make(request.method)(`${host.url}${request.path}`, {
-          headers: request.traceparent === undefined ? headers : { ...headers, traceparent: request.traceparent }
+          headers: request.headers === undefined ? headers : { ...request.headers, ...headers }
         }).pipe(request.body === undefined ? same : HttpClientRequest.bodyText(request.body, "application/json"))
       )
       .pipe(

@@ -25,8 +25,6 @@ import type * as SpanGuard from "./SpanGuard.ts"
 import type * as TelemetryConfig from "./TelemetryConfig.ts"
 import { version } from "./Version.ts"
 
-export { makeExternalSpan } from "@effect/opentelemetry/OtelTracer"
-
 /** A tracer whose spans go to the processors. They are shut down with the layer; their failures stay inside. */
 export const layer = (options: {
   readonly serviceName: string

@@ -8,7 +8,6 @@
  * @since 0.1.0
  */
 import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
-import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -16,15 +15,15 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
-import type { Outcome } from "./OtlpAnswers.ts"
 import * as Capture from "./Capture.ts"
+import type { Outcome } from "./OtlpAnswers.ts"
+import * as Propagation from "./Propagation.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as Redaction from "./Redaction.ts"
 import type { Sampler } from "./Sampling.ts"
 import * as Span from "./Span.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
-import * as TraceContext from "./TraceContext.ts"
 import type { Sink } from "./Tracer.ts"
 
 export { Exporter, Options, resolve, samplerName, TelemetryConfigError, TraceFormat } from "./TelemetryConfig.ts"
@@ -160,9 +159,16 @@ const off: Layer.Layer<never> = Layer.merge(
   Layer.succeed(Enabled, false)
 )
 
-/** Everything that a configuration sets, with the tracer where tracing is on. */
+/**
+ * Everything that a configuration sets, with the tracer where tracing is on. Where it is off, log lines are redacted all
+ * the same, and a trace of others passes through.
+ */
 const whole = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>): Layer.Layer<never> =>
-  Layer.merge(config.enabled.value ? on(config, tracer) : off, Layer.succeed(Redaction.Current, config.privacy.redact))
+  Layer.mergeAll(
+    config.enabled.value ? on(config, tracer) : off,
+    Layer.succeed(Redaction.Current, config.privacy.redact),
+    Layer.succeed(Propagation.Propagators, config.propagators.value)
+  )
 
 const on = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>): Layer.Layer<never> =>
   Layer.mergeAll(
@@ -297,32 +303,16 @@ const printWarnings = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr):
 const warn = (stderr: Stderr.Stderr, line: string): void => stderr.write(`tinyllm: ${line}\n`)
 
 /**
- * Continues the trace named by `TRACEPARENT` and `TRACESTATE`, for a command that another program started. Without a
- * valid `TRACEPARENT` the effect begins its own trace. A span around the effect stays its parent.
- * https://opentelemetry.io/docs/specs/otel/context/env-carriers/
+ * Continues the trace named by `TRACEPARENT` and `TRACESTATE`, with the values of `BAGGAGE`, for a command that another
+ * program started. Without a valid `TRACEPARENT` the effect begins its own trace. A span around the effect stays its
+ * parent. https://opentelemetry.io/docs/specs/otel/context/env-carriers/
  */
-export const withRemoteParent = <A, E, R>(
+export const withRemoteParent: <A, E, R>(
   self: Effect.Effect<A, E, R>
-): Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> =>
-  Effect.flatMap(parentFromEnvironment, (parent) =>
-    Option.isSome(parent)
-      ? Effect.withParentSpan(self, parent.value)
-      : (self as Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>>)
-  )
+) => Effect.Effect<A, E, Exclude<R, Tracer.ParentSpan>> = Propagation.withEnvironment
 
 /** The span named by `TRACEPARENT` and `TRACESTATE`; none when there is no valid one, or when a span is open already. */
-export const parentFromEnvironment: Effect.Effect<Option.Option<Tracer.ExternalSpan>> = Effect.suspend(() =>
-  Effect.gen(function* () {
-    const variable = (name: string) => Config.String(name).pipe(Effect.orElseSucceed(() => ""))
-    const parent = TraceContext.parse(yield* variable("TRACEPARENT"))
-    if (Option.isNone(parent) || Option.isSome(yield* Effect.serviceOption(Tracer.ParentSpan))) {
-      return Option.none()
-    }
-    const { traceId, spanId, flags } = parent.value
-    if (!(yield* isEnabled)) {
-      return Option.some(Tracer.externalSpan({ traceId, spanId, sampled: (flags & 1) === 1 }))
-    }
-    const state = TraceContext.parseState(yield* variable("TRACESTATE"))
-    return Option.some(TraceContext.externalSpan({ traceId, spanId, flags, state }))
-  })
+export const parentFromEnvironment: Effect.Effect<Option.Option<Tracer.ExternalSpan>> = Effect.flatMap(
+  Effect.serviceOption(Tracer.ParentSpan),
+  (open) => (Option.isSome(open) ? Effect.succeedNone : Effect.map(Propagation.environment, ({ parent }) => parent))
 )

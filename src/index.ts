@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 export * as Assistant from "./Assistant.ts"
+export * as Baggage from "./Baggage.ts"
 export * as Demo from "./Demo.ts"
 export * as Graph from "./Graph.ts"
 export * as Logs from "./Logs.ts"
@@ -13,6 +14,7 @@ export * as NodeClient from "./NodeClient.ts"
 export * as Ollama from "./Ollama.ts"
 export * as OllamaDouble from "./OllamaDouble.ts"
 export * as OllamaError from "./OllamaError.ts"
+export * as Propagation from "./Propagation.ts"
 export * as Span from "./Span.ts"
 export * as Telemetry from "./Telemetry.ts"
 export * as Usage from "./Usage.ts"

@@ -322,6 +322,68 @@ describe("tinyllm run", () => {
       assert.notStrictEqual(nonsense[0]?.traceId, traceId)
     })
   )
+
+  it.live("T49 says at level debug, once, that TRACEPARENT is not valid; other spellings are other variables", () =>
+    Effect.gen(function* () {
+      const traced = (env: Record<string, string>) =>
+        Effect.map(cli(["run", "2+2", "--demo", "--tracing", "--log-level", "debug"], { env }), ({ stderr }) => stderr)
+      const told = yield* traced({ TRACEPARENT: "00-canary-7f3a" })
+      assert.lengthOf(told.match(/TRACEPARENT names no valid parent/g) ?? [], 1)
+      assert.notInclude(told, "canary-7f3a")
+      const traceId = "12345678901234567890123456789012"
+      const others = yield* traced({ traceparent: `00-${traceId}-1234567890123456-01` })
+      assert.notInclude(others, "TRACEPARENT")
+      assert.notInclude(others, traceId)
+    })
+  )
+
+  it.live("T49 T48 passes TRACESTATE and BAGGAGE on to Ollama, with tracing and without", () =>
+    withOllama(
+      answering(() => "ok"),
+      (env, double) =>
+        Effect.gen(function* () {
+          const context = {
+            TRACEPARENT: "00-12345678901234567890123456789012-1234567890123456-01",
+            TRACESTATE: "foo@=1",
+            BAGGAGE: "tenant=a%20b"
+          }
+          for (const flags of [["--tracing"], ["--no-tracing"]]) {
+            yield* cli(["run", "hello", ...flags], { env: { ...env, ...context } })
+          }
+          const calls = (yield* double.requests).filter(({ path }) => path === "/api/chat")
+          assert.lengthOf(calls, 4)
+          for (const [index, { headers }] of calls.entries()) {
+            assert.match(String(headers["traceparent"]), /^00-12345678901234567890123456789012-[0-9a-f]{16}-01$/)
+            assert.strictEqual(headers["traceparent"] === context.TRACEPARENT, index >= 2)
+            assert.include(headers, { tracestate: "foo@=1", baggage: "tenant=a%20b" })
+          }
+        })
+    )
+  )
+
+  it.live("T48 OTEL_PROPAGATORS says in which headers, with tracing and without", () =>
+    withOllama(
+      answering(() => "ok"),
+      (env, double) =>
+        Effect.gen(function* () {
+          const traced = {
+            ...env,
+            TRACEPARENT: "00-12345678901234567890123456789012-1234567890123456-01",
+            BAGGAGE: "a=1"
+          }
+          const sent = (OTEL_PROPAGATORS: string, ...flags: ReadonlyArray<string>) =>
+            Effect.gen(function* () {
+              const { code } = yield* cli(["run", "hello", ...flags], { env: { ...traced, OTEL_PROPAGATORS } })
+              assert.strictEqual(code, 0)
+              const { headers } = (yield* double.requests).at(-1) ?? { headers: {} }
+              return Object.keys(headers).filter((name) => /^(traceparent|baggage|b3|x-b3-.*)$/.test(name))
+            })
+          assert.deepStrictEqual(yield* sent("tracecontext,b3", "--tracing"), ["traceparent", "b3"])
+          assert.deepStrictEqual(yield* sent("Baggage"), ["baggage"])
+          assert.deepStrictEqual(yield* sent("none", "--tracing"), [])
+        })
+    )
+  )
 })
 
 describe("telemetry never harms a run", () => {

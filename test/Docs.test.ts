@@ -27,6 +27,7 @@ import { delimiter, dirname, join, relative } from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { parse as parseYaml } from "yaml"
 import * as Assistant from "../src/Assistant.ts"
+import * as Baggage from "../src/Baggage.ts"
 import * as Demo from "../src/Demo.ts"
 import * as Graph from "../src/Graph.ts"
 import * as Logs from "../src/Logs.ts"
@@ -34,6 +35,7 @@ import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import { Ollama } from "../src/Ollama.ts"
 import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
+import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Usage from "../src/Usage.ts"
@@ -782,12 +784,14 @@ describe("names in the documents", () => {
   it("members of modules are there", () => {
     const modules: Record<string, object> = {
       Assistant,
+      Baggage,
       Demo,
       Graph,
       Logs,
       Node,
       NodeClient,
       Ollama,
+      Propagation,
       Span,
       Telemetry,
       Usage
@@ -832,10 +836,10 @@ describe("names in the documents", () => {
     const source = readdirSync(`${root}src`)
       .map((file) => read(`src/${file}`))
       .join("\n")
-    const pattern = /["`]((?:TINYLLM|OTEL|OLLAMA)_[A-Z_]*[A-Z]|TRACEPARENT|TRACESTATE|NO_COLOR)["`]/g
+    const pattern = /["`]((?:TINYLLM|OTEL|OLLAMA)_[A-Z_]*[A-Z]|TRACEPARENT|TRACESTATE|BAGGAGE|NO_COLOR)["`]/g
     const readBySource = new Set([...source.matchAll(pattern)].map(([, name = ""]) => name))
     const named = new Set(
-      [...text.matchAll(/\b(?:(?:TINYLLM|OTEL|OLLAMA)_[A-Z_]*[A-Z]|TRACEPARENT|TRACESTATE|NO_COLOR)\b/g)].map(
+      [...text.matchAll(/\b(?:(?:TINYLLM|OTEL|OLLAMA)_[A-Z_]*[A-Z]|TRACEPARENT|TRACESTATE|BAGGAGE|NO_COLOR)\b/g)].map(
         ([name]) => name
       )
     )

@@ -6,7 +6,7 @@ import { assert, describe, it } from "vitest"
 const order = [
   ["Version", "Ports", "Stderr", "Stdout", "Usage", "Utf8", "Redaction", "Attribute", "Span", "Visit"],
   ["Messages", "Capture", "SpanGuard"],
-  ["Endpoint", "TraceContext", "SpanPrinter", "Logs"],
+  ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
   ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
   ["OllamaCall", "OllamaTest", "Ollama"],

@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Random, References, Stream, Tracer } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
+import * as Baggage from "../src/Baggage.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
+import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Usage from "../src/Usage.ts"
 import type { Reply } from "../src/OllamaDouble.ts"
@@ -362,6 +365,9 @@ describe("cancellation", () => {
 })
 
 describe("propagation", () => {
+  const T = "12345678901234567890123456789012"
+  const P = "1234567890123456"
+
   it.live("T48 the request carries the traceparent of its span, and no other trace header", () =>
     Effect.gen(function* () {
       yield* chat()
@@ -378,17 +384,105 @@ describe("propagation", () => {
 
   it.live("T48 says when the trace is not sampled", () =>
     Effect.gen(function* () {
-      const parent = Tracer.externalSpan({
-        traceId: "12345678901234567890123456789012",
-        spanId: "1234567890123456",
-        sampled: false
-      })
+      const parent = Tracer.externalSpan({ traceId: T, spanId: P, sampled: false })
       yield* Effect.withParentSpan(chat(), parent)
       assert.match(
         String((yield* requests)[0]?.headers["traceparent"]),
         /^00-12345678901234567890123456789012-[0-9a-f]{16}-00$/
       )
     }).pipe(Effect.provide(against("x")))
+  )
+
+  const everything = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+    self.pipe(
+      Baggage.withEntries({ tenant: "a b" }),
+      Propagation.withRemote({ traceparent: `00-${T}-${P}-03`, tracestate: "foo@=1,bar=2" })
+    )
+  const ofTrace = /^(traceparent|tracestate|baggage|b3|x-b3-.*)$/
+
+  it.live("T48 state, flags and baggage go along, on every attempt, streamed or not", () =>
+    Effect.gen(function* () {
+      yield* everything(chat())
+      yield* everything(Stream.runDrain(stream()))
+      const spans = yield* named("llm.chat")
+      const received = (yield* requests).map(({ headers }) => headers)
+      assert.lengthOf(received, 4)
+      for (const [index, span] of [spans[0], spans[0], spans[0], spans[1]].entries()) {
+        assert.deepInclude(received[index], {
+          traceparent: `00-${T}-${span?.spanId}-03`,
+          tracestate: "foo@=1,bar=2",
+          baggage: "tenant=a%20b"
+        })
+        assert.notProperty(received[index], "b3")
+      }
+    }).pipe(Effect.provide(against(busyTwice)))
+  )
+
+  it.live("T48 b3 goes along only where it is asked for", () =>
+    Effect.gen(function* () {
+      yield* everything(chat().pipe(Effect.provideService(Propagation.Propagators, ["b3", "b3multi"])))
+      yield* everything(chat().pipe(Effect.provideService(Propagation.Propagators, [])))
+      const [first, second] = yield* named("llm.chat")
+      const received = (yield* requests).map(({ headers }) =>
+        Object.fromEntries(Object.entries(headers).filter(([name]) => ofTrace.test(name)))
+      )
+      assert.isDefined(second)
+      assert.deepStrictEqual(received, [
+        {
+          b3: `${T}-${first?.spanId}-1`,
+          "x-b3-traceid": T,
+          "x-b3-spanid": first?.spanId,
+          "x-b3-sampled": "1"
+        },
+        {}
+      ])
+    }).pipe(Effect.provide(against("x")))
+  )
+
+  it.live("T48 nothing goes along with a request that leaves the machine for Ollama's cloud", () =>
+    Effect.gen(function* () {
+      const all = Effect.provideService(Propagation.Propagators, ["tracecontext", "baggage", "b3", "b3multi"] as const)
+      for (const model of ["gpt-oss:120b-cloud", "kimi:cloud", "KIMI:CLOUD", "host/space/kimi:cloud"]) {
+        yield* everything(chat(ask("hi", { model }))).pipe(all)
+        yield* everything(Stream.runDrain(stream(ask("hi", { model })))).pipe(all)
+      }
+      const received = yield* requests
+      assert.lengthOf(received, 8)
+      for (const { headers } of received) {
+        assert.deepStrictEqual(
+          Object.keys(headers).filter((name) => ofTrace.test(name)),
+          []
+        )
+      }
+    }).pipe(Effect.provide(against("x", { allowRemote: true }, { anyModel: true })))
+  )
+
+  it.live("T48 nothing goes along to ollama.com", () =>
+    Effect.gen(function* () {
+      const sent: Array<Readonly<Record<string, string>>> = []
+      const client = HttpClient.make((request) =>
+        Effect.sync(() => {
+          sent.push({ ...request.headers })
+          return HttpClientResponse.fromWeb(
+            request,
+            new Response(`{"model":"m","message":{"content":"x"},"done":true}`)
+          )
+        })
+      )
+      for (const url of ["https://ollama.com", "ollama.com:443", "http://127.0.0.1:1"]) {
+        yield* everything(chat()).pipe(
+          Effect.provide(
+            Ollama.Ollama.layer({ url, allowRemote: true }).pipe(
+              Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
+            )
+          )
+        )
+      }
+      assert.deepStrictEqual(
+        sent.map((headers) => Object.keys(headers).filter((name) => ofTrace.test(name))),
+        [[], [], ["traceparent", "tracestate", "baggage"]]
+      )
+    })
   )
 
   it.live("T48 sends none when tracing is off", () =>

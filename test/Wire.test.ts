@@ -9,6 +9,7 @@ import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import { Ollama } from "../src/Ollama.ts"
 import { type Asked, OllamaDouble, type Recorded, type Reply } from "../src/OllamaDouble.ts"
+import * as Propagation from "../src/Propagation.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
@@ -549,7 +550,8 @@ describe("spans at the collector", () => {
       const { named, requests } = yield* observe(Graph.run(rich, "1 + 1"))
       assert.sameMembers(
         requests.map(({ headers }) => String(headers["traceparent"])),
-        named("llm.chat").map((call) => `00-${call.traceId}-${call.spanId}-01`)
+        // Sampled, and with random bits: the ids of this trace are our own.
+        named("llm.chat").map((call) => `00-${call.traceId}-${call.spanId}-03`)
       )
       for (const { headers } of requests) {
         assert.notProperty(headers, "b3")
@@ -559,6 +561,33 @@ describe("spans at the collector", () => {
       assert.strictEqual(off.spans.length, 0)
       assert.isTrue(off.requests.every(({ headers }) => headers["traceparent"] === undefined))
     })
+  )
+
+  it.live(
+    "T48 requests to Ollama carry the caller's state and baggage; neither prompts nor spans hold the baggage",
+    () =>
+      Effect.gen(function* () {
+        const caller = {
+          traceparent: "00-12345678901234567890123456789012-1234567890123456-03",
+          tracestate: "foo@=1,bar=2",
+          baggage: "tenant=canary-7f3a"
+        }
+        const { collector, named, requests, spans } = yield* observe(
+          Propagation.withRemote(caller)(Graph.run(rich, "1 + 1"))
+        )
+        assert.sameMembers(
+          requests.map(({ headers }) => String(headers["traceparent"])),
+          named("llm.chat").map((call) => `00-12345678901234567890123456789012-${call.spanId}-03`)
+        )
+        for (const { headers } of requests) {
+          assert.include(headers, { tracestate: caller.tracestate, baggage: caller.baggage })
+          assert.notProperty(headers, "b3")
+        }
+        for (const span of spans) {
+          assert.strictEqual(span.traceState, caller.tracestate, span.name)
+        }
+        assert.notInclude(collector.bytes(), "canary-7f3a")
+      })
   )
 
   it.live("T53 nothing below an unsampled parent is exported, also at rate 1; whole traces otherwise", () =>
