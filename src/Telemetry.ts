@@ -212,11 +212,7 @@ const own = (
     Effect.gen(function* () {
       const own = yield* Effect.promise(() => import("./Tracer.ts"))
       const places = yield* Effect.acquireRelease(sinks, (places) =>
-        Effect.forEach(places, (place) => Effect.promise(place.shutdown), { concurrency: "unbounded" }).pipe(
-          Effect.interruptible,
-          Effect.timeoutOption(shutdownTimeout),
-          Effect.ignoreCause
-        )
+        Effect.forEach(places, (place) => Effect.promise(place.shutdown), { concurrency: "unbounded" })
       )
       const { parentBased, ratio } = config.sampler.value
       const tracer = own.make({
@@ -234,9 +230,6 @@ const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
     Effect.promise(() => import("./SpanGuard.ts")),
     ({ make }) => make({ bytes: privacy.spanBytes.value, redact: privacy.redact })
   )
-
-// Our own exporter keeps within three seconds; this is for those of others.
-const shutdownTimeout = "3 seconds"
 
 const sinks = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Effect.Effect<ReadonlyArray<Sink>> =>
   Effect.map(
