@@ -90,7 +90,7 @@ class ActiveSpan implements Otel.Span {
         spanId: this.span.spanId,
         traceFlags: TraceContext.flagsOf(this.span),
         isRemote: this.span._tag === "ExternalSpan",
-        ...(state === undefined ? {} : { traceState: Otel.createTraceState(state) })
+        ...(state === undefined ? {} : { traceState: TraceContext.otelState(state) })
       }
     }
     return this.context

@@ -157,29 +157,28 @@ export const externalSpan = ({ flags, spanId, state, traceId }: TraceContext): T
     spanId,
     sampled: (flags & sampledFlag) !== 0,
     annotations:
-      state === undefined ? own : Context.add(Context.add(own, TraceState, state), BridgeState, bridgeState(state))
+      state === undefined ? own : Context.add(Context.add(own, TraceState, state), BridgeState, otelState(state))
   })
 }
 
-/** What `@effect/opentelemetry` reads of an external span, under its names: it is not loaded to say this. */
-interface BridgeTraceState {
+/** The `TraceState` of `@opentelemetry/api`, which is not loaded to say this. */
+export interface OtelState {
   readonly get: (name: string) => string | undefined
-  readonly set: (name: string, text: string) => BridgeTraceState
-  readonly unset: (name: string) => BridgeTraceState
+  readonly set: (name: string, text: string) => OtelState
+  readonly unset: (name: string) => OtelState
   readonly serialize: () => string
 }
 
+// What `@effect/opentelemetry` reads of an external span, under its names.
 class BridgeFlags extends Context.Service<BridgeFlags, number>()("@effect/opentelemetry/Tracer/OtelTraceFlags") {}
 
-class BridgeState extends Context.Service<BridgeState, BridgeTraceState>()(
-  "@effect/opentelemetry/Tracer/OtelTraceState"
-) {}
+class BridgeState extends Context.Service<BridgeState, OtelState>()("@effect/opentelemetry/Tracer/OtelTraceState") {}
 
-// OpenTelemetry's own would drop what it does not know the grammar of.
-const bridgeState = (state: string | undefined): BridgeTraceState => ({
+/** A `tracestate` as an object of OpenTelemetry's API, which by itself drops members that the standard allows. */
+export const otelState = (state: string | undefined): OtelState => ({
   get: (name) => stateMember(state, name),
-  set: (name, text) => bridgeState(withStateMember(state, name, text)),
-  unset: (name) => bridgeState(withStateMember(state, name, undefined)),
+  set: (name, text) => otelState(withStateMember(state, name, text)),
+  unset: (name) => otelState(withStateMember(state, name, undefined)),
   serialize: () => state ?? ""
 })
 
@@ -189,14 +188,13 @@ export const flagsKey = "~tinyllm/traceFlags"
 
 /** The `tracestate` of a span: its own, or that of the external span above it. */
 export const stateOf = (span: Tracer.AnySpan): string | undefined => {
-  const found = inChain(
-    span,
-    stateKey,
-    ({ annotations }) =>
-      Context.get(annotations, TraceState) ?? Context.getOrUndefined(annotations, BridgeState)?.serialize()
+  const found = inChain(span, stateKey, ({ annotations }) =>
+    // Annotations are anybody's to write.
+    parseState(
+      Context.get(annotations, TraceState) ?? Context.getOrUndefined(annotations, BridgeState)?.serialize() ?? ""
+    )
   )
-  // Annotations are anybody's to write, and this becomes a header.
-  return typeof found === "string" ? parseState(found) : undefined
+  return typeof found === "string" ? found : undefined
 }
 
 /** The flags of a span: bit 0 as it is sampled, bit 1 as its trace id is random. */
@@ -236,7 +234,7 @@ export const contextOf = (span: Tracer.AnySpan | undefined): TraceContext | unde
   const traceId = at?.traceId.padStart(32, "0") ?? ""
   return at === undefined || !isTraceId(traceId) || !isSpanId(at.spanId)
     ? undefined
-    : { traceId, spanId: at.spanId, flags: flagsOf(at), state: stateOf(at) }
+    : { traceId, spanId: at.spanId, flags: flagsOf(at), state: parseState(stateOf(at) ?? "") } // it becomes a header
 }
 
 /** Whether it is 32 hexadecimal digits in lower case, not all 0. */

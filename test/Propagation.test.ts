@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import { trace } from "@opentelemetry/api"
+import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { ConfigProvider, Effect, Layer, Logger, Option, References } from "effect"
 import { Headers as EffectHeaders } from "effect/http"
 import * as Http from "node:http"
@@ -509,6 +510,7 @@ const states: ReadonlyArray<readonly [sent: ReadonlyArray<string>, received: str
   [["foo@@bar=1,bar=2"], "foo@@bar=1,bar=2"],
   [["foo@bar@baz=1,bar=2"], "foo@bar@baz=1,bar=2"],
   [["0foo=1"], "0foo=1"],
+  [["foo=1,ot=rv:6e6d1a75832a2f;x:1"], "foo=1,ot=rv:6e6d1a75832a2f;x:1"],
   [[`a0_-*/@z=${printable}`], `a0_-*/@z=${printable}`],
   [["foo=1", `${"z".repeat(256)}=1`], `foo=1,${"z".repeat(256)}=1`],
   [[`${"t".repeat(242)}@v=1,t@${"v".repeat(15)}=1`], `${"t".repeat(242)}@v=1,t@${"v".repeat(15)}=1`],
@@ -610,6 +612,20 @@ describe.each([
     })
   )
 
+  it.live("T47 continues a trace that is recorded with its sampling threshold as it is", () =>
+    Effect.gen(function* () {
+      const state = "foo=1,ot=th:8;rv:9e6d1a75832a2f"
+      const [first] = yield* passed([
+        [
+          ["traceparent", `00-${T}-${P}-03`],
+          ["tracestate", state]
+        ]
+      ])
+      assert.strictEqual(first?.state, state)
+      assert.strictEqual(first?.flags, "03")
+    })
+  )
+
   it.live("T47 gives each request of its own another span, of one trace", () =>
     Effect.gen(function* () {
       const { received, url } = yield* listener
@@ -640,6 +656,38 @@ describe.each([
       ])
       assert.strictEqual(first?.headers["baggage"], "a=1;p,b=%20")
       assert.notProperty(first?.headers, "b3")
+    })
+  )
+})
+
+describe("A span of OpenTelemetry", () => {
+  const caller = Propagation.withRemote({ ...remote, tracestate: "foo@=1,bar=2" })
+
+  it.live("T46 made by layerSdk, has every member of the caller's state", () =>
+    Effect.gen(function* () {
+      const ended: Array<ReadableSpan> = []
+      yield* Effect.void.pipe(
+        Effect.withSpan("work"),
+        caller,
+        Effect.provide(
+          Telemetry.layerProcessor({ ...ignoring, onEnd: (span) => void ended.push(span) }).pipe(Layer.provide(silent))
+        )
+      )
+      const context = ended[0]?.spanContext()
+      assert.strictEqual(context?.traceId, T)
+      assert.strictEqual(context?.traceState?.serialize(), "foo@=1,bar=2")
+    })
+  )
+
+  it.live("T46 active inside of an effect with interop, has them too", () =>
+    Effect.gen(function* () {
+      const active = yield* Effect.sync(() => trace.getActiveSpan()?.spanContext()).pipe(
+        Effect.withSpan("work"),
+        caller,
+        Effect.provide(Telemetry.layer({ exporter: "console", interop: true }).pipe(Layer.provide(silent)))
+      )
+      assert.strictEqual(active?.traceId, T)
+      assert.strictEqual(active?.traceState?.serialize(), "foo@=1,bar=2")
     })
   )
 })

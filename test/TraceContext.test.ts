@@ -257,6 +257,8 @@ describe("The context of a span", () => {
   it("takes no state that is none from an annotation, since it becomes a header", () => {
     const annotations = Context.make(TraceContext.TraceState, "foo=1\r\nx-evil: 1")
     assert.isUndefined(TraceContext.stateOf(child(Tracer.externalSpan({ traceId: T, spanId: P, annotations }))))
+    const own = Object.assign(child(remote), { [TraceContext.stateKey]: "foo=1\r\nx-evil: 1" })
+    assert.isUndefined(TraceContext.contextOf(own)?.state)
   })
 
   it("a span that does not propagate stands for the one above it; without ids there is no context", () => {
