@@ -16,7 +16,9 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Capture from "./Capture.ts"
+import * as Diagnostics from "./Diagnostics.ts"
 import type { Outcome } from "./OtlpAnswers.ts"
+import type { OtlpClient } from "./OtlpClient.ts"
 import * as Propagation from "./Propagation.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as Redaction from "./Redaction.ts"
@@ -48,8 +50,11 @@ export const layerConfig: Layer.Layer<never, TelemetryConfig.TelemetryConfigErro
 export const layerResolved = (config: TelemetryConfig.Resolved): Layer.Layer<never> =>
   Layer.unwrap(
     Effect.map(Stderr.Stderr, (stderr) => {
-      printWarnings(config, stderr)
-      return whole(config, own(config, sinks(config, stderr)))
+      const diagnostics = warned(config, stderr)
+      const tracer = own(config, sinks(config, stderr, diagnostics))
+      // Nothing of OpenTelemetry is loaded for the console alone.
+      const foreign = config.interop.value || config.exporters.value.includes("otlp")
+      return whole(config, foreign ? withMessages(config, tracer, diagnostics) : tracer)
     })
   )
 
@@ -78,9 +83,9 @@ export const layerExporter = (
   Layer.unwrap(
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
-      const stderr = yield* Stderr.Stderr
-      printWarnings(config, stderr)
-      return whole(config, own(config, toExporter(config, exporter, stderr), sampler))
+      const diagnostics = warned(config, yield* Stderr.Stderr)
+      const tracer = own(config, toExporter(config, exporter, diagnostics), sampler)
+      return whole(config, withMessages(config, tracer, diagnostics))
     })
   )
 
@@ -96,23 +101,21 @@ export const layerSdk = (
   Layer.unwrap(
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
-      printWarnings(config, yield* Stderr.Stderr)
-      return whole(
-        config,
-        Layer.unwrap(
-          Effect.gen(function* () {
-            const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
-            return layer({
-              serviceName: config.serviceName.value,
-              resourceAttributes: config.resourceAttributes,
-              limits: config.limits,
-              guard: yield* guardOf(config),
-              sampler: config.sampler.value,
-              processors
-            })
+      const diagnostics = warned(config, yield* Stderr.Stderr)
+      const tracer = Layer.unwrap(
+        Effect.gen(function* () {
+          const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
+          return layer({
+            serviceName: config.serviceName.value,
+            resourceAttributes: config.resourceAttributes,
+            limits: config.limits,
+            guard: yield* guardOf(config),
+            sampler: config.sampler.value,
+            processors
           })
-        )
+        })
       )
+      return whole(config, withMessages(config, tracer, diagnostics))
     })
   )
 
@@ -138,7 +141,10 @@ export const probe = Effect.fnUntraced(function* (
   const traceId = yield* Effect.useSpan(name, { root: true }, (span) => Effect.succeed(span.traceId)).pipe(
     Effect.provide(on(config, own(config, Effect.succeed([collecting]))))
   )
-  const client = yield* Effect.flatMap(clientOf(config), Effect.fromResult)
+  const client = yield* Effect.flatMap(
+    clientOf(config, () => {}),
+    Effect.fromResult
+  )
   const { readable } = yield* Effect.promise(() => import("./OtlpSink.ts"))
   const { send } = yield* Effect.promise(() => import("./OtlpProbe.ts"))
   return { traceId, outcome: yield* send(client, spans.map(readable(config)), millis) }
@@ -231,11 +237,15 @@ const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
     ({ make }) => make({ bytes: privacy.spanBytes.value, redact: privacy.redact })
   )
 
-const sinks = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Effect.Effect<ReadonlyArray<Sink>> =>
+const sinks = (
+  config: TelemetryConfig.Resolved,
+  stderr: Stderr.Stderr,
+  diagnostics: Diagnostics.Diagnostics
+): Effect.Effect<ReadonlyArray<Sink>> =>
   Effect.map(
     Effect.forEach(config.exporters.value, (exporter) =>
       // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
-      (exporter === "otlp" ? toCollector(config, stderr) : toConsole(config, stderr)).pipe(
+      (exporter === "otlp" ? toCollector(config, diagnostics) : toConsole(config, stderr)).pipe(
         Effect.catchCause(() =>
           Effect.succeed(
             Result.fail(
@@ -250,32 +260,49 @@ const sinks = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Effect.
         if (Result.isSuccess(sink)) {
           return [sink.success]
         }
-        warn(stderr, `spans are not sent: ${sink.failure}`)
+        diagnostics("error", `spans are not sent: ${sink.failure}`)
         return []
       })
   )
 
 type Made = Effect.Effect<Result.Result<Sink, string>>
 
-const toCollector = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
+const toCollector = (config: TelemetryConfig.Resolved, diagnostics: Diagnostics.Diagnostics): Made =>
   Effect.gen(function* () {
-    const client = yield* clientOf(config)
+    const client = yield* clientOf(config, diagnostics)
     const { exporter } = yield* Effect.promise(() => import("./OtlpSink.ts"))
-    return Result.map(client, (client) => exporter({ client, config, warn: (line) => warn(stderr, line) }))
+    return Result.map(client, (client) => exporter({ client, config, warn: (line) => diagnostics("error", line) }))
   })
 
 // Each loads what its protocol needs, and nothing of the other.
-const clientOf = ({ endpoint: { value }, otlp }: TelemetryConfig.Resolved) =>
+const clientOf = (
+  { endpoint: { value }, otlp }: TelemetryConfig.Resolved,
+  diagnostics: Diagnostics.Diagnostics
+): Effect.Effect<Result.Result<OtlpClient, string>> =>
   Effect.map(
     Effect.promise(() => (value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts"))),
-    ({ make }) => make(value, otlp)
+    ({ make }) =>
+      Result.map(make(value, otlp), (client) => ({
+        ...client,
+        send: (request, millis, done) =>
+          client.send(request, millis, (outcome) => {
+            const failed = outcome._tag === "Failed"
+            const what = failed ? outcome.reason : `${client.address} accepted it`
+            diagnostics(failed ? "info" : "debug", `a request of ${request.length} bytes: ${what}`)
+            done(outcome)
+          })
+      }))
   )
 
-const toExporter = (config: TelemetryConfig.Resolved, exporter: SpanExporter, stderr: Stderr.Stderr) =>
-  Effect.gen(function* () {
-    const { foreign } = yield* Effect.promise(() => import("./OtlpSink.ts"))
-    return [foreign({ config, exporter, warn: (line) => warn(stderr, line) })]
-  })
+const toExporter = (
+  config: TelemetryConfig.Resolved,
+  exporter: SpanExporter,
+  diagnostics: Diagnostics.Diagnostics
+): Effect.Effect<ReadonlyArray<Sink>> =>
+  Effect.map(
+    Effect.promise(() => import("./OtlpSink.ts")),
+    ({ foreign }) => [foreign({ config, exporter, warn: (line) => diagnostics("error", line) })]
+  )
 
 const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
   Effect.zipWith(
@@ -287,13 +314,30 @@ const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Mad
       )
   )
 
-const printWarnings = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): void => {
+// What tells lines from now on, and has told the warnings.
+const warned = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Diagnostics.Diagnostics => {
+  const diagnostics = Diagnostics.make(config.logLevel.value, stderr.write)
   for (const warning of config.warnings) {
-    warn(stderr, warning)
+    diagnostics("warn", warning)
   }
+  return diagnostics
 }
 
-const warn = (stderr: Stderr.Stderr, line: string): void => stderr.write(`tinyllm: ${line}\n`)
+// A tracer that works with parts of OpenTelemetry, which have things to say.
+const withMessages = (
+  config: TelemetryConfig.Resolved,
+  tracer: Layer.Layer<never>,
+  diagnostics: Diagnostics.Diagnostics
+): Layer.Layer<never> =>
+  Layer.provideMerge(
+    tracer,
+    Layer.unwrap(
+      Effect.map(
+        Effect.promise(() => import("./DiagLogger.ts")),
+        ({ layer }) => layer(diagnostics, config.otlp)
+      )
+    )
+  )
 
 /**
  * Continues the trace named by `TRACEPARENT` and `TRACESTATE`, with the values of `BAGGAGE`, for a command that another

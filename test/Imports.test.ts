@@ -16,6 +16,8 @@ const order = [
   ["EnvironmentValues", "OtlpSettings", "PrivacySettings", "EnvironmentVariables", "TelemetryConfig"],
   ["RandomIds", "Sampling", "SpanErrors", "RecordedSpan", "Tracer", "ConsoleSpans", "Interop"],
   [
+    "Diagnostics",
+    "DiagLogger",
     "Report",
     "Spool",
     "RetryInfo",
@@ -59,6 +61,7 @@ const order = [
 
 const knowOpenTelemetry = [
   "Bridge",
+  "DiagLogger",
   "Interop",
   "OpenTelemetry",
   "OtlpExport",
@@ -121,7 +124,7 @@ describe("imports of src", () => {
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
     const work = /^(Graph|Node|NodeType|ModelNode|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
-      /^(Telemetry\w*|Tracer|RecordedSpan|Sampling|SpanErrors|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
+      /^(Telemetry\w*|Tracer|RecordedSpan|Sampling|SpanErrors|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
       const others = imports.map(own).filter((imported) => imported !== undefined)
       if (work.test(name)) {
@@ -157,7 +160,7 @@ describe("imports of src", () => {
     const text = modules.find(({ name }) => name === "Telemetry")?.text ?? ""
     const eager = [
       ...text.matchAll(
-        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|RecordedSpan|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|ConsoleSpans)\.ts)"/gm
+        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|RecordedSpan|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|DiagLogger|ConsoleSpans)\.ts)"/gm
       )
     ]
     assert.deepStrictEqual(
