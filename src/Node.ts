@@ -13,8 +13,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Attempts from "./Attempts.ts"
 import {
   type Any,
   type CommonInput,
@@ -280,43 +282,50 @@ export const retry =
       throw new RangeError(`Node.retry: times must be an integer >= 0 or Infinity, got ${times}`)
     }
     const again = options.while ?? (() => true)
-    return withRun(self, (input) =>
+    const run = (input: never) =>
       Effect.gen(function* () {
         const visit = yield* Visit.Current
         const next = yield* Schedule.toStep(schedule)
-        for (let attempt = 1; ; attempt++) {
-          const startTime = yield* Clock.currentTimeNanos
-          const run = self.run(input)
-          const exit = yield* Effect.exit(attempt === 1 ? run : Span.withAttempt(run, attempt))
-          if (Exit.isSuccess(exit)) {
-            return exit.value
-          }
-          const error = Cause.findErrorOption(exit.cause)
-          const failed = exit.cause.reasons.every(Cause.isFailReason)
-          if (attempt > times || !failed || error._tag === "None" || !again(error.value)) {
-            return yield* exit
-          }
-          const step = yield* Effect.exit(next(yield* Clock.currentTimeMillis, error.value))
-          if (Exit.isFailure(step)) {
-            return yield* exit // The schedule ended.
-          }
-          if (attempt === 1) {
-            // Only now is it known that there are several attempts.
-            yield* Span.recordAttempt({ attempt, startTime, endTime: yield* Clock.currentTimeNanos, exit })
-          }
-          const [, delay] = step.value
-          yield* Span.retryScheduled({ attempt, delayMillis: Duration.toMillis(delay), error: error.value })
-          yield* Effect.sleep(delay)
-          if (visit !== undefined) {
-            visit.attempts = attempt + 1
+        const first = yield* Attempts.begin(false)
+        const attempts = Effect.gen(function* () {
+          for (let attempt = 1; ; attempt++) {
+            const run = self.run(input)
+            const exit = yield* Effect.exit(attempt === 1 ? Attempts.run(run, first) : Attempts.again(run, attempt))
+            if (Exit.isSuccess(exit)) {
+              return exit.value
+            }
+            const error = Cause.findErrorOption(exit.cause)
+            const failed = exit.cause.reasons.every(Cause.isFailReason)
+            if (attempt > times || !failed || error._tag === "None" || !again(error.value)) {
+              return yield* exit
+            }
+            const step = yield* Effect.exit(next(yield* Clock.currentTimeMillis, error.value))
+            if (Exit.isFailure(step)) {
+              return yield* exit // The schedule ended.
+            }
+            if (attempt === 1) {
+              // Only now is it known that there are several attempts.
+              yield* Attempts.end(first, exit)
+            }
+            const [, delay] = step.value
+            yield* Span.retryScheduled({ attempt, delayMillis: Duration.toMillis(delay), error: error.value })
+            yield* Effect.sleep(delay)
             yield* (
-              visit.run.listen?.({ ...Visit.where(visit), _tag: "NodeRetried", attempt: attempt + 1 }) ?? Effect.void
+              visit?.run.listen?.({ ...Visit.where(visit), _tag: "NodeRetried", attempt: attempt + 1 }) ?? Effect.void
             )
           }
-        }
+        })
+        return yield* Effect.onExit(attempts, () => Attempts.release(first))
       })
-    ) as unknown as N // Attempts fail with what the node fails with, so its type is unchanged.
+    showing.add(run)
+    return withRun(self, run) as unknown as N // Attempts fail with what the node fails with, so its type is unchanged.
   }
+
+// How many fallbacks a node has, so that each has an id of its own.
+const Fallbacks = "~tinyllm/fallbacks"
+
+// Ways to run a node that show by spans of their own how they failed, unless they failed at once.
+const showing = new WeakSet<Any["run"]>()
 
 /**
  * Visits another node when this one fails. What failed shows in the trace as a failed `retry.attempt`; the visit itself
@@ -331,28 +340,27 @@ export const fallback =
     Output<Self> | Output<That>,
     Error<That>,
     Services<Self> | Services<That>
-  > =>
-    node({
-      type: self.type,
-      run: (input: CommonInput<{ readonly self: Self; readonly that: That }>) =>
-        Effect.flatMap(Clock.currentTimeNanos, (startTime) =>
-          Effect.catch(self.run(input as never), (error) =>
-            Effect.gen(function* () {
-              const visit = yield* Visit.Current
-              // Attempts that `retry` made, or an earlier fallback, show by themselves.
-              if (visit === undefined || visit.attempts === 0) {
-                const endTime = yield* Clock.currentTimeNanos
-                yield* Span.recordAttempt({ attempt: 1, startTime, endTime, exit: Exit.fail(error) })
-              }
-              const count = visit === undefined ? 1 : ++visit.fallbacks
-              if (visit !== undefined) {
-                visit.attempts++
-              }
-              return yield* Visit.visitInner(that as Any, count === 1 ? "fallback" : `fallback${count}`, input as never)
-            })
-          )
-        ) as Effect.Effect<Output<Self> | Output<That>, Error<That>, Services<Self> | Services<That>>
-    })
+  > => {
+    const count = 1 + ((self as { readonly [Fallbacks]?: number })[Fallbacks] ?? 0)
+    const name = count === 1 ? "fallback" : `fallback${count}`
+    const run = (input: CommonInput<{ readonly self: Self; readonly that: That }>) =>
+      Effect.gen(function* () {
+        const first = yield* Attempts.begin(showing.has(self.run))
+        const instead = (error: Error<Self>) =>
+          Effect.gen(function* () {
+            // An attempt inside, or a fallback, may show the same error by itself.
+            const shown = Option.isSome(first.shown) && Object.is(first.shown.value, error)
+            yield* shown ? Attempts.release(first) : Attempts.end(first, Exit.fail(error))
+            return yield* Effect.onExit(Visit.visitInner(that as Any, name, input as never), Attempts.shows)
+          })
+        return yield* Attempts.run(self.run(input as never), first).pipe(
+          Effect.catch(instead),
+          Effect.onExit(() => Attempts.release(first))
+        )
+      }) as Effect.Effect<Output<Self> | Output<That>, Error<That>, Services<Self> | Services<That>>
+    showing.add(run)
+    return Object.assign(node({ type: self.type, run }), { [Fallbacks]: count })
+  }
 
 /**
  * Gives a node the services it needs. The layer is built for every visit, unless the same layer is provided around the

@@ -368,6 +368,8 @@ export const record = (options: {
   readonly endTime: bigint
   readonly attributes?: Attributes | undefined
   readonly exit?: Exit.Exit<unknown, unknown> | undefined
+  /** Writes what is below it. */
+  readonly below?: Effect.Effect<void> | undefined
 }): Effect.Effect<void> =>
   withCurrent((parent) =>
     Effect.gen(function* () {
@@ -386,6 +388,9 @@ export const record = (options: {
         sampled: parent.sampled
       })
       set(span, options.attributes ?? {})
+      if (options.below !== undefined) {
+        yield* Effect.provideService(options.below, Tracer.ParentSpan, span)
+      }
       span.end(options.endTime, options.exit ?? Exit.void)
     })
   )
@@ -396,19 +401,30 @@ const attemptName = "retry.attempt"
 export const withAttempt = <A, E, R>(self: Effect.Effect<A, E, R>, attempt: number): Effect.Effect<A, E, R> =>
   Effect.withSpan(self, attemptName, { ...quiet, attributes: { "retry.attempt": attempt } }) as Effect.Effect<A, E, R>
 
-/** Writes the span of an attempt after the fact, as `record` does. `attempt` counts from 1. */
-export const recordAttempt = (options: {
+/** An attempt that is over. */
+export interface Attempt {
+  /** Counts from 1. */
   readonly attempt: number
+  /** Nanoseconds since 1970. */
   readonly startTime: bigint
   readonly endTime: bigint
   readonly exit: Exit.Exit<unknown, unknown>
-}): Effect.Effect<void> =>
+  /** What was tried again in it. */
+  readonly below?: ReadonlyArray<Attempt> | undefined
+}
+
+/** Writes the span of an attempt after the fact, as `record` does, and those below it. */
+export const recordAttempt = (options: Attempt): Effect.Effect<void> =>
   record({
     name: attemptName,
     startTime: options.startTime,
     endTime: options.endTime,
     attributes: { "retry.attempt": options.attempt },
-    exit: options.exit
+    exit: options.exit,
+    below:
+      options.below === undefined || options.below.length === 0
+        ? undefined
+        : Effect.forEach(options.below, recordAttempt, { discard: true })
   })
 
 /** The event that says that another attempt follows, and when. */

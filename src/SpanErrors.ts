@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
@@ -55,7 +56,7 @@ export const toRecord = (
   const seen = seenBy(span)
   const fresh: Array<unknown> = []
   for (const error of errorsOf(exit)) {
-    if (!seen.has(error) && !(afterwards && ofParent?.has(error) === true)) {
+    if (!seen.has(error) && !(afterwards && seenAbove(span, error))) {
       fresh.push(error)
     }
     seen.add(error)
@@ -72,6 +73,16 @@ export const firstSeen = (span: Tracer.Span, error: unknown): boolean => {
     above = above._tag === "Span" ? Option.getOrUndefined(above.parent) : undefined
   }
   return first
+}
+
+// Whether a sibling recorded it, or, where the span above was written afterwards too, a sibling of that one.
+const seenAbove = (span: Tracer.Span, error: unknown): boolean => {
+  const parent = Option.getOrUndefined(span.parent)
+  return (
+    parent !== undefined &&
+    (seenBy(parent).has(error) ||
+      (parent._tag === "Span" && Context.get(parent.annotations, Span.Afterwards) && seenAbove(parent, error)))
+  )
 }
 
 const seenBy = (span: Tracer.AnySpan): Seen => {

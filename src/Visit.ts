@@ -49,10 +49,6 @@ export interface Visit {
   readonly step: number
   /** The ways out that the graph knows for this node, for nodes that do not know them themselves. */
   readonly routes: ReadonlyArray<string>
-  /** Attempts of this visit that are spans. */
-  attempts: number
-  /** Nodes that were visited in place of this one. */
-  fallbacks: number
 }
 
 /** The visit in progress; `undefined` where a node runs outside of a graph. */
@@ -80,7 +76,7 @@ export const visit = <In, Out, E, R>(
     if (run === undefined || step === undefined) {
       return spanned
     }
-    const visit: Visit = { run, id, type: node.type, step, routes, attempts: 0, fallbacks: 0 }
+    const visit: Visit = { run, id, type: node.type, step, routes }
     const counted = Effect.onExit(Effect.provideService(spanned, Current, visit), (exit) => {
       const interrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
       for (let current: Run | undefined = interrupted ? undefined : run; current !== undefined;) {

@@ -38,7 +38,7 @@ const order = [
     "Telemetry"
   ],
   // Graphs
-  ["NodeType", "ModelNode", "Node", "Graph", "Assistant"],
+  ["NodeType", "ModelNode", "Attempts", "Node", "Graph", "Assistant"],
   // Command line
   [
     "CliError",
@@ -122,7 +122,7 @@ describe("imports of src", () => {
   })
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
-    const work = /^(Graph|Node|NodeType|ModelNode|Assistant|Visit|Usage|Span|Ollama\w*)$/
+    const work = /^(Graph|Node|NodeType|ModelNode|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
       /^(Telemetry\w*|Tracer|RecordedSpan|Sampling|SpanErrors|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {

@@ -1,0 +1,212 @@
+// Attempts inside of attempts, as a collector gets them: what is below what, and every error once.
+import { assert, describe, it } from "@effect/vitest"
+import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
+import { Effect, Fiber, Schedule, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import * as Graph from "../src/Graph.ts"
+import * as Node from "../src/Node.ts"
+import * as Telemetry from "../src/Telemetry.ts"
+
+class Boom extends Schema.TaggedError<Boom>()("Boom", { message: Schema.String }) {}
+
+/** Fails `times` times, each time with another error, and succeeds then. */
+const flaky = (times: number) => {
+  let calls = 0
+  return Node.tool((_: number) =>
+    // It takes its time, so that what came first began first.
+    Effect.andThen(
+      Effect.sleep("10 millis"),
+      Effect.suspend(() =>
+        ++calls <= times ? Effect.fail(new Boom({ message: `boom ${calls}` })) : Effect.succeed(calls)
+      )
+    )
+  )
+}
+
+const again = (times: number) => Node.retry({ times, schedule: Schedule.spaced("1 second") })
+
+const spansOf = (node: Node.Node<number, unknown, unknown>) =>
+  Effect.gen(function* () {
+    const spans: Array<ReadableSpan> = []
+    const exporter: SpanExporter = {
+      export: (batch, done) => {
+        spans.push(...batch)
+        done({ code: 0 })
+      },
+      shutdown: () => Promise.resolve()
+    }
+    yield* Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.exit(Graph.run(Graph.single("g", node), 1)))
+      yield* TestClock.adjust("1 hour")
+      yield* Fiber.join(fiber)
+    }).pipe(Effect.provide(Telemetry.layerExporter(exporter)), Effect.orDie)
+    return spans
+  })
+
+/**
+ * The spans below the node, two spaces for every level: the attempt's number or the node's id, `!` where it failed, and
+ * the messages of the errors that it records.
+ */
+const below = (node: Node.Node<number, unknown, unknown>) =>
+  Effect.map(spansOf(node), (spans) => {
+    const ids = new Set(spans.map((span) => span.spanContext().spanId))
+    const root = spans.find((span) => span.name === "graph.execute")
+    assert.isTrue(spans.every((span) => span === root || ids.has(span.parentSpanContext?.spanId ?? "")))
+    const lines = (parent: ReadableSpan | undefined, indent: string): ReadonlyArray<string> =>
+      spans
+        .filter((span) => span.parentSpanContext?.spanId === parent?.spanContext().spanId)
+        .toSorted(
+          (a, b) => a.startTime[0] - b.startTime[0] || a.startTime[1] - b.startTime[1] || b.endTime[0] - a.endTime[0]
+        )
+        .flatMap((span) => {
+          const label = span.attributes["retry.attempt"] ?? span.attributes["node.id"] ?? span.name
+          const errors = span.events
+            .filter((event) => event.name === "exception")
+            .map((event) => ` ${event.attributes?.["exception.message"]}`)
+          return [
+            `${indent}${label}${span.status.code === 2 ? "!" : ""}${errors.join("")}`,
+            ...lines(span, `${indent}  `)
+          ]
+        })
+    return lines(root, "")
+  })
+
+describe("Node.retry around Node.fallback", () => {
+  it.effect("T17 T19 has the attempts of the fallback inside its own, and every error once", () =>
+    Effect.gen(function* () {
+      const node = flaky(3)
+      assert.deepStrictEqual(yield* below(node.pipe(Node.fallback(node), again(3))), [
+        "node",
+        "  1!",
+        "    1! boom 1",
+        "  node.fallback! boom 2",
+        "  2",
+        "    1! boom 3",
+        "    node.fallback"
+      ])
+    })
+  )
+
+  it.effect("T17 writes no attempt of its own when the fallback answers", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* below(flaky(1).pipe(Node.fallback(flaky(0)), again(3))), [
+        "node",
+        "  1! boom 1",
+        "  node.fallback"
+      ])
+    })
+  )
+})
+
+describe("Node.retry around Node.retry", () => {
+  it.effect("T17 T19 counts the attempts of each, the inner ones inside of the outer ones", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* below(flaky(4).pipe(again(1), again(3))), [
+        "node",
+        "  1!",
+        "    1! boom 1",
+        "    2! boom 2",
+        "  2!",
+        "    1! boom 3",
+        "    2! boom 4",
+        "  3"
+      ])
+    })
+  )
+
+  it.effect("T17 writes only the attempts of the inner one when that is enough", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* below(flaky(1).pipe(again(1), again(3))), ["node", "  1! boom 1", "  2"])
+    })
+  )
+
+  it.effect("T17 T19 three deep, every level inside of the one above", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* below(flaky(4).pipe(again(1), again(1), again(1))), [
+        "node",
+        "  1!",
+        "    1!",
+        "      1! boom 1",
+        "      2! boom 2",
+        "    2!",
+        "      1! boom 3",
+        "      2! boom 4",
+        "  2"
+      ])
+    })
+  )
+
+  it.effect("T17 writes what an attempt held when a time-out ends it", () =>
+    Effect.gen(function* () {
+      let calls = 0
+      const node = Node.tool((_: number) =>
+        ++calls === 1 ? Effect.fail(new Boom({ message: "boom" })) : calls === 2 ? Effect.never : Effect.succeed(calls)
+      )
+      assert.deepStrictEqual(yield* below(node.pipe(again(1), Node.timeout("10 seconds"), again(1))), [
+        "node",
+        `  1! The node "node" did not finish within 10s.`,
+        "    1! boom",
+        "    2",
+        "  2"
+      ])
+    })
+  )
+})
+
+describe("Node.fallback around Node.retry", () => {
+  it.effect("T17 T19 needs no attempt of its own: the last one of the retry shows the error", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* below(flaky(9).pipe(again(1), Node.fallback(flaky(0)))), [
+        "node",
+        "  1! boom 1",
+        "  2! boom 2",
+        "  node.fallback"
+      ])
+    })
+  )
+
+  it.effect("T17 shows the failure when nothing was tried again", () =>
+    Effect.gen(function* () {
+      const once = Node.retry({ while: () => false })
+      assert.deepStrictEqual(yield* below(flaky(9).pipe(once, Node.fallback(flaky(0)))), [
+        "node",
+        "  1! boom 1",
+        "  node.fallback"
+      ])
+    })
+  )
+
+  it.effect("T17 T19 shows an error that arose around the retry, with the attempts below", () =>
+    Effect.gen(function* () {
+      const node = flaky(9).pipe(again(60), Node.timeout("1500 millis"), Node.fallback(flaky(0)))
+      assert.deepStrictEqual(yield* below(node), [
+        "node",
+        `  1! The node "node" did not finish within 1s 500ms.`,
+        "    1! boom 1",
+        "    2! boom 2",
+        "  node.fallback"
+      ])
+    })
+  )
+})
+
+describe("the ids of fallbacks", () => {
+  it.effect("count the fallbacks of a node, not how often one was visited", () =>
+    Effect.gen(function* () {
+      const ids = (node: Node.Node<number, unknown, unknown>) =>
+        Effect.map(spansOf(node), (spans) => spans.flatMap((span) => span.attributes["node.id"] ?? []))
+      const spare = flaky(1)
+      assert.deepStrictEqual(yield* ids(flaky(9).pipe(Node.fallback(spare), again(3))), [
+        "node.fallback",
+        "node.fallback",
+        "node"
+      ])
+      assert.deepStrictEqual(yield* ids(flaky(9).pipe(Node.fallback(flaky(9)), again(1), Node.fallback(flaky(0)))), [
+        "node.fallback",
+        "node.fallback",
+        "node.fallback2",
+        "node"
+      ])
+    })
+  )
+})
