@@ -117,7 +117,7 @@ export const parse = (
       ...(path.endsWith(tracesPath + tracesPath)
         ? [`spans are posted to ${origin}${path}: ${tracesPath} is added to the address, which should end before it`]
         : []),
-      ...(protocol !== "grpc" && scheme === "http" && portGiven === ""
+      ...(protocol !== "grpc" && given !== undefined && scheme === "http" && portGiven === ""
         ? [
             `the address ${origin.replace(/:\d+$/, "")} has no port, so it is ${port}; OTLP over HTTP is usually ${defaultPorts[protocol]}`
           ]

@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Result } from "effect"
+import { ConfigProvider, Effect } from "effect"
 import { inspect } from "node:util"
-import * as Endpoint from "../src/Endpoint.ts"
 import * as TelemetryConfig from "../src/TelemetryConfig.ts"
 
 const resolve = (options: unknown, env: Record<string, string> = {}) =>
@@ -410,56 +409,4 @@ describe("TelemetryConfig.resolve", () => {
       assert.strictEqual(config.privacy.taskContent.value, expected)
     )
   )
-})
-
-describe("Endpoint.parse", () => {
-  it.each<[string, string, string, number, boolean, number]>([
-    ["http://h:4317", "http://h:4317", "h", 4317, false, 0],
-    ["http://h:4317/", "http://h:4317", "h", 4317, false, 0],
-    ["http://h:4317/v1/traces", "http://h:4317", "h", 4317, false, 1],
-    ["https://h:4317", "https://h:4317", "h", 4317, true, 0],
-    ["localhost:4317", "http://localhost:4317", "localhost", 4317, false, 0],
-    ["localhost", "http://localhost:4317", "localhost", 4317, false, 0],
-    ["127.0.0.1:4317", "http://127.0.0.1:4317", "127.0.0.1", 4317, false, 0],
-    ["[::1]:4317", "http://[::1]:4317", "::1", 4317, false, 0],
-    ["http://[::1]", "http://[::1]:4317", "::1", 4317, false, 0],
-    ["http://h", "http://h:4317", "h", 4317, false, 0],
-    ["https://h", "https://h:4317", "h", 4317, true, 0],
-    ["http://h:80", "http://h:80", "h", 80, false, 0],
-    ["https://h:443", "https://h:443", "h", 443, true, 0],
-    ["HTTP://h:4317", "http://h:4317", "h", 4317, false, 0],
-    ["  http://H:4317\t", "http://h:4317", "h", 4317, false, 0],
-    ["http://h:4318", "http://h:4318", "h", 4318, false, 1],
-    ["http://127.1.2.3:80", "http://127.1.2.3:80", "127.1.2.3", 80, false, 0],
-    ["localhost:4318/v1/traces", "http://localhost:4318", "localhost", 4318, false, 2]
-  ])("T33 resolves %j", (text, url, host, port, tls, warnings) => {
-    const endpoint = Result.getOrThrow(Endpoint.parse(text))
-    assert.deepStrictEqual(
-      { url: endpoint.url, host: endpoint.host, port: endpoint.port, tls: endpoint.tls },
-      { url, host, port, tls }
-    )
-    assert.lengthOf(endpoint.warnings, warnings)
-    assert.strictEqual(endpoint.address, url.replace(/^https?:\/\//, ""))
-    assert.strictEqual(endpoint.loopback, /^(localhost|127\..*|::1)$/.test(host))
-  })
-
-  it.each<[string, RegExp]>([
-    ["h:4317", /no scheme/],
-    ["collector.example", /no scheme/],
-    ["unix:///x.sock", /Unix/],
-    ["unix:x.sock", /Unix/],
-    ["not a url", /not an address/],
-    ["", /not an address/],
-    ["http://", /not an address/],
-    ["http://h:0", /not an address/],
-    ["http://h:65536", /not an address/],
-    ["http://h:x", /not an address/],
-    ["::1:4317", /not an address/],
-    ["grpc://h:4317", /scheme is grpc/],
-    ["http://user:secret@h:4317", /user name or password/]
-  ])("T33 refuses %j", (text, reason) => {
-    const result = Endpoint.parse(text)
-    assert.isTrue(Result.isFailure(result))
-    assert.match(Result.isFailure(result) ? result.failure : "", reason)
-  })
 })
