@@ -91,15 +91,14 @@ export const main = (args: ReadonlyArray<string>) =>
 // A query such as "-5 + 3" is a flag to every parser there is; one message is better than five about its letters.
 const dashed = (args: ReadonlyArray<string>): Effect.Effect<void, CommandFailed> => {
   const end = args.indexOf("--")
-  const query = args.slice(0, end === -1 ? args.length : end).find((arg) => /^-(\d|[^=]*\s)/.test(arg))
-  return query === undefined
-    ? Effect.void
-    : Effect.fail(
+  return args.slice(0, end === -1 ? args.length : end).some((arg) => /^-(\d|[^=]*\s)/.test(arg))
+    ? Effect.fail(
         new CommandFailed({
-          text: `"${query}" begins with a dash, so it is read as a flag. Write it last, after "--": tinyllm run -- "${query}".`,
+          text: `The query begins with a dash, so it is read as a flag. Write it last, after "--": tinyllm run -- "…".`,
           exitCode: 2
         })
       )
+    : Effect.void
 }
 
 // The wizard asks for what the help says in fewer lines.
@@ -147,12 +146,16 @@ const presenter = Layer.effect(
   })
 )
 
+// What may be a query is not repeated: standard error ends up in logs. The value of a flag is, or nobody would find what
+// is wrong with it.
 const oneLine = (error: EffectCliError.CliError, commandPath: ReadonlyArray<string>): string => {
   const text = harmless(error.message.trim().replace(/\s+Did you mean this\?\s+(\S+)$/, ". Did you mean $1?"))
-  if (error._tag === "UnexpectedArgument" && commandPath.at(-1) === "run") {
-    return `${text}. Write a query of several words in quotes, and flags before "--".`
+  if (error._tag === "UnexpectedArgument") {
+    return commandPath.at(-1) === "run"
+      ? `There is more than one query. Write one of several words in quotes, and flags before "--".`
+      : `"${commandPath.join(" ")}" takes fewer arguments.`
   }
-  return error._tag === "UnknownSubcommand" && /\s/.test(error.subcommand)
-    ? `${text}. To ask something, write tinyllm run "…".`
+  return error._tag === "UnknownSubcommand" && !text.includes("Did you mean")
+    ? `There is no such command. To ask something, write tinyllm run "…".`
     : text
 }

@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { isOutOfMemory, isRunnerFailure, quote, readBody } from "./OllamaErrorText.ts"
+import { isOutOfMemory, isRunnerFailure, quote, readBody, unsupported } from "./OllamaErrorText.ts"
 import * as Span from "./Span.ts"
 
 const Cause = Schema.optional(Schema.Defect())
@@ -111,7 +111,7 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
 /** The model cannot do what is asked of it. */
 export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported", {
   model: Schema.String,
-  /** `thinking`, `tools`, `chat`, … */
+  /** `thinking`, `tools`, `chat`, …, or `this` where the server names none that is known. */
   capability: Schema.String,
   status: Status,
   text: Schema.String
@@ -371,9 +371,9 @@ export const fromResponse = (response: {
   ) {
     return make(new ContextExceeded({ promptTokens: said.promptTokens, numCtx: said.numCtx, status, text }))
   }
-  const unsupported = /does not support (\w+)/.exec(text)
-  if (unsupported !== null && !text.startsWith("raw mode")) {
-    return make(new Unsupported({ ...of, capability: unsupported[1] ?? "" }))
+  const capability = unsupported(text)
+  if (capability !== undefined) {
+    return make(new Unsupported({ ...of, capability }))
   }
   if (isOutOfMemory(text)) {
     return make(new OutOfMemory(of))

@@ -63,10 +63,53 @@ export const isRunnerFailure = (text: string) =>
     text
   )
 
-// Texts that Ollama writes itself and that hold nothing of a prompt or an answer. Anything else (a parser's complaint
-// about what the model wrote, a proxy's page) stays in `text`.
-const known =
-  /^(missing request body|unexpected EOF|json: cannot unmarshal|invalid character|model is required|invalid model name|option "|invalid think value|time: |top_logprobs|raw mode|embedding contains NaN|request canceled|prediction aborted|ollama cloud is disabled|HTTP \d+$)/
+// Texts that Ollama writes itself and that hold nothing of a prompt or an answer, each as far as that is certain.
+// Anything else (a parser's complaint about what the model wrote, a proxy's page) stays in `text`.
+const known: ReadonlyArray<RegExp> = [
+  /^(?:missing request body|unexpected EOF|model is required|invalid model name|embedding contains NaN|HTTP \d+$)/,
+  /^(?:request canceled|prediction aborted, token repeat limit reached|prediction aborted|ollama cloud is disabled)/,
+  /^json: cannot unmarshal (?:string|array|object|bool|number)(?: into Go (?:struct field [\w.]{1,60}|value))?(?: of type [\w.[\]*]{1,40})?/,
+  // https://github.com/golang/go/blob/master/src/encoding/json/scanner.go
+  /^invalid character (?:'[^']{1,6}'|'\\'') (?:looking for beginning of (?:value|object key string)|after (?:object key:value pair|object key|array element|top-level value)|in (?:string literal|string escape code|numeric literal|literal (?:true|false|null)))/,
+  /^option "\w{1,40}" must be of type \w{1,20}/,
+  /^invalid think value|^top_logprobs must be [\w ]{0,40}|^raw mode does not support template, system, or context/,
+  /^time: (?:invalid|missing unit in|unknown unit in) duration/,
+  /^(?:llama |llama-server |model )*(?:runner )?process has terminated(?:: (?:exit status \d+|signal: [a-z ]{1,20}))?/i,
+  /^timed out waiting for llama-server(?: to start)?/i,
+  /^(?:llama |model )*runner has unexpectedly stopped(?:, this may be due to resource limitations or an internal error)?/i,
+  /^an error was encountered while running the model(?:: unexpected EOF)?/i,
+  /^do embedding request(?=:)/i
+]
 
-export const quote = (text: string): string =>
-  known.test(text) || isRunnerFailure(text) ? `: ${text.split("\n", 1)[0]?.slice(0, 200)}` : ""
+/** What a message repeats of a text of the server. */
+export const quote = (text: string): string => {
+  for (const pattern of known) {
+    const match = pattern.exec(text)
+    if (match !== null) {
+      return `: ${match[0]}`
+    }
+  }
+  return ""
+}
+
+// https://github.com/ollama/ollama/blob/main/types/model/capability.go
+const capabilities = new Set([
+  "chat",
+  "completion",
+  "generate",
+  "embeddings",
+  "embedding",
+  "insert",
+  "tools",
+  "thinking",
+  "vision",
+  "image",
+  "images",
+  "audio"
+])
+
+/** What a model cannot do, by the server's text; `undefined` where the text says no such thing. */
+export const unsupported = (text: string): string | undefined => {
+  const word = /does not support (\w+)/.exec(text)?.[1]
+  return word === undefined || text.startsWith("raw mode") ? undefined : capabilities.has(word) ? word : "this"
+}

@@ -1,0 +1,49 @@
+import { assert, describe, it } from "@effect/vitest"
+import { quote, unsupported } from "../src/OllamaErrorText.ts"
+
+describe("quote", () => {
+  it("repeats what Ollama is known to write", () => {
+    const texts = [
+      "missing request body",
+      "invalid character 'x' looking for beginning of value",
+      'option "temperature" must be of type float32',
+      "llama runner process has terminated: exit status 2",
+      "llama-server process has terminated: signal: killed",
+      "raw mode does not support template, system, or context",
+      "HTTP 500"
+    ]
+    for (const text of texts) {
+      assert.strictEqual(quote(text), `: ${text}`)
+    }
+  })
+
+  it("T20 repeats nothing of what may hold a prompt or an answer", () => {
+    const cases: Record<string, string> = {
+      "the answer is CANARY": "",
+      "CANARY: llama runner process has terminated: CANARY": "",
+      "llama runner process has terminated: CANARY": ": llama runner process has terminated",
+      "llama runner process has terminated: exit status 2 CANARY":
+        ": llama runner process has terminated: exit status 2",
+      "invalid character 'C' in CANARY": "",
+      "invalid character 'CANARY CANARY' in string literal": "",
+      "json: cannot unmarshal string into Go struct field ChatRequest.messages CANARY":
+        ": json: cannot unmarshal string into Go struct field ChatRequest.messages",
+      'option "CANARY and more" must be of type float32': "",
+      "unexpected EOF after CANARY": ": unexpected EOF",
+      "do embedding request: CANARY": ": do embedding request",
+      "time: invalid duration CANARY": ": time: invalid duration"
+    }
+    for (const [text, quoted] of Object.entries(cases)) {
+      assert.strictEqual(quote(text), quoted)
+    }
+  })
+})
+
+describe("unsupported", () => {
+  it("T20 names capabilities that there are, and nothing else", () => {
+    assert.strictEqual(unsupported('"m" does not support thinking'), "thinking")
+    assert.strictEqual(unsupported("CANARY does not support CANARY"), "this")
+    assert.isUndefined(unsupported("raw mode does not support template"))
+    assert.isUndefined(unsupported("anything else"))
+  })
+})
