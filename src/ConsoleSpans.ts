@@ -60,6 +60,8 @@ export const make = (options: {
         void printAll()
       }
     },
+    // What has no root yet would be printed in pieces.
+    flush: () => Promise.resolve(),
     // What is left has lost its root, which some other program or a cancelled fiber kept.
     shutdown: printAll
   }

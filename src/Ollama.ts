@@ -196,7 +196,7 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
   }
 
   const describe = (span: Tracer.Span, request: ChatRequest | GenerateRequest, streams: boolean) => {
-    if (span.sampled) {
+    if (Span.isRecording(span)) {
       Span.set(
         span,
         Span.llmRequest({
@@ -224,7 +224,7 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     span: Tracer.Span,
     request: ChatRequest | GenerateRequest
   ): Capture.Content | undefined =>
-    capture === undefined || !span.sampled
+    capture === undefined || !Span.isRecording(span)
       ? undefined
       : Capture.begin(capture, span, {
           operation: "messages" in request ? "chat" : "text_completion",

@@ -246,7 +246,7 @@ const finished = (completion: Completion, call: Call, span: Tracer.Span, clock: 
       { text: completion.text, thinking: completion.thinking, finishReason: completion.doneReason ?? "unknown" },
       clock.currentTimeNanosUnsafe()
     )
-    if (span.sampled) {
+    if (Span.isRecording(span)) {
       const { timings } = completion
       Span.set(span, {
         ...Span.llmResponse({

@@ -59,6 +59,7 @@ const buffered = (
   })
   return {
     onEnd: buffer.onEnd,
+    flush: buffer.flush,
     shutdown: () =>
       within(buffer.shutdown()).then(() => {
         const { exported, kept, lost, recorded } = counter.snapshot()

@@ -30,26 +30,23 @@ export type { AttributeValue } from "./Attribute.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Sets attributes on the current span. Does nothing outside of spans. */
-export const attributes = (values: Attributes): Effect.Effect<void> =>
-  withCurrent((span) => Effect.sync(() => set(span, values)))
+export const attributes = (values: Attributes): Effect.Effect<void> => withCurrent((span) => set(span, values))
 
 /** Records an event on the current span, at this moment. Does nothing outside of spans. */
 export const event = (name: string, values: Attributes = {}): Effect.Effect<void> =>
-  withCurrent((span) => Effect.map(Clock.currentTimeNanos, (now) => span.event(name, now, defined(values))))
+  withCurrent((span, fiber) => span.event(name, nowOf(fiber), defined(values)))
 
 /**
  * Marks the current span as failed by an error that was handled and should show all the same: an `exception` event,
  * `error.type`, and status Error when the span ends. An error that is not handled marks its spans by itself.
  */
 export const error = (error: unknown): Effect.Effect<void> =>
-  withCurrent((span) =>
-    Effect.zipWith(Clock.currentTimeNanos, Redaction.Current, (now, redact) => {
-      const attributes = exception(error, redact)
-      errors.set(attributes, error)
-      span.attribute("error.type", errorType(error))
-      span.event("exception", now, attributes)
-    })
-  )
+  withCurrent((span, fiber) => {
+    const attributes = exception(error, fiber.getRef(Redaction.Current))
+    errors.set(attributes, error)
+    span.attribute("error.type", errorType(error))
+    span.event("exception", nowOf(fiber), attributes)
+  })
 
 // Kept for as long as the attributes are.
 const errors = new WeakMap<object, unknown>()
@@ -60,12 +57,13 @@ export const errorOf = (attributes: object): { readonly value: unknown } | undef
 
 /** The trace id of the current span, 32 hexadecimal digits; `undefined` outside of spans and when tracing is off. */
 export const traceId: Effect.Effect<string | undefined> = Effect.withFiber((fiber) => {
-  const span = Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
+  const { span } = fiber.cache
   return Effect.succeed(span === undefined || span.traceId === "noop" || isUnseen(fiber) ? undefined : span.traceId)
 })
 
 // Effect has a tracer of its own by default, whose spans nobody sees.
-const isUnseen = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+const isUnseen = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
+  !cache.tracerEnabled || cache.tracer === undefined || cache.tracer === Tracer.nativeTracer
 
 /** Whether log lines inside a span carry its ids; `true` by default. */
 export const LogIds: Context.Reference<boolean> = Context.Reference("tinyllm/Span/LogIds", {
@@ -207,15 +205,10 @@ export const graphEnd = (options: {
 })
 
 /** The attributes of a node visit. `step` is unknown when a node runs outside of a graph. */
-export const node = (options: {
-  readonly id: string
-  readonly type: string
-  readonly step: number | undefined
-}): Attributes => ({
-  "node.id": options.id,
-  "node.type": options.type,
-  "execution.step": options.step
-})
+export const node = (id: string, type: string, step: number | undefined): Record<string, AttributeValue> =>
+  step === undefined
+    ? { "node.id": id, "node.type": type }
+    : { "node.id": id, "node.type": type, "execution.step": step }
 
 /** The event that says which way a router, branch or gate took, and how that was decided. */
 export const routerDecision = (options: {
@@ -226,20 +219,18 @@ export const routerDecision = (options: {
   readonly answerLength?: number | undefined
   readonly fallback: boolean
 }): Effect.Effect<void> =>
-  withCurrent((span) =>
-    Effect.map(Clock.currentTimeNanos, (now) =>
-      // A router that was tried again decides in an attempt; the decision is the visit's.
-      visitOf(span).event(
-        "router.decision",
-        now,
-        defined({
-          "router.route": options.route,
-          "router.candidates": options.candidates,
-          "router.strategy": options.strategy,
-          "router.answer_length": options.answerLength,
-          "router.fallback": options.fallback
-        })
-      )
+  withCurrent((span, fiber) =>
+    // A router that was tried again decides in an attempt; the decision is the visit's.
+    visitOf(span).event(
+      "router.decision",
+      nowOf(fiber),
+      defined({
+        "router.route": options.route,
+        "router.candidates": options.candidates,
+        "router.strategy": options.strategy,
+        "router.answer_length": options.answerLength,
+        "router.fallback": options.fallback
+      })
     )
   )
 
@@ -323,11 +314,20 @@ export const llmResponse = (response: LlmResponse): Attributes => ({
 
 /** Sets attributes on the current span; they are not even computed where nobody records it. */
 export const describe = (values: () => Attributes): Effect.Effect<void> =>
-  Effect.withFiber((fiber) =>
-    isUnseen(fiber)
-      ? Effect.void
-      : withCurrent((span) => (span.sampled ? Effect.sync(() => set(span, values())) : Effect.void))
-  )
+  Effect.withFiber((fiber) => {
+    const { span } = fiber.cache
+    if (span?._tag === "Span" && !isUnseen(fiber) && isRecording(span)) {
+      set(span, values())
+    }
+    return Effect.void
+  })
+
+/**
+ * Whether a span keeps what is put into it. That is not the same as `sampled`: which traces are kept may be decided
+ * when it is known how they ended.
+ */
+export const isRecording = (span: Tracer.Span): boolean =>
+  (span as { readonly recording?: boolean | undefined }).recording ?? span.sampled
 
 /** Sets attributes on a span that is at hand. */
 export const set = (span: Tracer.Span, values: Attributes): void => {
@@ -440,7 +440,12 @@ export const retryScheduled = (options: {
     "error.type": errorType(options.error)
   })
 
-const withCurrent = (use: (span: Tracer.Span) => Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.flatMap(Effect.serviceOption(Tracer.ParentSpan), (parent) =>
-    Option.isSome(parent) && parent.value._tag === "Span" ? use(parent.value) : Effect.void
-  )
+const withCurrent = (
+  use: (span: Tracer.Span, fiber: Fiber.Fiber<unknown, unknown>) => void | Effect.Effect<void>
+): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    const { span } = fiber.cache
+    return (span?._tag === "Span" ? use(span, fiber) : undefined) ?? Effect.void
+  })
+
+const nowOf = (fiber: Fiber.Fiber<unknown, unknown>): bigint => fiber.getRef(Clock.Clock).currentTimeNanosUnsafe()

@@ -16,18 +16,13 @@ import type { Sink } from "./Tracer.ts"
 // Batches that an exporter has at a time. More would not be faster, and what waits here costs less than what waits there.
 const concurrentBatches = 4
 
-export interface SpanBuffer extends Sink {
-  /** Hands over all that has ended so far, and waits until the exporter is done with it. */
-  readonly flush: () => Promise<void>
-}
-
-/** Makes the buffer of an exporter. `hurry` is called at the end, before the last spans are handed over. */
+/** Makes the buffer of an exporter. Its `hurry` is called at the end, before the last spans are handed over. */
 export const make = (options: {
   readonly exporter: SpanExporter & { readonly hurry?: () => void }
   readonly toReadable: (span: RecordedSpan) => ReadableSpan
   readonly batch: Pick<Batch, "maxQueueSize" | "maxExportBatchSize" | "scheduledDelayMillis">
   readonly counter: Report.Counter
-}): SpanBuffer => {
+}): Sink => {
   const { counter, exporter, toReadable } = options
   const { maxExportBatchSize, maxQueueSize, scheduledDelayMillis } = options.batch
   let filling: Array<RecordedSpan> = []

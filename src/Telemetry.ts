@@ -137,7 +137,11 @@ export const probe = Effect.fnUntraced(function* (
   millis: number
 ): Effect.fn.Return<{ readonly traceId: string; readonly outcome: Outcome }, string> {
   const spans: Array<RecordedSpan> = []
-  const collecting: Sink = { onEnd: (span) => void spans.push(span), shutdown: () => Promise.resolve() }
+  const collecting: Sink = {
+    onEnd: (span) => void spans.push(span),
+    flush: () => Promise.resolve(),
+    shutdown: () => Promise.resolve()
+  }
   const traceId = yield* Effect.useSpan(name, { root: true }, (span) => Effect.succeed(span.traceId)).pipe(
     Effect.provide(on(config, own(config, Effect.succeed([collecting]))))
   )
@@ -154,6 +158,17 @@ export const probe = Effect.fnUntraced(function* (
 export const isEnabled: Effect.Effect<boolean> = Effect.suspend(() =>
   Effect.zipWith(Enabled, References.TracerEnabled, (layer, tracer) => layer && tracer)
 )
+
+/**
+ * Exports every span that has ended so far, and waits until that is done, for as long as one export may take. For
+ * programs that are frozen between requests; the end of a layer does the same. Does nothing where tracing is off, and
+ * with `layerSdk`, whose processors have a flush of their own.
+ */
+export const flush: Effect.Effect<void> = Effect.suspend(() => Effect.flatMap(Flush, (flush) => Effect.promise(flush)))
+
+const Flush: Context.Reference<() => Promise<void>> = Context.Reference("tinyllm/Telemetry/Flush", {
+  defaultValue: () => () => Promise.resolve()
+})
 
 const Enabled: Context.Reference<boolean> = Context.Reference("tinyllm/Telemetry/Enabled", {
   defaultValue: () => false
@@ -213,8 +228,7 @@ const own = (
   sinks: Effect.Effect<ReadonlyArray<Sink>>,
   sampler?: Sampler | undefined
 ): Layer.Layer<never> =>
-  Layer.effect(
-    Tracer.Tracer,
+  Layer.effectContext(
     Effect.gen(function* () {
       const own = yield* Effect.promise(() => import("./Tracer.ts"))
       const places = yield* Effect.acquireRelease(sinks, (places) =>
@@ -227,7 +241,10 @@ const own = (
         guard: yield* guardOf(config),
         sinks: places
       })
-      return config.interop.value ? (yield* Effect.promise(() => import("./Interop.ts"))).make(tracer) : tracer
+      return Context.make(
+        Tracer.Tracer,
+        config.interop.value ? (yield* Effect.promise(() => import("./Interop.ts"))).make(tracer) : tracer
+      ).pipe(Context.add(Flush, () => Promise.all(places.map((place) => place.flush())).then(() => {})))
     })
   )
 

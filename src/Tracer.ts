@@ -12,10 +12,12 @@ import type * as SpanGuard from "./SpanGuard.ts"
 
 export { ratio } from "./Sampling.ts"
 
-/** A place for spans that have ended. Neither function fails. */
+/** A place for spans that have ended. None of the functions fails. */
 export interface Sink {
   /** Takes a span that is sampled. */
   readonly onEnd: (span: RecordedSpan) => void
+  /** Hands on what has ended so far, and waits until it has arrived. */
+  readonly flush: () => Promise<void>
   /** The program ends: hands on what it holds. */
   readonly shutdown: () => Promise<void>
 }

@@ -58,6 +58,19 @@ export const Current: Context.Reference<Visit | undefined> = Context.Reference("
 
 const noRoutes: ReadonlyArray<string> = []
 
+// A name that is put together anew for each span would be looked at letter by letter, again and again.
+const spanNames = new Map<string, string>()
+
+const spanName = (type: string): string => {
+  const known = spanNames.get(type)
+  if (known !== undefined) {
+    return known
+  }
+  const name = `node.${type}`
+  spanNames.set(type, name)
+  return name
+}
+
 /** Runs a node as one visit: a span `node.<type>` below the current one, and one step of the run in progress. */
 export const visit = <In, Out, E, R>(
   node: { readonly type: string; readonly run: (input: In) => Effect.Effect<Out, E, R> },
@@ -66,25 +79,30 @@ export const visit = <In, Out, E, R>(
   run: Run | undefined,
   routes: ReadonlyArray<string> = noRoutes
 ): Effect.Effect<Out, E, R> =>
-  Effect.suspend(() => {
+  Effect.withFiber((fiber) => {
     const step = run === undefined ? undefined : ++run.steps
-    const spanned = Effect.withSpan(
-      Effect.suspend(() => node.run(input)),
-      `node.${node.type}`,
-      { ...Span.quiet, attributes: Span.defined(Span.node({ id, type: node.type, step })) }
-    ) as Effect.Effect<Out, E, R> // `withSpan` takes ParentSpan out of R, which no node asks for.
+    const work = Effect.suspend(() => node.run(input))
+    const spanned = fiber.cache.tracerEnabled
+      ? (Effect.withSpan(work, spanName(node.type), {
+          captureStackTrace: false,
+          attributes: Span.node(id, node.type, step)
+        }) as Effect.Effect<Out, E, R>) // `withSpan` takes ParentSpan out of R, which no node asks for.
+      : work
     if (run === undefined || step === undefined) {
       return spanned
     }
     const visit: Visit = { run, id, type: node.type, step, routes }
-    const counted = Effect.onExit(Effect.provideService(spanned, Current, visit), (exit) => {
+    const counted = Effect.onExitPrimitive(Effect.provideService(spanned, Current, visit), (exit) => {
       const interrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
       for (let current: Run | undefined = interrupted ? undefined : run; current !== undefined;) {
         current.finished++
         current = current.parent
       }
-      const outcome = interrupted ? "interrupted" : Exit.isSuccess(exit) ? "success" : "failure"
-      return run.listen?.({ ...where(visit), _tag: "NodeEnded", outcome }) ?? Effect.void
+      return run.listen?.({
+        ...where(visit),
+        _tag: "NodeEnded",
+        outcome: interrupted ? "interrupted" : Exit.isSuccess(exit) ? "success" : "failure"
+      })
     })
     return run.listen === undefined
       ? counted
