@@ -8,7 +8,7 @@ import type { Resource } from "@opentelemetry/resources"
 import type { ReadableSpan, TimedEvent } from "@opentelemetry/sdk-trace-base"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import type { RecordedSpan } from "./RecordedSpan.ts"
+import { RecordedSpan } from "./RecordedSpan.ts"
 import * as TraceContext from "./TraceContext.ts"
 import { version } from "./Version.ts"
 
@@ -95,7 +95,11 @@ class Readable implements ReadableSpan {
   }
 }
 
-const contextOf = (span: Tracer.AnySpan): SpanContext => {
+// Most spans are asked twice or more: for themselves, and as the parent of others.
+const contextOf = (span: Tracer.AnySpan): SpanContext =>
+  span instanceof RecordedSpan ? ((span.exported ??= newContext(span)) as SpanContext) : newContext(span)
+
+const newContext = (span: Tracer.AnySpan): SpanContext => {
   const state = TraceContext.stateOf(span)
   const context = {
     traceId: span.traceId,

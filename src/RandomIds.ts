@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 
-const bytes = new Uint8Array(4096)
+const bytes = new Uint8Array(16_384)
 let digits = ""
 let at = 0
 

@@ -129,6 +129,8 @@ export class RecordedSpan implements Tracer.Span {
   /** Whether it was asked for as one that is not recorded, or is below such a span. */
   readonly hidden: boolean
   private readonly recorder: Recorder
+  /** What its exporter makes of its ids, for the spans below it too. */
+  exported: unknown
   private drawn: string | undefined
   private decision: boolean | undefined
   private valueCount: number
@@ -155,6 +157,7 @@ export class RecordedSpan implements Tracer.Span {
     this.droppedLinks = 0
     this.failed = false
     this.statusMessage = ""
+    this.exported = undefined
     this.drawn = undefined
     this.valueCount = 0
     this.isGuarded = false
@@ -201,6 +204,11 @@ export class RecordedSpan implements Tracer.Span {
   /** Its trace flags, as `TraceContext` looks for them. */
   get "~tinyllm/traceFlags"(): number {
     return (this.sampled ? 1 : 0) | this.trace.otherFlags
+  }
+
+  /** Whether it and all spans below it are for nobody, so that they need not be made: `Span.isWanted` looks for it. */
+  get "~tinyllm/silent"(): boolean {
+    return !this.sampled && !this.recording && (this.hidden || this.recorder.sampler.parentBased)
   }
 
   get attributes(): ReadonlyMap<string, unknown> {

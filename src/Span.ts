@@ -323,6 +323,14 @@ export const describe = (values: () => Attributes): Effect.Effect<void> =>
   })
 
 /**
+ * Whether a span made here could ever be seen: not where tracing is off, and not below a span whose trace nobody keeps.
+ * There the ids of the span above are as good as others.
+ */
+export const isWanted = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
+  cache.tracerEnabled &&
+  (cache.span as { readonly "~tinyllm/silent"?: boolean | undefined } | undefined)?.["~tinyllm/silent"] !== true
+
+/**
  * Whether a span keeps what is put into it. That is not the same as `sampled`: which traces are kept may be decided
  * when it is known how they ended.
  */
