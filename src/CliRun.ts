@@ -32,7 +32,7 @@ export const run = (flags: RunFlags) =>
       yield* execute(flags, graph, answer).pipe(Telemetry.withRemoteParent, Effect.provide(ollama(flags.demo)))
     }).pipe(
       Effect.provide(
-        Layer.merge(Telemetry.layer(optionsOf(flags)), Logs.layer({ format: flags.logFormat })).pipe(
+        Layer.merge(Telemetry.layerCommandLine(optionsOf(flags)), Logs.layer({ format: flags.logFormat })).pipe(
           Layer.provideMerge(Layer.succeed(Stderr, answer.stderr))
         )
       )

@@ -84,9 +84,6 @@ export const noConnection = (address: string, why: string, protocol: Protocol): 
   hint: `Is a collector for OTLP over ${names[protocol]} running there?`
 })
 
-/** A reason as a sentence or two. */
-export const sentence = ({ hint, reason }: Reason): string => (hint === undefined ? reason : `${reason}. ${hint}`)
-
 /** What others say, on one line: it may be long, and hold what they were sent. */
 export const quote = (text: string, settings: OtlpSettings.OtlpSettings): string =>
   Span.truncate(OtlpSettings.conceal(settings, redact(text.replace(/\s+/g, " ").trim())), 200)

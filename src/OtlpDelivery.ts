@@ -15,6 +15,7 @@ export const endMillis = 3000
 
 // Where nobody is there, waiting is in vain more often than not: a collector that is just starting gets a moment.
 const unreachableMillis = 600
+const unreachableAttempts = 3
 
 // Pauses between attempts: the first one, while the program runs and at its end, and the longest.
 const firstPauseMillis = 1000
@@ -100,7 +101,9 @@ export const make = (options: {
       last = outcome
       const millis = outcome.retryAfterMillis ?? pauseMillis(failures, endsSince() !== undefined)
       const resumed = performance.now() + millis
-      const inVain = resumed > atEnd - (outcome.unreachable ? endMillis - unreachableMillis : 0)
+      const patience = atEnd - endMillis + unreachableMillis
+      const nobody = outcome.unreachable && (failures >= unreachableAttempts || performance.now() > patience)
+      const inVain = resumed > (nobody ? patience : atEnd)
       if (!outcome.retryable || inVain || resumed >= until) {
         fail(outcome, outcome.unwanted)
       } else if (!settled) {

@@ -57,16 +57,15 @@ const connect = (endpoint: Endpoint, settings: OtlpSettings, channel: ChannelCre
       "grpc.default_compression_algorithm": settings.gzip ? gzip : identity,
       "grpc.enable_http_proxy": endpoint.loopback ? 0 : 1,
       // Sockets that nobody else uses can be destroyed at the end.
-      "grpc.use_local_subchannel_pool": 1,
-      // When to try again is decided above; here it would only be late.
-      "grpc.initial_reconnect_backoff_ms": reconnectMillis,
-      "grpc.max_reconnect_backoff_ms": longestReconnectMillis
+      "grpc.use_local_subchannel_pool": 1
     }))
 
-  // A connection whose other end has gone without a word looks like a collector that is slow.
-  const answered = (code: number): void => {
-    silent = code === deadlineExceeded ? silent + 1 : 0
-    if (silent >= silentCalls && calls.size === 0) {
+  // After a connection that was not made, gRPC answers calls with that for a while, and asks by itself all the time. And
+  // one whose other end has gone without a word looks like a collector that is slow. So the next call has a new one.
+  const renew = (outcome: Outcome): void => {
+    const failed = outcome._tag === "Failed" ? outcome : undefined
+    silent = failed?.silent === true ? silent + 1 : 0
+    if (calls.size === 0 && (failed?.unreachable === true || silent >= silentCalls)) {
       silent = 0
       client?.close()
       client = undefined
@@ -86,12 +85,12 @@ const connect = (endpoint: Endpoint, settings: OtlpSettings, channel: ChannelCre
           { deadline: Date.now() + Math.min(Math.max(millis, 1), longestMillis) },
           (error, response) => {
             if (calls.delete(call)) {
-              answered(error?.code ?? 0)
-              done(
+              const outcome =
                 error === null
                   ? acknowledged(response, address, settings)
                   : failed(error, endpoint, address, millis, settings)
-              )
+              renew(outcome)
+              done(outcome)
             }
           }
         )
@@ -121,9 +120,6 @@ const connect = (endpoint: Endpoint, settings: OtlpSettings, channel: ChannelCre
 // Values of gRPC's own, which it does not export as numbers. https://grpc.github.io/grpc/core/compression_8h.html
 const identity = 0
 const gzip = 2
-
-const reconnectMillis = 100
-const longestReconnectMillis = 5000
 
 // So many calls in a row without an answer, and the next one has a new connection.
 const silentCalls = 2

@@ -10,8 +10,9 @@ import * as OtlpExport from "./OtlpExport.ts"
 import * as OtlpResource from "./OtlpResource.ts"
 import * as OtlpSpans from "./OtlpSpans.ts"
 import { redact } from "./Redaction.ts"
-import * as Report from "./Report.ts"
+import type * as Report from "./Report.ts"
 import * as SpanBuffer from "./SpanBuffer.ts"
+import type { Spool } from "./Spool.ts"
 import type { Resolved } from "./TelemetryConfig.ts"
 import type { Sink } from "./Tracer.ts"
 
@@ -19,63 +20,51 @@ import type { Sink } from "./Tracer.ts"
 export const readable = ({ resourceAttributes, serviceName }: Resolved) =>
   OtlpSpans.readable(OtlpResource.make(serviceName.value, resourceAttributes))
 
-/** Spans to the collector of the configuration. `warn` gets a line at the end for each reason for which some were lost. */
-export const exporter = (options: {
-  readonly client: OtlpClient
-  readonly config: Resolved
-  readonly warn: (line: string) => void
-}): Sink => {
-  const { batch, timeoutMillis } = options.config
-  const counter = Report.make()
-  const exporter = OtlpExport.make({
-    client: options.client,
-    // Two variables say how long an export may take. The shorter one holds.
-    timeoutMillis: Math.min(timeoutMillis, batch.exportTimeoutMillis),
-    counter
-  })
-  return buffered(exporter, counter, options)
-}
+/** Spans to the collector of the configuration, by way of a spool where it names one. */
+export const exporter = (options: Options & { readonly client: OtlpClient; readonly spool: Spool | undefined }): Sink =>
+  buffered(
+    OtlpExport.make({
+      client: options.client,
+      // Two variables say how long an export may take. The shorter one holds.
+      timeoutMillis: Math.min(options.config.timeoutMillis, options.config.batch.exportTimeoutMillis),
+      counter: options.counter,
+      spool: options.spool
+    }),
+    options,
+    ownEndMillis
+  )
 
 /** Spans to an exporter of the program's. */
-export const foreign = (options: {
+export const foreign = (options: Options & { readonly exporter: SpanExporter }): Sink =>
+  buffered(counting(options.exporter, options.counter), options, foreignEndMillis)
+
+interface Options {
   readonly config: Resolved
-  readonly exporter: SpanExporter
-  readonly warn: (line: string) => void
-}): Sink => {
-  const counter = Report.make()
-  return buffered(counting(options.exporter, counter), counter, options)
+  readonly counter: Report.Counter
+  /** Gets what became of the spans, when all has been done for them that can be done. */
+  readonly ended: (report: Report.Report) => void
 }
 
-const buffered = (
-  exporter: SpanExporter,
-  counter: Report.Counter,
-  options: { readonly config: Resolved; readonly warn: (line: string) => void }
-): Sink => {
-  const buffer = SpanBuffer.make({
-    exporter,
-    toReadable: readable(options.config),
-    batch: options.config.batch,
-    counter
-  })
+const buffered = (exporter: SpanExporter, { config, counter, ended }: Options, endMillis: number): Sink => {
+  const buffer = SpanBuffer.make({ exporter, toReadable: readable(config), batch: config.batch, counter })
   return {
     onEnd: buffer.onEnd,
     flush: buffer.flush,
     shutdown: () =>
-      within(buffer.shutdown()).then(() => {
+      within(buffer.shutdown(), endMillis).then(() => {
         const { exported, kept, lost, recorded } = counter.snapshot()
         counter.lost(recorded - exported - kept - lost, "the exporter did not end")
-        for (const { hint, reason, spans } of counter.snapshot().reasons) {
-          const why = hint === undefined ? reason : `${reason}. ${hint}`
-          options.warn(`${spans} ${spans === 1 ? "span" : "spans"} not exported: ${why}`)
-        }
+        ended(counter.snapshot())
       })
   }
 }
 
-// The exporter to a collector keeps within three seconds by itself, and says more about it.
-const endMillis = 3100
+// The exporter to a collector keeps within three seconds by itself, and says more about it. What is left to do then is
+// for the disk, which may be far away and not answer either.
+const foreignEndMillis = 3100
+const ownEndMillis = 10_000
 
-const within = (end: Promise<void>): Promise<void> =>
+const within = (end: Promise<void>, endMillis: number): Promise<void> =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, endMillis)
     void end

@@ -116,3 +116,52 @@ export const make = (): Counter => {
     })
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Lines for people
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What became of all spans, on one line. `push` is the command that sends those that were kept. */
+export const summary = (report: Report, push: string): readonly [line: string] => [line(report, push)]
+
+const line = (report: Report, push: string): string => {
+  const { dropped, exported, kept, lost, recorded } = report
+  const missing = kept + lost
+  const older = dropped === 0 ? "" : `; ${spans(dropped)} of earlier runs dropped, the disk had no more room for them`
+  if (missing === 0) {
+    return exported === 0 && recorded === 0
+      ? "no spans exported: the trace was not sampled"
+      : `${spans(exported)} exported to ${report.destinations.join(" and ")}${older}`
+  }
+  const share = missing === recorded ? spans(missing) : `${missing} of ${spans(recorded)}`
+  const [whyKept, whyLost] = [why(report, "kept"), why(report, "lost")]
+  const fate =
+    lost === 0
+      ? `${whyKept}; kept, send them with "${push}"`
+      : kept === 0
+        ? whyLost
+        : `${kept} kept (${whyKept}), ${lost} lost (${whyLost}); send the kept ones with "${push}"`
+  return `${share} not exported: ${fate}${older}`
+}
+
+/** What went wrong, one line a reason. */
+export const complaints = ({ dropped, reasons }: Report, push: string): ReadonlyArray<string> => [
+  ...reasons.map(({ fate, hint, reason, spans: count }) => {
+    const text = fate === "kept" ? `${reason}; kept, send them with "${push}"` : sentence(reason, hint)
+    return `${spans(count)} not exported: ${text}`
+  }),
+  ...(dropped === 0 ? [] : [`${spans(dropped)} of earlier runs dropped: the disk had no more room for them`])
+]
+
+const why = (report: Report, fate: Reason["fate"]): string => {
+  const reasons = report.reasons.filter((reason) => reason.fate === fate)
+  const [only] = reasons
+  return reasons.length === 1 && only !== undefined
+    ? sentence(only.reason, fate === "lost" && report.kept === 0 ? only.hint : undefined)
+    : reasons.map(({ reason, spans }) => `${spans} ${reason}`).join("; ")
+}
+
+const sentence = (reason: string, hint: string | undefined): string =>
+  hint === undefined ? reason : `${reason}. ${hint}`
+
+const spans = (count: number): string => `${count} ${count === 1 ? "span" : "spans"}`

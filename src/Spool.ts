@@ -20,17 +20,7 @@ import { createHash, randomBytes } from "node:crypto"
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { join } from "node:path"
-
-/** Where files go, and how much room they may take. */
-export interface Settings {
-  /** Absolute. Made when the first file is written, for nobody but its owner. */
-  readonly directory: string
-  readonly maximumBytes: number
-  readonly maximumFiles: number
-}
-
-/** The bounds of a spool, where nobody says otherwise: some 300 000 spans of a graph. */
-export const defaultBounds = { maximumBytes: 256 * 1024 * 1024, maximumFiles: 4096 }
+import type { Settings } from "./SpoolConfig.ts"
 
 /** A file could not be written, read or renamed. */
 export class SpoolFailed extends Schema.TaggedError<SpoolFailed>()("SpoolFailed", {

@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Capture from "./Capture.ts"
 import * as Diagnostics from "./Diagnostics.ts"
@@ -22,13 +23,16 @@ import type { OtlpClient } from "./OtlpClient.ts"
 import * as Propagation from "./Propagation.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as Redaction from "./Redaction.ts"
+import * as Report from "./Report.ts"
 import type { Sampler } from "./Sampling.ts"
 import * as Span from "./Span.ts"
+import * as SpoolConfig from "./SpoolConfig.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
 import type { Sink } from "./Tracer.ts"
 
 export { Exporter, Options, resolve, samplerName, TelemetryConfigError, TraceFormat } from "./TelemetryConfig.ts"
+export type { Report } from "./Report.ts"
 export type { Candidate, Sampler } from "./Sampling.ts"
 export type { Resolved, Sourced } from "./TelemetryConfig.ts"
 
@@ -41,20 +45,41 @@ export type { Resolved, Sourced } from "./TelemetryConfig.ts"
 export const layer = (
   options: TelemetryConfig.Options = {}
 ): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
-  Layer.unwrap(Effect.map(TelemetryConfig.resolve(options), layerResolved))
+  Layer.unwrap(Effect.map(TelemetryConfig.resolve(options), (config) => layerResolved(config)))
 
 /** As the environment says. Off unless `TINYLLM_TRACING=true` or `OTEL_TRACES_EXPORTER` names an exporter. */
 export const layerConfig: Layer.Layer<never, TelemetryConfig.TelemetryConfigError> = Layer.suspend(() => layer())
 
-/** Sends spans as a resolved configuration says, and prints its warnings. */
-export const layerResolved = (config: TelemetryConfig.Resolved): Layer.Layer<never> =>
+/**
+ * As `layer`, for a command that a person runs: what no collector takes is kept on disk unless `TINYLLM_SPOOL` says no,
+ * and at the end one line on standard error says what became of the spans.
+ */
+export const layerCommandLine = (
+  options: TelemetryConfig.Options = {}
+): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
+  Layer.unwrap(
+    Effect.map(TelemetryConfig.resolve(options, TelemetryConfig.commandLine), (config) =>
+      layerResolved(config, "summary")
+    )
+  )
+
+/**
+ * Sends spans as a resolved configuration says, and prints its warnings. At the end it says what became of the spans for
+ * a collector: what went wrong, or all of it.
+ */
+export const layerResolved = (
+  config: TelemetryConfig.Resolved,
+  end: "complaints" | "summary" = "complaints"
+): Layer.Layer<never> =>
   Layer.unwrap(
     Effect.map(Stderr.Stderr, (stderr) => {
       const diagnostics = warned(config, stderr)
-      const tracer = own(config, sinks(config, stderr, diagnostics))
       // Nothing of OpenTelemetry is loaded for the console alone.
       const foreign = config.interop.value || config.exporters.value.includes("otlp")
-      return whole(config, foreign ? withMessages(config, tracer, diagnostics) : tracer)
+      return counted((counter) => {
+        const tracer = own(config, sinks(config, stderr, diagnostics, counter, end))
+        return whole(config, foreign ? withMessages(config, tracer, diagnostics) : tracer)
+      })
     })
   )
 
@@ -84,8 +109,10 @@ export const layerExporter = (
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
       const diagnostics = warned(config, yield* Stderr.Stderr)
-      const tracer = own(config, toExporter(config, exporter, diagnostics), sampler)
-      return whole(config, withMessages(config, tracer, diagnostics))
+      return counted((counter) => {
+        const tracer = own(config, toExporter(config, exporter, diagnostics, counter), sampler)
+        return whole(config, withMessages(config, tracer, diagnostics))
+      })
     })
   )
 
@@ -174,6 +201,24 @@ const Enabled: Context.Reference<boolean> = Context.Reference("tinyllm/Telemetry
   defaultValue: () => false
 })
 
+/**
+ * What became so far of the spans that a layer of this module sends to a collector or an exporter: how many were
+ * recorded, exported, kept on disk and lost, and why. All zero where none are sent.
+ */
+export const report: Effect.Effect<Report.Report> = Effect.suspend(() =>
+  Effect.map(Counter, (counter) => counter?.snapshot() ?? Report.none)
+)
+
+const Counter: Context.Reference<Report.Counter | undefined> = Context.Reference("tinyllm/Telemetry/Counter", {
+  defaultValue: (): Report.Counter | undefined => undefined
+})
+
+const counted = (layer: (counter: Report.Counter) => Layer.Layer<never>): Layer.Layer<never> =>
+  Layer.suspend(() => {
+    const counter = Report.make()
+    return Layer.merge(layer(counter), Layer.succeed(Counter, counter))
+  })
+
 // Without a tracer Effect would still make its own spans and send their ids over HTTP.
 const off: Layer.Layer<never> = Layer.merge(
   Layer.succeed(References.TracerEnabled, false),
@@ -225,7 +270,7 @@ const content = (privacy: TelemetryConfig.Resolved["privacy"]): Layer.Layer<neve
 /** Our own tracer. What it needs is loaded now, and no earlier. */
 const own = (
   config: TelemetryConfig.Resolved,
-  sinks: Effect.Effect<ReadonlyArray<Sink>>,
+  sinks: Effect.Effect<ReadonlyArray<Sink>, never, Scope.Scope>,
   sampler?: Sampler | undefined
 ): Layer.Layer<never> =>
   Layer.effectContext(
@@ -257,12 +302,14 @@ const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
 const sinks = (
   config: TelemetryConfig.Resolved,
   stderr: Stderr.Stderr,
-  diagnostics: Diagnostics.Diagnostics
-): Effect.Effect<ReadonlyArray<Sink>> =>
+  diagnostics: Diagnostics.Diagnostics,
+  counter: Report.Counter,
+  end: "complaints" | "summary"
+): Effect.Effect<ReadonlyArray<Sink>, never, Scope.Scope> =>
   Effect.map(
     Effect.forEach(config.exporters.value, (exporter) =>
       // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
-      (exporter === "otlp" ? toCollector(config, diagnostics) : toConsole(config, stderr)).pipe(
+      (exporter === "otlp" ? toCollector(config, diagnostics, counter, end) : toConsole(config, stderr)).pipe(
         Effect.catchCause(() =>
           Effect.succeed(
             Result.fail(
@@ -282,13 +329,27 @@ const sinks = (
       })
   )
 
-type Made = Effect.Effect<Result.Result<Sink, string>>
+type Made = Effect.Effect<Result.Result<Sink, string>, never, Scope.Scope>
 
-const toCollector = (config: TelemetryConfig.Resolved, diagnostics: Diagnostics.Diagnostics): Made =>
+const toCollector = (
+  config: TelemetryConfig.Resolved,
+  diagnostics: Diagnostics.Diagnostics,
+  counter: Report.Counter,
+  end: "complaints" | "summary"
+): Made =>
   Effect.gen(function* () {
     const client = yield* clientOf(config, diagnostics)
     const { exporter } = yield* Effect.promise(() => import("./OtlpSink.ts"))
-    return Result.map(client, (client) => exporter({ client, config, warn: (line) => diagnostics("error", line) }))
+    const settings = config.spool.value
+    const spool =
+      settings === undefined
+        ? undefined
+        : yield* Effect.flatMap(
+            Effect.promise(() => import("./Spool.ts")),
+            ({ make }) => make(settings)
+          )
+    const ended = told(diagnostics, end, SpoolConfig.pushCommand(settings))
+    return Result.map(client, (client) => exporter({ client, config, counter, spool, ended }))
   })
 
 // Each loads what its protocol needs, and nothing of the other.
@@ -314,12 +375,23 @@ const clientOf = (
 const toExporter = (
   config: TelemetryConfig.Resolved,
   exporter: SpanExporter,
-  diagnostics: Diagnostics.Diagnostics
+  diagnostics: Diagnostics.Diagnostics,
+  counter: Report.Counter
 ): Effect.Effect<ReadonlyArray<Sink>> =>
   Effect.map(
     Effect.promise(() => import("./OtlpSink.ts")),
-    ({ foreign }) => [foreign({ config, exporter, warn: (line) => diagnostics("error", line) })]
+    ({ foreign }) => [foreign({ config, exporter, counter, ended: told(diagnostics, "complaints", "") })]
   )
+
+// Nobody is told by the way that all went well but who asked for it.
+const told =
+  (diagnostics: Diagnostics.Diagnostics, end: "complaints" | "summary", push: string) =>
+  (report: Report.Report): void => {
+    const level = report.kept + report.lost + report.dropped > 0 ? "error" : "warn"
+    for (const line of end === "summary" ? Report.summary(report, push) : Report.complaints(report, push)) {
+      diagnostics(level, line)
+    }
+  }
 
 const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
   Effect.zipWith(

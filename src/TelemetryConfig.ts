@@ -21,6 +21,7 @@ import type { Sampler } from "./EnvironmentVariables.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
 import * as PrivacySettings from "./PrivacySettings.ts"
 import { redact } from "./Redaction.ts"
+import * as SpoolConfig from "./SpoolConfig.ts"
 
 export { TelemetryConfigError }
 export type { LogLevel, Propagator } from "./EnvironmentVariables.ts"
@@ -55,6 +56,11 @@ export const Options = Schema.Struct({
    * it; `false` by default, since it costs time at every step of every effect.
    */
   interop: Schema.optional(Schema.Boolean),
+  /**
+   * Whether spans that no collector takes are kept on disk, for `tinyllm trace push` to send them; `false` by default.
+   * `true` keeps them in the folder of the user's state.
+   */
+  spool: Schema.optional(SpoolConfig.SpoolOption),
   ...PrivacySettings.options
 })
 export type Options = typeof Options.Type
@@ -68,6 +74,7 @@ const allowed: Record<string, string> = {
   samplingRate: "a number from 0 to 1",
   traceFormat: "tree or json",
   interop: "true or false",
+  spool: SpoolConfig.allowed,
   ...PrivacySettings.allowed
 }
 
@@ -105,17 +112,27 @@ export interface Resolved {
    * program waits three seconds at most, whatever this says.
    */
   readonly timeoutMillis: number
+  /** Where spans are kept that no collector takes; `undefined` for nowhere. */
+  readonly spool: Sourced<SpoolConfig.Settings | undefined>
   /** What was wrong and ignored; empty when nobody asked for tracing. */
   readonly warnings: ReadonlyArray<string>
 }
+
+/** What holds where neither program nor environment says anything, and is not the same for all. */
+export interface Defaults {
+  readonly spool: boolean
+}
+
+/** Those of a program that a person runs in a terminal: it does not live to see the collector again. */
+export const commandLine: Defaults = { spool: true }
 
 /**
  * Works out the effective configuration from options and the environment.
  *
  * Fails with `TelemetryConfigError` when an option or a `TINYLLM_*` variable is wrong.
  */
-export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryConfigError> = Effect.fnUntraced(
-  function* (given) {
+export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<Resolved, TelemetryConfigError> =
+  Effect.fnUntraced(function* (given, defaults = { spool: false }) {
     const options = yield* decode(given)
     const env = yield* EnvironmentVariables.read(options.otlpProtocol)
     const warnings = [...env.warnings]
@@ -196,10 +213,10 @@ export const resolve: (options: Options) => Effect.Effect<Resolved, TelemetryCon
       logLevel: env.logLevel ?? { value: "warn", source: "default" },
       otlp: env.otlp,
       timeoutMillis: env.otlp.timeoutMillis,
+      spool: yield* SpoolConfig.resolve(options.spool, defaults.spool),
       warnings: wish.value || env.exporterUnknown ? warnings : []
     }
-  }
-)
+  })
 
 // Collectors take four megabytes at a time, and with content every span may be as large as it is allowed to be.
 const spansOf = (privacy: PrivacySettings.Privacy): number =>

@@ -877,6 +877,7 @@ describe("names in the documents", () => {
       traceFormat: config.traceFormat.value,
       captureContent: String(config.privacy.capture.value !== "NO_CONTENT"),
       redact: undefined,
+      spool: String(config.spool.value !== undefined),
       spanBudgetBytes: String(config.privacy.spanBytes.value),
       contentBudgetBytes: String(config.privacy.contentBytes.value)
     })

@@ -13,7 +13,7 @@ const order = [
   ["NodeClient"],
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
-  ["EnvironmentValues", "OtlpSettings", "PrivacySettings", "EnvironmentVariables", "TelemetryConfig"],
+  ["EnvironmentValues", "OtlpSettings", "PrivacySettings", "EnvironmentVariables", "SpoolConfig", "TelemetryConfig"],
   ["RandomIds", "Sampling", "SpanErrors", "RecordedSpan", "Tracer", "ConsoleSpans", "Interop"],
   [
     "Diagnostics",

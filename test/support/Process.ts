@@ -1,5 +1,8 @@
 /** Commands as real child processes: what a person would see, and how long it took. */
 import { spawn as nodeSpawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 export interface Result {
@@ -24,7 +27,10 @@ export interface Running {
 }
 
 export interface Options {
-  /** Beside PATH and HOME, which is all that the child inherits: no variable of this machine changes a test. */
+  /**
+   * Beside PATH and HOME, which is all that the child inherits, and `TINYLLM_HOME`, a folder that goes with the tests: no
+   * variable of this machine changes a test, and no test changes its files.
+   */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
   readonly stdin?: string
@@ -35,11 +41,25 @@ export interface Options {
 /** The root of the repository. */
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
+/** A folder for the files of one test file, which goes when its tests have ended. */
+export const scratch = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), "tinyllm-test-"))
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+let home: string | undefined
+
 export const spawn = (command: string, args: ReadonlyArray<string>, options: Options = {}): Running => {
   const begin = performance.now()
   const child = nodeSpawn(command, args, {
     cwd: options.cwd ?? root,
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...options.env },
+    env: {
+      PATH: process.env["PATH"],
+      HOME: process.env["HOME"],
+      TINYLLM_HOME: (home ??= scratch()),
+      ...options.env
+    },
     stdio: "pipe"
   })
   child.stdin.on("error", () => {})
