@@ -23,7 +23,7 @@ import * as EffectTracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
 import * as Span from "./Span.ts"
 import * as SpanErrors from "./SpanErrors.ts"
-import type * as SpanGuard from "./SpanGuard.ts"
+import * as SpanGuard from "./SpanGuard.ts"
 
 /**
  * What a span was asked for when it was made. The SDK's sampler sees only name, kind and parent, so this is how it
@@ -98,7 +98,7 @@ const patch = (span: Bridged, guard: SpanGuard.Guard): EffectTracer.Span => {
     span.span.addEvent(name, normal as Otel.Attributes, hrTime(time))
   }
   span.event = (name, time, attributes) => {
-    if (span.status._tag === "Started") {
+    if (span.status._tag === "Started" && !SpanGuard.isLogLine(attributes)) {
       attempt(() => record(name, time, attributes))
     }
   }

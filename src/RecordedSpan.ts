@@ -18,7 +18,7 @@ import * as RandomIds from "./RandomIds.ts"
 import * as Sampling from "./Sampling.ts"
 import * as Span from "./Span.ts"
 import * as SpanErrors from "./SpanErrors.ts"
-import type * as SpanGuard from "./SpanGuard.ts"
+import * as SpanGuard from "./SpanGuard.ts"
 import * as TraceContext from "./TraceContext.ts"
 
 /** How much one span may hold. What exceeds it is dropped, and counted. */
@@ -240,7 +240,7 @@ export class RecordedSpan implements Tracer.Span {
   }
 
   event(name: string, time: bigint, attributes?: Record<string, unknown>): void {
-    if (!this.recording || this.endTime !== undefined) {
+    if (!this.recording || this.endTime !== undefined || SpanGuard.isLogLine(attributes)) {
       return
     }
     if (name === "exception" && attributes !== undefined) {

@@ -46,6 +46,23 @@ export interface Guard {
   readonly redact: Redaction.Redact
 }
 
+/**
+ * Whether an event is a log line: Effect's loggers by default write every line into the span that is open, the whole
+ * message as the name. What a log line says goes to the log only.
+ */
+export const isLogLine = (attributes: Readonly<Record<string, unknown>> | undefined): boolean => {
+  // A proxy may throw; asked for every event, so without a closure.
+  try {
+    return (
+      attributes !== undefined &&
+      attributes["effect.logLevel"] !== undefined &&
+      attributes["effect.fiberId"] !== undefined
+    )
+  } catch {
+    return false
+  }
+}
+
 /** The budget of a span, in bytes, where none is set. */
 export const defaultBytes = 16 * 1024
 

@@ -140,6 +140,28 @@ describe("Logs.layer json", () => {
     })
   )
 
+  it.effect("T25 replaces what patterns match, given to it or to telemetry", () =>
+    Effect.gen(function* () {
+      const log = Effect.logError("customer-1 and order-2", new Error("customer-3")).pipe(
+        Effect.annotateLogs({ who: "customer-4", all: ["order-5"] })
+      )
+      const telemetry = Telemetry.layer({ redact: [/order-\d/] })
+      for (const format of ["json", "logfmt", "pretty"] as const) {
+        const text = yield* written(Effect.provide(log, telemetry), { format, redact: [/customer-\d/] })
+        assert.notMatch(text, /customer-\d|order-\d/)
+        assert.include(text, "__REDACTED__ and __REDACTED__")
+      }
+      assert.throws(() => Logs.layer({ format: "json", redact: [/(a+)+/] }), RangeError, "can take forever")
+    })
+  )
+
+  it.effect("T24 cuts a line that nobody could read, on code points", () =>
+    Effect.gen(function* () {
+      const line = jsonOf(yield* written(Effect.logInfo("🙂".repeat(1_000_000)), { format: "json" }))
+      assert.match(String(line["message"]), /^(🙂){16384}…$/u)
+    })
+  )
+
   it.effect("T20 hides what an annotation calls a secret, and no number", () =>
     Effect.gen(function* () {
       const hidden = ["password", "apiKey", "api_key", "access_token", "accessToken", "DB_PASSWORD", "x-api-key"]

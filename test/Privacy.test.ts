@@ -1,7 +1,8 @@
 // What leaves the program, looked at from outside: real processes, a real collector, an Ollama double, and canaries in
 // every text that is to stay inside.
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, type Scope } from "effect"
+import { type ReadableSpan, SimpleSpanProcessor, type SpanExporter } from "@opentelemetry/sdk-trace-base"
+import { ConfigProvider, Console, Effect, Layer, type Scope } from "effect"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -101,6 +102,8 @@ const application = (
       })
     )
   })
+
+const silent = Object.assign(Object.create(console), { log: () => {}, error: () => {} }) as Console.Console
 
 class Broken extends Error {
   readonly _tag = "Broken"
@@ -219,7 +222,7 @@ describe("content of an application", () => {
           assertNone([name, status.message, ...texts].join("\n"), name)
         }
       }
-      assert.notInclude(result.stderr, "tinyllm:")
+      assert.notInclude(result.stderr, captureVariable)
     })
   )
 
@@ -366,6 +369,34 @@ describe("content of the command line", () => {
       const off = yield* run("--no-capture-content", { [variable]: "SPAN_ONLY" })
       assert.notInclude(off.bytes(), "2 + 2")
       assert.strictEqual(off.span("graph.execute").attributes["task.content"], "__REDACTED__")
+    })
+  )
+})
+
+describe("log lines", () => {
+  it.live.each(["own", "sdk"])("T21 T26 are in no span, also with the loggers of Effect: tracer %s", (tracer) =>
+    Effect.gen(function* () {
+      const ended: Array<ReadableSpan> = []
+      const exporter: SpanExporter = {
+        export: (spans, done) => {
+          ended.push(...spans)
+          done({ code: 0 })
+        },
+        shutdown: () => Promise.resolve()
+      }
+      const layer =
+        tracer === "own" ? Telemetry.layerExporter(exporter) : Telemetry.layerSdk([new SimpleSpanProcessor(exporter)])
+      yield* Effect.logInfo("CANARY_LOGLINE").pipe(
+        Effect.annotateLogs("key", "CANARY_LOGLINE"),
+        Effect.andThen(Span.event("cache.hit", { "effect.logLevel": "mine" })),
+        Effect.withSpan("work"),
+        Effect.provide(Layer.provide(layer, noVariables)),
+        Effect.provideService(Console.Console, silent)
+      )
+      assert.deepStrictEqual(
+        ended.map(({ events, name }) => [name, ...events.map((event) => event.name)]),
+        [["work", "cache.hit"]]
+      )
     })
   )
 })
