@@ -288,10 +288,9 @@ const execute = <In, Out, E, R>(
       Effect.andThen(steps),
       Effect.onExit(() =>
         Span.describe(() => {
-          const { inputTokens, outputTokens } = usage.total()
           return Span.graphEnd({
             nodesExecuted: state.finished,
-            tokensUsed: inputTokens + outputTokens,
+            tokensUsed: usage.bothKnown(),
             durationMillis: Duration.toMillis(duration())
           })
         })

@@ -14,23 +14,36 @@ export interface Usage {
   readonly outputTokens: number
 }
 
+/** What one call consumed; a count that the server did not give is `undefined`. */
+export interface Counts {
+  readonly inputTokens?: number | undefined
+  readonly outputTokens?: number | undefined
+}
+
 /** Counts the tokens of one run and adds them to the run around it. */
 export interface Counter {
-  readonly add: (usage: Usage) => void
+  readonly add: (counts: Counts) => void
+  /** The sums of what is known. */
   readonly total: () => Usage
+  /** Input and output of the calls of which both are known, as `llm.total_tokens` has them. */
+  readonly bothKnown: () => number
 }
 
 /** Makes a counter that passes what it counts on to `parent`, so that a sub-graph's tokens are also its graph's. */
 export const makeCounter = (parent?: Counter | undefined): Counter => {
-  let inputTokens = 0
-  let outputTokens = 0
+  let input = 0
+  let output = 0
+  let both = 0
   return {
-    add: (usage) => {
-      inputTokens += usage.inputTokens
-      outputTokens += usage.outputTokens
-      parent?.add(usage)
+    add: (counts) => {
+      const { inputTokens, outputTokens } = counts
+      input += inputTokens ?? 0
+      output += outputTokens ?? 0
+      both += inputTokens === undefined || outputTokens === undefined ? 0 : inputTokens + outputTokens
+      parent?.add(counts)
     },
-    total: () => ({ inputTokens, outputTokens })
+    total: () => ({ inputTokens: input, outputTokens: output }),
+    bothKnown: () => both
   }
 }
 
@@ -39,11 +52,5 @@ export const Current: Context.Reference<Counter | undefined> = Context.Reference
   defaultValue: (): Counter | undefined => undefined
 })
 
-/** Adds tokens to the run in progress. A count that the server did not give is left out. */
-export const add = (usage: {
-  readonly inputTokens?: number | undefined
-  readonly outputTokens?: number | undefined
-}): Effect.Effect<void> =>
-  Effect.map(Current, (counter) =>
-    counter?.add({ inputTokens: usage.inputTokens ?? 0, outputTokens: usage.outputTokens ?? 0 })
-  )
+/** Adds tokens to the run in progress. */
+export const add = (counts: Counts): Effect.Effect<void> => Effect.map(Current, (counter) => counter?.add(counts))

@@ -2,6 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Random, References, Stream, Tracer } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import * as Baggage from "../src/Baggage.ts"
+import * as Graph from "../src/Graph.ts"
+import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
 import * as Propagation from "../src/Propagation.ts"
@@ -118,6 +120,34 @@ describe("llm spans", () => {
       }
       assert.deepStrictEqual(counter.total(), { inputTokens: 6, outputTokens: 4 })
     }).pipe(Effect.provide(against("x y")))
+  )
+
+  it.live("T6 the run's tokens are the sum over its calls also when a count is missing; usage has what is known", () =>
+    Effect.gen(function* () {
+      const ask = Node.model({ model: "m", prompt: (text: string) => text, output: ({ text }) => text })
+      const inner = Graph.toNode(Graph.single("inner", ask))
+      const graph = Graph.make("g", {
+        nodes: { a: ask, b: inner, c: ask },
+        start: "a",
+        edges: { a: "b", b: "c", c: "end" }
+      })
+      const { usage } = yield* Graph.run(graph, "go")
+      assert.deepStrictEqual(usage, { inputTokens: 12, outputTokens: 9 })
+      const totals = (yield* named("llm.chat")).map((span) => span.attributes.get("llm.total_tokens"))
+      assert.deepStrictEqual(totals, [undefined, 9, undefined])
+      const used = (yield* named("graph.execute")).map((span) => span.attributes.get("execution.tokens_used"))
+      assert.deepStrictEqual(used, [9, 9])
+    }).pipe(
+      Effect.provide(
+        against(({ count }) => ({
+          raw: `${JSON.stringify({
+            message: { content: "x" },
+            done: true,
+            ...[{ prompt_eval_count: 7 }, { prompt_eval_count: 5, eval_count: 4 }, { eval_count: 5 }][count - 1]
+          })}\n`
+        }))
+      )
+    )
   )
 
   it.live("T9 provider and operation", () =>
