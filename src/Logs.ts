@@ -82,7 +82,7 @@ const toLine = (record: Logger.Options<unknown>, all: Redaction.Redact): Line =>
   const { fiber } = record
   const redact: Redaction.Redact = (text) => Span.truncate(Redaction.start(text, 2 * textLength, all), textLength)
   const annotations = fiber.getRef(References.CurrentLogAnnotations)
-  const span = spanOf(fiber.context)
+  const span = Span.isUnseen(fiber) ? undefined : spanOf(fiber.context)
   const executionId = annotations["execution_id"]
   const fields: Array<readonly [string, unknown]> = []
   if (span !== undefined) {

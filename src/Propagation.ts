@@ -15,6 +15,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Baggage from "./Baggage.ts"
+import * as Span from "./Span.ts"
 import * as TraceContext from "./TraceContext.ts"
 
 /** A way to write the context of a request into its headers, by its name in `OTEL_PROPAGATORS`. */
@@ -63,10 +64,14 @@ export type Variable = "TRACEPARENT" | "TRACESTATE" | "BAGGAGE"
 const openSpan = (fiber: Fiber.Fiber<unknown, unknown>): Tracer.AnySpan | undefined =>
   Context.getOrUndefined(fiber.context, Tracer.ParentSpan)
 
+// Without telemetry, spans of this program are nowhere to be found; one that it was called from is.
+const remoteOf = (span: Tracer.AnySpan | undefined): Tracer.AnySpan | undefined =>
+  span?._tag === "Span" ? remoteOf(Option.getOrUndefined(span.parent)) : span
+
 const headersOf = (fiber: Fiber.Fiber<unknown, unknown>, span: Tracer.AnySpan | undefined): Effect.Effect<Headers> => {
   const propagators = fiber.getRef(Propagators)
   const headers: Record<string, string> = {}
-  const context = TraceContext.contextOf(span)
+  const context = TraceContext.contextOf(Span.isUnseen(fiber) ? remoteOf(span) : span)
   if (context !== undefined) {
     const sampled = (context.flags & TraceContext.sampledFlag) === 0 ? "0" : "1"
     if (propagators.includes("tracecontext")) {

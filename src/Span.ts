@@ -61,8 +61,8 @@ export const traceId: Effect.Effect<string | undefined> = Effect.withFiber((fibe
   return Effect.succeed(span === undefined || span.traceId === "noop" || isUnseen(fiber) ? undefined : span.traceId)
 })
 
-// Effect has a tracer of its own by default, whose spans nobody sees.
-const isUnseen = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
+/** Whether spans are seen by nobody: tracing is off, or they come from the tracer that Effect has by default. */
+export const isUnseen = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   !cache.tracerEnabled || cache.tracer === undefined || cache.tracer === Tracer.nativeTracer
 
 /** Whether log lines inside a span carry its ids; `true` by default. */

@@ -86,13 +86,15 @@ describe("Logs.layer json", () => {
     })
   )
 
-  it.effect("T57 has no ids when tracing is off, and none inside Span.withoutLogIds", () =>
+  it.effect("T57 has no ids when tracing is off or was never set up, and none inside Span.withoutLogIds", () =>
     Effect.gen(function* () {
       const off = yield* written(
         Effect.logInfo("x").pipe(Effect.withSpan("work"), Effect.provide(Layer.orDie(Telemetry.layer({})))),
         { format: "json" }
       )
       assert.notProperty(jsonOf(off), "trace_id")
+      const none = yield* written(Effect.logInfo("x").pipe(Effect.withSpan("work")), { format: "json" })
+      assert.deepStrictEqual(Object.keys(jsonOf(none)), ["timestamp", "level", "message"])
       const without = yield* written(
         Effect.logInfo("x").pipe(Span.withoutLogIds, Effect.withSpan("work"), Effect.provide(tracer().layer)),
         { format: "json" }

@@ -12,6 +12,7 @@ import { Stderr } from "../src/Stderr.ts"
 import * as TraceContext from "../src/TraceContext.ts"
 import * as Collector from "./support/Collector.ts"
 import * as Process from "./support/Process.ts"
+import { Spans } from "./support/Spans.ts"
 import * as TraceService from "./support/TraceService.ts"
 
 const T = "12345678901234567890123456789012"
@@ -66,7 +67,17 @@ describe("Propagation.inject", () => {
         tracestate: "foo@=1",
         baggage: "tenant=a%20b"
       })
-    })
+    }).pipe(Effect.provide(Spans.layer))
+  )
+
+  it.effect(
+    "T48 without telemetry names no span of this program, which nobody records, but the one it was called by",
+    () =>
+      Effect.gen(function* () {
+        const inside = Propagation.inject.pipe(Effect.withSpan("inner"), Effect.withSpan("outer"))
+        assert.deepStrictEqual(yield* inside, {})
+        assert.deepStrictEqual(yield* Propagation.withRemote(remote)(inside), remote)
+      })
   )
 
   it.effect("T48 writes b3 only where it is asked for", () =>
@@ -338,7 +349,7 @@ describe("Propagation.withEnvironment", () => {
       const { value } = yield* within(env, self)
       assert.strictEqual(value[0]["baggage"], "a=2,b=1")
       assert.notInclude(value[0]["traceparent"], T)
-    })
+    }).pipe(Effect.provide(Spans.layer))
   )
 })
 
@@ -360,7 +371,7 @@ describe("Propagation.childEnvironment", () => {
         TRACESTATE: "foo=1",
         BAGGAGE: "a=1"
       })
-    })
+    }).pipe(Effect.provide(Spans.layer))
   )
 })
 
