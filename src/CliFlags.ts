@@ -33,6 +33,10 @@ const telemetryFlags = {
     ),
     Flag.optional
   ),
+  keepErrors: Flag.Boolean("keep-errors").pipe(
+    Flag.withDescription("Keep every trace in which something failed, whatever the sampling rate"),
+    Flag.optional
+  ),
   serviceName: Flag.String("service-name").pipe(
     Flag.withMetavar("NAME"),
     Flag.withDescription("Name under which traces appear, tinyllm by default"),

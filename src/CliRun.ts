@@ -63,7 +63,14 @@ export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>
 export const optionsOf = (
   flags: Pick<
     RunFlags,
-    "tracing" | "exporter" | "otlpEndpoint" | "otlpProtocol" | "samplingRate" | "serviceName" | "captureContent"
+    | "tracing"
+    | "exporter"
+    | "otlpEndpoint"
+    | "otlpProtocol"
+    | "samplingRate"
+    | "keepErrors"
+    | "serviceName"
+    | "captureContent"
   > & {
     readonly traceFormat?: RunFlags["traceFormat"]
   }
@@ -74,6 +81,7 @@ export const optionsOf = (
     otlpEndpoint: Option.getOrUndefined(flags.otlpEndpoint),
     otlpProtocol: Option.getOrUndefined(flags.otlpProtocol),
     samplingRate: Option.getOrUndefined(flags.samplingRate),
+    keep: Option.getOrUndefined(Option.map(flags.keepErrors, (errors) => ({ errors }))),
     serviceName: Option.getOrUndefined(flags.serviceName),
     captureContent: Option.getOrUndefined(flags.captureContent),
     traceFormat: flags.traceFormat

@@ -7,7 +7,7 @@
 import * as Option from "effect/Option"
 import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as SpanPrinter from "./SpanPrinter.ts"
-import type { Sink } from "./Tracer.ts"
+import type { Sink } from "./Sink.ts"
 
 // A service that never ends a root must not fill the memory: at this many the tree is printed as far as it is known.
 const maximumSpans = 10_000

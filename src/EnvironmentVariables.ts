@@ -63,6 +63,7 @@ export interface Environment {
   readonly exporter: Sourced<"console" | "otlp" | "jaeger"> | undefined
   readonly endpoint: Sourced<Endpoint.Endpoint> | undefined
   readonly samplingRate: Sourced<number> | undefined
+  readonly keepErrors: Sourced<boolean> | undefined
   readonly disabled: Sourced<boolean> | undefined
   readonly otelServiceName: Sourced<string> | undefined
   readonly otelExporters: Sourced<ReadonlyArray<"console" | "otlp">> | undefined
@@ -111,6 +112,7 @@ export const read = Effect.fnUntraced(function* (
     exporter: yield* ours("TINYLLM_EXPORTER", "console, otlp or jaeger", exporter),
     endpoint: yield* Values.ourEndpoint("TINYLLM_OTLP_ENDPOINT", OtlpSettings.reading(otlp, "either")),
     samplingRate: yield* ours("TINYLLM_SAMPLING_RATE", "a number from 0 to 1", rate),
+    keepErrors: yield* ours("TINYLLM_KEEP_ERRORS", "true or false", Values.boolean),
     disabled,
     otelServiceName: yield* variable("OTEL_SERVICE_NAME"),
     otelExporters: listed.exporters,

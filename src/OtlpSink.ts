@@ -14,7 +14,7 @@ import type * as Report from "./Report.ts"
 import * as SpanBuffer from "./SpanBuffer.ts"
 import type { Spool } from "./Spool.ts"
 import type { Resolved } from "./TelemetryConfig.ts"
-import type { Sink } from "./Tracer.ts"
+import type { Sink } from "./Sink.ts"
 
 /** Makes spans readable for exporters, as those of the configured service. */
 export const readable = ({ resourceAttributes, serviceName }: Resolved) =>
@@ -49,6 +49,10 @@ const buffered = (exporter: SpanExporter, { config, counter, ended }: Options, e
   const buffer = SpanBuffer.make({ exporter, toReadable: readable(config), batch: config.batch, counter })
   return {
     onEnd: buffer.onEnd,
+    onLost: (spans, reason) => {
+      counter.ended(spans)
+      counter.lost(spans, reason)
+    },
     flush: buffer.flush,
     shutdown: () =>
       within(buffer.shutdown(), endMillis).then(() => {
@@ -78,7 +82,12 @@ const within = (end: Promise<void>, endMillis: number): Promise<void> =>
 // An exporter of others says whether it succeeded; it may also throw, or never say anything.
 const counting = (exporter: SpanExporter, counter: Report.Counter): SpanExporter => ({
   export: (spans, done) => {
+    let over = false
     const ended = (failure: string | undefined): void => {
+      if (over) {
+        return
+      }
+      over = true
       if (failure === undefined) {
         counter.exported(spans.length, "the exporter")
       } else {

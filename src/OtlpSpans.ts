@@ -100,15 +100,16 @@ const contextOf = (span: Tracer.AnySpan): SpanContext =>
   span instanceof RecordedSpan ? ((span.exported ??= newContext(span)) as SpanContext) : newContext(span)
 
 const newContext = (span: Tracer.AnySpan): SpanContext => {
-  const state = TraceContext.stateOf(span)
+  const ours = span instanceof RecordedSpan
+  const state = ours ? span[TraceContext.stateKey] : TraceContext.stateOf(span)
   const context = {
     traceId: span.traceId,
     spanId: span.spanId,
-    traceFlags: TraceContext.flagsOf(span),
+    // A trace that is kept in the end is sampled for whoever receives it.
+    traceFlags: ours ? span[TraceContext.flagsKey] | (span.trace.kept === true ? 1 : 0) : TraceContext.flagsOf(span),
     isRemote: span._tag === "ExternalSpan"
   }
-  // What it is needed for is to be written as it is.
-  return state === undefined ? context : { ...context, traceState: { serialize: () => state } as never }
+  return state === undefined ? context : { ...context, traceState: TraceContext.otelState(state) }
 }
 
 // Times near to the start of this process fit a number, and numbers are divided much faster.

@@ -8,6 +8,7 @@
  *
  * @since 0.1.0
  */
+import * as TraceContext from "./TraceContext.ts"
 
 /** What is known of a span when it is decided whether it is kept. */
 export interface Candidate {
@@ -69,12 +70,9 @@ const randomness = ({ traceId, traceState }: Candidate): string =>
  * member and other members are kept; a member that is new comes first.
  */
 export const withThreshold = (traceState: string | undefined, threshold: string | undefined): string | undefined => {
-  const members = traceState === undefined ? [] : traceState.split(",")
-  const own = members.find((member) => member.startsWith("ot="))
-  const parts = (own?.slice(3).split(";") ?? []).filter((part) => part !== "" && !part.startsWith("th:"))
+  const parts = (TraceContext.stateMember(traceState, "ot")?.split(";") ?? []).filter(
+    (part) => part !== "" && !part.startsWith("th:")
+  )
   const value = [...(threshold === undefined ? [] : [`th:${threshold}`]), ...parts].join(";")
-  const others = members.filter((member) => member !== own)
-  // https://www.w3.org/TR/trace-context-2/#tracestate-limits
-  const all = value === "" ? others : [`ot=${value}`, ...others].slice(0, 32)
-  return all.length === 0 ? undefined : all.join(",")
+  return TraceContext.withStateMember(traceState, "ot", value === "" ? undefined : value)
 }

@@ -11,7 +11,7 @@ import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
 import type { Batch } from "./EnvironmentVariables.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as Report from "./Report.ts"
-import type { Sink } from "./Tracer.ts"
+import type { Sink } from "./Sink.ts"
 
 // Batches that an exporter has at a time. More would not be faster, and what waits here costs less than what waits there.
 const concurrentBatches = 4

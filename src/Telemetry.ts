@@ -29,7 +29,7 @@ import * as Span from "./Span.ts"
 import * as SpoolConfig from "./SpoolConfig.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
-import type { Sink } from "./Tracer.ts"
+import type { Sink } from "./Sink.ts"
 
 export { Exporter, Options, resolve, samplerName, TelemetryConfigError, TraceFormat } from "./TelemetryConfig.ts"
 export type { Report } from "./Report.ts"
@@ -284,7 +284,8 @@ const own = (
         sampler: sampler ?? own.ratio(ratio, parentBased),
         limits: config.limits,
         guard: yield* guardOf(config),
-        sinks: places
+        sinks: places,
+        keep: config.keep.value.errors || config.keep.value.slowerThan !== undefined ? config.keep.value : undefined
       })
       return Context.make(
         Tracer.Tracer,

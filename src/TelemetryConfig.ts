@@ -8,7 +8,9 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -35,6 +37,20 @@ export type Exporter = typeof Exporter.Type
 export const TraceFormat = Schema.Literals(["tree", "json"])
 export type TraceFormat = typeof TraceFormat.Type
 
+/** Traces that are kept whatever the sampler says. */
+export interface Keep {
+  readonly errors: boolean
+  /** Nanoseconds. */
+  readonly slowerThan: bigint | undefined
+}
+
+const DurationInput = Schema.declare((input): input is Duration.Input =>
+  Option.exists(
+    Duration.fromInput(input as Duration.Input),
+    (duration) => Duration.isFinite(duration) && Duration.toMillis(duration) >= 0
+  )
+)
+
 /** What a program or the command line may set. What is left out comes from the environment, then from the defaults. */
 export const Options = Schema.Struct({
   /** `false` by default. Giving an exporter or an endpoint here turns tracing on as well. */
@@ -49,6 +65,17 @@ export const Options = Schema.Struct({
   otlpProtocol: Schema.optional(Schema.Literals(OtlpSettings.protocols)),
   /** The share of traces that is kept, from 0 to 1; 1 by default. The decision of a parent span wins. */
   samplingRate: Schema.optional(Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))),
+  /**
+   * Traces that are kept whatever the rate says: those with a failed span, and those that took longer. That is decided
+   * when the root of a trace has ended. A parent elsewhere that is not sampled is obeyed all the same.
+   */
+  keep: Schema.optional(
+    Schema.Struct({
+      errors: Schema.optional(Schema.Boolean),
+      /** `"30 seconds"`, or a number of milliseconds. */
+      slowerThan: Schema.optional(DurationInput)
+    })
+  ),
   /** For the console exporter; `tree` by default. */
   traceFormat: Schema.optional(TraceFormat),
   /**
@@ -72,6 +99,7 @@ const allowed: Record<string, string> = {
   otlpEndpoint: Endpoint.allowed,
   otlpProtocol: "grpc or http/protobuf",
   samplingRate: "a number from 0 to 1",
+  keep: `an object with errors (true or false) and slowerThan (a duration such as "30 seconds")`,
   traceFormat: "tree or json",
   interop: "true or false",
   spool: SpoolConfig.allowed,
@@ -91,6 +119,7 @@ export interface Resolved {
   readonly exporters: Sourced<ReadonlyArray<"console" | "otlp">>
   readonly endpoint: Sourced<Endpoint.Endpoint>
   readonly sampler: Sourced<Sampler>
+  readonly keep: Sourced<Keep>
   readonly traceFormat: Sourced<TraceFormat>
   /** What of prompts, answers and secrets goes into spans. */
   readonly privacy: PrivacySettings.Privacy
@@ -197,6 +226,11 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
         value: { parentBased: true, ratio: 1 },
         source: "default"
       },
+      keep: map(set(options.keep), ofKeep) ??
+        map(env.keepErrors, (errors) => ({ errors, slowerThan: undefined })) ?? {
+          value: { errors: false, slowerThan: undefined },
+          source: "default"
+        },
       traceFormat: set(options.traceFormat) ?? { value: "tree", source: "default" },
       privacy,
       interop: set(options.interop) ?? { value: false, source: "default" },
@@ -268,6 +302,14 @@ const endpointOf = (
           ),
         onSuccess: Effect.succeed
       })
+
+const ofKeep = ({ errors = false, slowerThan }: NonNullable<Options["keep"]>): Keep => ({
+  errors,
+  slowerThan:
+    slowerThan === undefined
+      ? undefined
+      : BigInt(Math.round(Duration.toMillis(Duration.fromInputUnsafe(slowerThan)) * 1_000_000))
+})
 
 const ofRate = (ratio: number): Sampler => ({ parentBased: true, ratio })
 
