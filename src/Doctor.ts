@@ -16,6 +16,7 @@ import { Ports } from "./Ports.ts"
 import { harmless } from "./SpanPrinter.ts"
 import { Stdout } from "./Stdout.ts"
 import * as Telemetry from "./Telemetry.ts"
+import { commandLine } from "./TelemetryConfig.ts"
 
 /**
  * Prints what there is and what is missing, line by line. Fails as a run would, for want of Ollama or of a model; with
@@ -25,7 +26,7 @@ export const doctor = (flags: DoctorFlags) =>
   Effect.gen(function* () {
     // A setting that cannot be used is wrong whatever the rest is like.
     const options = optionsOf(flags)
-    const config = yield* Telemetry.resolve(options)
+    const config = yield* Telemetry.resolve(options, commandLine)
     if (flags.telemetry) {
       const { verdict } = yield* Effect.promise(() => import("./DoctorTelemetry.ts"))
       yield* tracing({ ...config, warnings: yield* warnings(options, config) }, flags.verbose)

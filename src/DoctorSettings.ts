@@ -58,6 +58,7 @@ export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
         source: limitSources[key]
       })
     ),
+    line("Spool", config.spool.value?.directory ?? "spans that are not sent are lost", config.spool),
     line("Context", config.propagators.value.join(", ") || "none", config.propagators),
     line("Content", content(privacy), privacy.capture),
     line("Content", `${privacy.contentBytes.value} bytes of an attribute`, privacy.contentBytes),

@@ -1,6 +1,8 @@
 /**
  * The environment variables of tracing.
  *
+ * `OTEL_SEMCONV_STABILITY_OPT_IN` is accepted, and chooses nothing: there never were names older than those in use.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

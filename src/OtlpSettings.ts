@@ -115,7 +115,7 @@ const protocolOf = (warn: Warn, notices: Array<string>) => {
         notices.push(`${name}=http/json is taken as http/protobuf: collectors take both at one address`)
         return Effect.succeed({ value: "http/protobuf", source: name })
       }
-      return otelChoice(name, protocols, "grpc is used", warn)
+      return otelChoice(name, protocols, "it counts as unset", warn)
     })
   return firstOf(
     ours("TINYLLM_OTLP_PROTOCOL", "grpc or http/protobuf", (text) =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect } from "effect"
+import { ConfigProvider, Effect, Redacted } from "effect"
 import { inspect } from "node:util"
 import * as TelemetryConfig from "../src/TelemetryConfig.ts"
 
@@ -387,6 +387,179 @@ describe("TelemetryConfig.resolve", () => {
       const config = yield* resolve({ enableTracing: true }, { OTEL_EXPORTER_OTLP_COMPRESSION: "zstd" })
       assert.isFalse(config.otlp.gzip)
       assert.lengthOf(config.warnings, 1)
+    })
+  )
+
+  it.effect.each<[unknown, Record<string, string>, string, string, string]>([
+    [{}, {}, "grpc", "default", "http://localhost:4317"],
+    [{}, { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" }, "grpc", "OTEL_EXPORTER_OTLP_PROTOCOL", "http://localhost:4317"],
+    [
+      {},
+      { OTEL_EXPORTER_OTLP_PROTOCOL: "HTTP/Protobuf" },
+      "http/protobuf",
+      "OTEL_EXPORTER_OTLP_PROTOCOL",
+      "http://localhost:4318/v1/traces"
+    ],
+    [
+      {},
+      { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf" },
+      "http/protobuf",
+      "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+      "http://localhost:4318/v1/traces"
+    ],
+    [
+      {},
+      { TINYLLM_OTLP_PROTOCOL: "grpc", OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf" },
+      "grpc",
+      "TINYLLM_OTLP_PROTOCOL",
+      "http://localhost:4317"
+    ],
+    [
+      { otlpProtocol: "http/protobuf" },
+      { TINYLLM_OTLP_PROTOCOL: "grpc" },
+      "http/protobuf",
+      "flag/program",
+      "http://localhost:4318/v1/traces"
+    ]
+  ])("chooses the protocol: %j %j", ([options, env, protocol, source, url]) =>
+    Effect.map(resolve(options, env), ({ endpoint, otlp }) => {
+      assert.deepStrictEqual(otlp.protocol, { value: protocol, source })
+      assert.strictEqual(endpoint.value.url, url)
+      assert.strictEqual(endpoint.value.protocol, protocol)
+    })
+  )
+
+  it.effect.each<[Record<string, string>, string, string]>([
+    [
+      { OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" },
+      "http/protobuf",
+      "OTEL_EXPORTER_OTLP_PROTOCOL=http/json is taken as http/protobuf: collectors take both at one address"
+    ],
+    [
+      { OTEL_EXPORTER_OTLP_PROTOCOL: "thrift" },
+      "grpc",
+      "OTEL_EXPORTER_OTLP_PROTOCOL=thrift is ignored: it must be grpc or http/protobuf; it counts as unset"
+    ],
+    [
+      { OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "thrift", OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
+      "http/protobuf",
+      "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=thrift is ignored: it must be grpc or http/protobuf; it counts as unset"
+    ]
+  ])("reports a protocol that is not spoken: %j", ([env, protocol, warning]) =>
+    Effect.map(resolve({ enableTracing: true }, env), ({ otlp, warnings }) => {
+      assert.strictEqual(otlp.protocol.value, protocol)
+      assert.deepStrictEqual(warnings, [warning])
+    })
+  )
+
+  it.effect("T52 refuses a protocol of ours that is not spoken", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(
+        yield* refused({}, { TINYLLM_OTLP_PROTOCOL: "http/json" }),
+        'TINYLLM_OTLP_PROTOCOL must be grpc or http/protobuf, but got "http/json".'
+      )
+      assert.strictEqual(
+        yield* refused({ otlpProtocol: "http" }),
+        'otlpProtocol must be grpc or http/protobuf, but got "http".'
+      )
+    })
+  )
+
+  it.effect.each<[Record<string, string>, string]>([
+    [{ OTEL_EXPORTER_OTLP_INSECURE: "true" }, "http://collector.test:4317"],
+    [{ OTEL_EXPORTER_OTLP_INSECURE: "TRUE" }, "http://collector.test:4317"],
+    [{ OTEL_EXPORTER_OTLP_INSECURE: "false" }, "https://collector.test:4317"],
+    [{ OTEL_EXPORTER_OTLP_INSECURE: "false", OTEL_EXPORTER_OTLP_TRACES_INSECURE: "true" }, "http://collector.test:4317"]
+  ])("T33 says by %j what an address without a scheme is, of each variable and of the program", ([env, url]) =>
+    Effect.gen(function* () {
+      const address = "collector.test:4317"
+      const given: ReadonlyArray<readonly [unknown, Record<string, string>]> = [
+        [{ otlpEndpoint: address }, {}],
+        [{}, { TINYLLM_OTLP_ENDPOINT: address }],
+        [{}, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: address }],
+        [{}, { OTEL_EXPORTER_OTLP_ENDPOINT: address }]
+      ]
+      for (const [options, variables] of given) {
+        assert.strictEqual((yield* resolve(options, { ...env, ...variables })).endpoint.value.url, url)
+      }
+    })
+  )
+
+  it.effect("T33 has no use for INSECURE over HTTP", () =>
+    Effect.map(
+      refused(
+        { otlpEndpoint: "collector.test:4318", otlpProtocol: "http/protobuf" },
+        { OTEL_EXPORTER_OTLP_INSECURE: "true" }
+      ),
+      (message) => assert.include(message, "no scheme")
+    )
+  )
+
+  it.effect.each<[string, ReadonlyArray<string>, string, number]>([
+    ["", ["tracecontext", "baggage"], "default", 0],
+    ["tracecontext", ["tracecontext"], "OTEL_PROPAGATORS", 0],
+    ["B3Multi, baggage ,b3multi", ["b3multi", "baggage"], "OTEL_PROPAGATORS", 0],
+    ["b3,tracecontext,jaeger", ["b3", "tracecontext"], "OTEL_PROPAGATORS", 1],
+    ["none", [], "OTEL_PROPAGATORS", 0],
+    ["xray", ["tracecontext", "baggage"], "default", 1]
+  ])("takes OTEL_PROPAGATORS=%s", ([text, propagators, source, warnings]) =>
+    Effect.map(resolve({ enableTracing: true }, { OTEL_PROPAGATORS: text }), (config) => {
+      assert.deepStrictEqual(config.propagators, { value: propagators, source })
+      assert.lengthOf(config.warnings, warnings)
+    })
+  )
+
+  it.effect.each<[string, string, string]>([
+    ["", "warn", "default"],
+    ["ERROR", "error", "OTEL_LOG_LEVEL"],
+    ["none", "none", "OTEL_LOG_LEVEL"],
+    ["loud", "info", "OTEL_LOG_LEVEL"]
+  ])("takes OTEL_LOG_LEVEL=%s", ([text, value, source]) =>
+    Effect.map(resolve({}, { OTEL_LOG_LEVEL: text }), (config) =>
+      assert.deepStrictEqual(config.logLevel, { value, source })
+    )
+  )
+
+  it.effect("T35 merges headers by key, in any case, and says which variable holds each", () =>
+    Effect.gen(function* () {
+      const { otlp } = yield* resolve(
+        {},
+        { OTEL_EXPORTER_OTLP_HEADERS: "X-Key=a,x-team=b%20c", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "x-key=d" }
+      )
+      assert.deepStrictEqual(Redacted.value(otlp.headers), [
+        ["x-key", "d"],
+        ["x-team", "b c"]
+      ])
+      assert.deepStrictEqual(otlp.headerKeys, [
+        { value: "x-key", source: "OTEL_EXPORTER_OTLP_TRACES_HEADERS" },
+        { value: "x-team", source: "OTEL_EXPORTER_OTLP_HEADERS" }
+      ])
+    })
+  )
+
+  it.effect("says what set each part of the batch and each limit", () =>
+    Effect.gen(function* () {
+      const { batchSources, limitSources } = yield* resolve(
+        {},
+        {
+          OTEL_BSP_MAX_QUEUE_SIZE: "10",
+          OTEL_BSP_SCHEDULE_DELAY: "0",
+          OTEL_ATTRIBUTE_COUNT_LIMIT: "5",
+          OTEL_SPAN_LINK_COUNT_LIMIT: "6"
+        }
+      )
+      assert.deepStrictEqual(batchSources, {
+        maxQueueSize: "OTEL_BSP_MAX_QUEUE_SIZE",
+        // No batch is larger than the queue.
+        maxExportBatchSize: "OTEL_BSP_MAX_QUEUE_SIZE",
+        scheduledDelayMillis: "default",
+        exportTimeoutMillis: "default"
+      })
+      assert.include(limitSources, {
+        attributeCountLimit: "OTEL_ATTRIBUTE_COUNT_LIMIT",
+        linkCountLimit: "OTEL_SPAN_LINK_COUNT_LIMIT",
+        eventCountLimit: "default"
+      })
     })
   )
 

@@ -26,9 +26,18 @@ export interface CollectedEvent {
   readonly otlp: Readonly<Record<string, OtlpValue>>
   /** The values without their kinds. */
   readonly attributes: Readonly<Record<string, unknown>>
+  /** How many of them exceeded a limit. */
+  readonly droppedAttributes: number
 }
 
-export interface CollectedSpan extends CollectedEvent {
+export interface CollectedLink {
+  readonly traceId: string
+  readonly spanId: string
+  readonly attributes: Readonly<Record<string, unknown>>
+  readonly droppedAttributes: number
+}
+
+export interface CollectedSpan extends Omit<CollectedEvent, "droppedAttributes"> {
   readonly resource: Readonly<Record<string, unknown>>
   readonly scope: { readonly name: string; readonly version: string }
   readonly traceId: string
@@ -41,7 +50,7 @@ export interface CollectedSpan extends CollectedEvent {
   readonly start: bigint
   readonly end: bigint
   readonly events: ReadonlyArray<CollectedEvent>
-  readonly links: ReadonlyArray<{ readonly traceId: string; readonly spanId: string }>
+  readonly links: ReadonlyArray<CollectedLink>
   readonly status: { readonly code: "unset" | "ok" | "error"; readonly message: string }
   /** How many of them exceeded a limit. */
   readonly dropped: { readonly attributes: number; readonly events: number; readonly links: number }
@@ -204,8 +213,13 @@ const { root } = protobuf.parse(
     repeated Event events = 11; uint32 dropped_events_count = 12;
     repeated Link links = 13; uint32 dropped_links_count = 14; Status status = 15; fixed32 flags = 16;
   }
-  message Event { fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; }
-  message Link { bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; repeated KeyValue attributes = 4; }
+  message Event {
+    fixed64 time_unix_nano = 1; string name = 2; repeated KeyValue attributes = 3; uint32 dropped_attributes_count = 4;
+  }
+  message Link {
+    bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; repeated KeyValue attributes = 4;
+    uint32 dropped_attributes_count = 5;
+  }
   message Status { string message = 2; int32 code = 3; }
   message KeyValue { string key = 1; AnyValue value = 2; }
   message AnyValue {
@@ -239,8 +253,14 @@ interface WireSpan {
     readonly name: string
     readonly timeUnixNano: string
     readonly attributes: ReadonlyArray<WireAttribute>
+    readonly droppedAttributesCount?: number
   }>
-  readonly links: ReadonlyArray<{ readonly traceId: string; readonly spanId: string }>
+  readonly links: ReadonlyArray<{
+    readonly traceId: string
+    readonly spanId: string
+    readonly attributes: ReadonlyArray<WireAttribute>
+    readonly droppedAttributesCount?: number
+  }>
   readonly status?: { readonly code: number; readonly message: string } | null
   readonly droppedAttributesCount?: number
   readonly droppedEventsCount?: number
@@ -288,9 +308,15 @@ export const decode = (bytes: Buffer): ReadonlyArray<CollectedSpan> => {
           name: event.name,
           time: BigInt(event.timeUnixNano),
           otlp: kinded(event.attributes),
-          attributes: values(event.attributes)
+          attributes: values(event.attributes),
+          droppedAttributes: event.droppedAttributesCount ?? 0
         })),
-        links: span.links.map((link) => ({ traceId: hex(link.traceId), spanId: hex(link.spanId) })),
+        links: span.links.map((link) => ({
+          traceId: hex(link.traceId),
+          spanId: hex(link.spanId),
+          attributes: values(link.attributes),
+          droppedAttributes: link.droppedAttributesCount ?? 0
+        })),
         status: { code: codes[span.status?.code ?? 0] ?? "unset", message: span.status?.message ?? "" },
         dropped: {
           attributes: span.droppedAttributesCount ?? 0,
