@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { CommandFailed } from "./CliError.ts"
-import { doctorFlags, runFlags } from "./CliFlags.ts"
+import { doctorFlags, runFlags, tracePushFlags } from "./CliFlags.ts"
 import * as Logs from "./Logs.ts"
 import { redact } from "./Redaction.ts"
 import { harmless } from "./SpanPrinter.ts"
@@ -60,6 +60,18 @@ const doctor = Command.make("doctor", doctorFlags, (flags) =>
   )
 ).pipe(Command.withDescription("Say whether Ollama answers, which models it has, and where traces would go"))
 
+const trace = Command.make("trace").pipe(
+  Command.withDescription("Work with traces that were recorded before"),
+  Command.withSubcommands([
+    Command.make("push", tracePushFlags, (flags) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./CliTrace.ts")),
+        (module) => module.push(flags)
+      )
+    ).pipe(Command.withDescription("Send the spans that were kept because no collector took them"))
+  ])
+)
+
 const root = Command.make("tinyllm").pipe(
   Command.withDescription("Runs graphs of small language models on Ollama, every run an OpenTelemetry trace."),
   Command.withExamples([
@@ -67,7 +79,7 @@ const root = Command.make("tinyllm").pipe(
     { command: `tinyllm run "Why is the sky blue?"`, description: "Ask the models on this machine" },
     { command: "tinyllm doctor", description: "See whether Ollama answers and where traces would go" }
   ]),
-  Command.withSubcommands([run, models, doctor])
+  Command.withSubcommands([run, models, doctor, trace])
 )
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -122,6 +122,22 @@ export const doctorFlags = {
   )
 }
 
+/** The flags of `tinyllm trace push`. */
+export const tracePushFlags = {
+  otlpEndpoint: Flag.String("otlp-endpoint").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Collector that spans go to, http://localhost:4317 by default"),
+    Flag.optional
+  ),
+  otlpProtocol: telemetryFlags.otlpProtocol,
+  directory: Flag.String("directory").pipe(
+    Flag.withMetavar("PATH"),
+    Flag.withDescription("The folder of the spans, for programs that keep them in one of their own"),
+    Flag.optional
+  )
+}
+
+export type TracePushFlags = Flags<typeof tracePushFlags>
 export type RunFlags = Flags<typeof runFlags>
 export type DoctorFlags = Flags<typeof doctorFlags>
 

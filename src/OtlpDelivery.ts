@@ -11,7 +11,7 @@ import type { Call, OtlpClient } from "./OtlpClient.ts"
  * How long the end of a program may take, in milliseconds. A collector that accepts and never answers would hold the
  * process for as long as one export may take.
  */
-export const endMillis = 3000
+export const defaultEndMillis = 3000
 
 // Where nobody is there, waiting is in vain more often than not: a collector that is just starting gets a moment.
 const unreachableMillis = 600
@@ -50,12 +50,14 @@ export const make = (options: {
   readonly limitMillis: number
   /** Since when the program ends, if it does, by `performance.now`. */
   readonly endsSince: () => number | undefined
+  /** How long the end may take, three seconds by default. */
+  readonly endMillis?: number
   /** Called before the first pause: it was sent once, in vain. */
   readonly failedOnce: () => void
   /** Called once. */
   readonly done: (end: End) => void
 }): Delivery => {
-  const { client, done, endsSince, failedOnce, limitMillis, request } = options
+  const { client, done, endMillis = defaultEndMillis, endsSince, failedOnce, limitMillis, request } = options
   const until = performance.now() + limitMillis
   let failures = 0
   let last: Reason | undefined
@@ -101,7 +103,7 @@ export const make = (options: {
       last = outcome
       const millis = outcome.retryAfterMillis ?? pauseMillis(failures, endsSince() !== undefined)
       const resumed = performance.now() + millis
-      const patience = atEnd - endMillis + unreachableMillis
+      const patience = (endsSince() ?? Number.POSITIVE_INFINITY) + unreachableMillis
       const nobody = outcome.unreachable && (failures >= unreachableAttempts || performance.now() > patience)
       const inVain = resumed > (nobody ? patience : atEnd)
       if (!outcome.retryable || inVain || resumed >= until) {

@@ -159,7 +159,7 @@ export const make = (options: {
     }
     busy = true
     while (waiting.length > 0) {
-      const why = over ? (down ?? client.silence(OtlpDelivery.endMillis)) : underWay.size > 0 ? down : undefined
+      const why = over ? (down ?? client.silence(OtlpDelivery.defaultEndMillis)) : underWay.size > 0 ? down : undefined
       const kept = why !== undefined && (over || spool !== undefined)
       if (!kept && underWay.size >= concurrentExports) {
         break
@@ -186,7 +186,7 @@ export const make = (options: {
   const giveUp = (): void => {
     over = true
     for (const delivery of Array.from(underWay)) {
-      delivery.giveUp(client.silence(OtlpDelivery.endMillis))
+      delivery.giveUp(client.silence(OtlpDelivery.defaultEndMillis))
     }
     next()
   }
@@ -194,7 +194,7 @@ export const make = (options: {
   const hurry = (): void => {
     if (endsSince === undefined) {
       endsSince = performance.now()
-      timer = setTimeout(giveUp, OtlpDelivery.endMillis)
+      timer = setTimeout(giveUp, OtlpDelivery.defaultEndMillis)
       for (const delivery of underWay) {
         delivery.hurry()
       }

@@ -190,11 +190,12 @@ const isAlive = (pid: number): boolean =>
     }
   )
 
-/** A file that was taken for sending. */
-export interface Taken extends Held {
-  /** What is in it; `undefined` when that is not what was written. */
-  readonly request: Uint8Array | undefined
-}
+/** A file that was taken for sending, with what is in it, or why that is not what was written. */
+export type Taken = Held &
+  (
+    | { readonly request: Uint8Array; readonly damage?: undefined }
+    | { readonly request?: undefined; readonly damage: string }
+  )
 
 /** Takes a file for sending and reads it; `undefined` when somebody else has it. */
 export const take = (directory: string, file: File): Effect.Effect<Taken | undefined, SpoolFailed> =>
@@ -204,9 +205,18 @@ export const take = (directory: string, file: File): Effect.Effect<Taken | undef
     if (!(yield* ifThere(move))) {
       return undefined
     }
-    const request: Uint8Array = yield* attempt(directory, () => readFile(join(directory, held)))
-    const whole = request.length === file.bytes && checksum(request) === file.checksum
-    return { ...holding(directory, file.name, held, file.spans), request: whole ? request : undefined }
+    const holds = holding(directory, file.name, held, file.spans)
+    const read = yield* Effect.result(attempt(directory, () => readFile(join(directory, held))))
+    if (Result.isFailure(read)) {
+      return { ...holds, damage: `it cannot be read (${read.failure.code})` }
+    }
+    const request: Uint8Array = read.success
+    if (request.length !== file.bytes) {
+      return { ...holds, damage: `it has ${request.length} of ${file.bytes} bytes` }
+    }
+    return checksum(request) === file.checksum
+      ? { ...holds, request }
+      : { ...holds, damage: "its content is not what was written" }
   }).pipe(Effect.uninterruptible)
 
 // ---------------------------------------------------------------------------------------------------------------------

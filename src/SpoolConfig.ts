@@ -79,11 +79,13 @@ export const resolve = Effect.fnUntraced(function* (
   }
 })
 
-/** The command that sends what is in a spool. */
-export const pushCommand = (settings: Settings | undefined): string =>
-  settings === undefined || settings.usual
-    ? "tinyllm trace push"
-    : `tinyllm trace push --directory ${JSON.stringify(settings.directory)}`
+/** The command that sends what is in a spool. `to` are flags that say where to, where a flag or the program said so. */
+export const pushCommand = (settings: Settings | undefined, to: string): string => {
+  const directory = settings === undefined || settings.usual ? "" : ` --directory ${word(settings.directory)}`
+  return `tinyllm trace push${to}${directory}`
+}
+
+const word = (text: string): string => (/^[\w./:\\@%+-]+$/.test(text) ? text : `'${text}'`)
 
 /** The folder of the spool where nobody names another one; `undefined` when the user has no home. */
 export const directory: Effect.Effect<string | undefined, TelemetryConfigError> = Effect.suspend(() =>

@@ -18,8 +18,10 @@ import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Capture from "./Capture.ts"
 import * as Diagnostics from "./Diagnostics.ts"
+import * as Endpoint from "./Endpoint.ts"
 import type { Outcome } from "./OtlpAnswers.ts"
 import type { OtlpClient } from "./OtlpClient.ts"
+import type { Pushed } from "./OtlpPush.ts"
 import * as Propagation from "./Propagation.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as Redaction from "./Redaction.ts"
@@ -179,6 +181,24 @@ export const probe = Effect.fnUntraced(function* (
   const { readable } = yield* Effect.promise(() => import("./OtlpSink.ts"))
   const { send } = yield* Effect.promise(() => import("./OtlpProbe.ts"))
   return { traceId, outcome: yield* send(client, spans.map(readable(config)), millis) }
+})
+
+/**
+ * Sends the spans that are kept in a folder to the collector of a configuration, and says what became of the files.
+ *
+ * Fails with the reason when a setting makes that impossible, or when the folder cannot be used.
+ */
+export const push = Effect.fnUntraced(function* (
+  config: TelemetryConfig.Resolved,
+  directory: string
+): Effect.fn.Return<Pushed, string> {
+  const diagnostics = Diagnostics.make(config.logLevel.value, (yield* Stderr.Stderr).write)
+  const client = yield* Effect.flatMap(clientOf(config, diagnostics), Effect.fromResult)
+  const { push } = yield* Effect.promise(() => import("./OtlpPush.ts"))
+  return yield* Effect.mapError(
+    push({ client, directory, timeoutMillis: config.timeoutMillis }),
+    (error) => error.message
+  )
 })
 
 /** Whether spans made here are recorded by a layer of this module. */
@@ -349,9 +369,19 @@ const toCollector = (
             Effect.promise(() => import("./Spool.ts")),
             ({ make }) => make(settings)
           )
-    const ended = told(diagnostics, end, SpoolConfig.pushCommand(settings))
+    const ended = told(diagnostics, end, SpoolConfig.pushCommand(settings, destination(config)))
     return Result.map(client, (client) => exporter({ client, config, counter, spool, ended }))
   })
+
+// What the next command would not know: the environment it has is the same. A query may hold a key.
+const destination = ({ endpoint, otlp: { protocol } }: TelemetryConfig.Resolved): string => {
+  const { path, url } = endpoint.value
+  const given = endpoint.source === "flag/program" && url !== Endpoint.local(protocol.value).url && !path.includes("?")
+  return (
+    (given ? ` --otlp-endpoint ${url}` : "") +
+    (protocol.source === "flag/program" ? ` --otlp-protocol ${protocol.value}` : "")
+  )
+}
 
 // Each loads what its protocol needs, and nothing of the other.
 const clientOf = (

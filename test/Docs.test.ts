@@ -298,6 +298,16 @@ const usualCollector = "localhost:4317"
 const usualHttpCollector = "localhost:4318"
 const usualOllama = "http://127.0.0.1:11434"
 
+/** A folder with the spans of one run that found no collector. */
+const spooled = async () => {
+  const home = mkdtempSync(join(folder, "spooled-"))
+  await run(process.execPath, [`${root}src/Main.ts`, "run", "1 + 1", "--demo", "--otlp-endpoint", nowhere], {
+    ...processTimeout,
+    env: { TINYLLM_HOME: home }
+  })
+  return home
+}
+
 type Shell = ReturnType<typeof runShell>
 const ran = new Map<string, Shell>()
 
@@ -319,12 +329,13 @@ const runShell = (command: Pick<Command, "line" | "ollama" | "collector"> & { re
     const address = collectorUrl.replace("http://", "")
     try {
       const line = command.line.replaceAll(usualAddress, address)
-      const exports = /--exporter (?:jaeger|otlp)/.test(line) || line.includes(address)
+      const exports = /--exporter (?:jaeger|otlp)|trace push/.test(line) || line.includes(address)
       const result = await run("sh", ["-c", line], {
         ...processTimeout,
         env: {
           PATH: [folder, dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"].join(delimiter),
           OLLAMA_HOST: command.ollama ? ollamaUrl : nowhere,
+          TINYLLM_HOME: line.includes("trace push") ? await spooled() : join(folder, "home"),
           ...(exports && !line.includes(address) ? { TINYLLM_OTLP_ENDPOINT: collectorUrl } : {})
         }
       })
@@ -371,6 +382,7 @@ describe.concurrent("troubleshooting", () => {
       ask("--exporter otlp", { collector: false }),
       ask("--exporter otlp", { mode: "hang" }),
       ask("--exporter otlp", { mode: { refuse: "UNIMPLEMENTED" } }),
+      ask("--exporter otlp", { mode: { reject: 1, message: "" } }),
       ask("--otlp-endpoint http://collector.invalid:4317"),
       ask("--otlp-endpoint collector:4317"),
       ask("--otlp-endpoint http://127.0.0.1:4318 --sampling-rate 0"),
@@ -810,7 +822,7 @@ describe("names in the documents", () => {
 
   it("flags are flags of the command line, and all of them are documented", timeout, async () => {
     const help = await Promise.all(
-      ["", " run", " models", " doctor"].map((name) =>
+      ["", " run", " models", " doctor", " trace push"].map((name) =>
         shell({ line: `tinyllm${name} --help`, ollama: true, collector: true })
       )
     )
