@@ -314,6 +314,7 @@ describe("content of the command line", () => {
           }
           assert.isAbove(collector.spans().length, 10)
           assertNone(collector.bytes(), "bytes at the collector")
+          assert.include(contents(home), "graph.execute", "what no collector took is kept")
           assertNone(contents(home), "files")
         })
       ),
