@@ -11,6 +11,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Record from "effect/Record"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -22,7 +23,7 @@ import * as EnvironmentVariables from "./EnvironmentVariables.ts"
 import type { Sampler } from "./EnvironmentVariables.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
 import * as PrivacySettings from "./PrivacySettings.ts"
-import { redact } from "./Redaction.ts"
+import * as Redaction from "./Redaction.ts"
 import * as SpoolConfig from "./SpoolConfig.ts"
 
 export { TelemetryConfigError }
@@ -234,7 +235,9 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
       traceFormat: set(options.traceFormat) ?? { value: "tree", source: "default" },
       privacy,
       interop: set(options.interop) ?? { value: false, source: "default" },
-      resourceAttributes: env.resourceAttributes,
+      resourceAttributes: Record.map(env.resourceAttributes, (value, key) =>
+        Redaction.namesSecret(key) ? Redaction.mark : privacy.redact(value)
+      ),
       limits: env.limits,
       limitSources: env.limitSources,
       batch:
@@ -279,9 +282,9 @@ const decode = (options: unknown): Effect.Effect<Options, TelemetryConfigError> 
 
 const received = (value: unknown): string =>
   typeof value === "string"
-    ? `"${redact(value)}"`
+    ? `"${Redaction.redact(value)}"`
     : typeof value === "object" && value !== null
-      ? redact(Attribute.json(value, 100))
+      ? Redaction.redact(Attribute.json(value, 100))
       : String(value)
 
 const endpointOf = (

@@ -495,6 +495,40 @@ describe("the size of a span", () => {
     })
   )
 
+  it.live("T24 T25 is bound, and without secrets, also where the SDK makes it", () =>
+    Effect.gen(function* () {
+      const ended: Array<ReadableSpan> = []
+      const processor = new SimpleSpanProcessor({
+        export: (spans, done) => {
+          ended.push(...spans)
+          done({ code: 0 })
+        },
+        shutdown: () => Promise.resolve()
+      })
+      yield* Effect.gen(function* () {
+        yield* Span.attributes({ big: megabytes("🙂"), small: 1, "own.header": "Bearer abcdefgh12345678" })
+        yield* Effect.forEach(Array.from({ length: 120 }), () =>
+          Span.event("step", { a: "x".repeat(300), b: "y".repeat(300) })
+        )
+        return yield* Effect.fail(new Broken(`customer-7 ${megabytes("m")}`))
+      }).pipe(
+        Effect.withSpan("work"),
+        Effect.exit,
+        Effect.provide(Layer.provide(Telemetry.layerSdk([processor], { redact: [/customer-\d/] }), noVariables))
+      )
+      const [span] = ended
+      const { attributes, events, status } = span as ReadableSpan
+      const texts = [attributes, status, ...events.map((event) => [event.name, event.attributes])]
+      assert.isAtMost(Buffer.byteLength(JSON.stringify(texts)), 16_384)
+      assert.strictEqual(attributes["small"], 1)
+      assert.strictEqual(attributes["own.header"], "Bearer __REDACTED__")
+      assert.match(String(attributes["big"]), /^(🙂)+…$/u)
+      assert.match(String(status.message), /^__REDACTED__ m+…$/)
+      assert.isAbove(span?.droppedEventsCount ?? 0, 0)
+      assert.strictEqual(events.length + (span?.droppedEventsCount ?? 0), 121)
+    })
+  )
+
   it.live("has the size that is set", () =>
     Effect.gen(function* () {
       const work = Effect.withSpan(Span.attributes({ big: megabytes("x") }), "work")
