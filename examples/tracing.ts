@@ -106,4 +106,8 @@ const layers = Layer.mergeAll(
   Logs.layer({ format: "pretty" })
 )
 
-await Effect.runPromise(Effect.provide(program, layers))
+// What went wrong, in words: no stack trace for somebody whose Ollama does not run. By then the spans have been sent.
+await Effect.runPromise(Effect.provide(program, layers)).catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+})

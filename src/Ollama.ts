@@ -115,7 +115,7 @@ export class Ollama extends Context.Service<
 >()("tinyllm/Ollama") {
   /** A client for one server. Makes no request until it is used. */
   static readonly layer = (options: LayerOptions = {}): Layer.Layer<Ollama, never, HttpClient.HttpClient> => {
-    const host = OllamaHost.parse(options.url)
+    const host = OllamaHost.parse(options.url, "url")
     if (Result.isFailure(host)) {
       throw new RangeError(`Ollama.layer: ${host.failure}`)
     }

@@ -33,8 +33,11 @@ export interface Host {
 
 const defaultPort = 11434
 
-/** Reads a value of `OLLAMA_HOST`; fails with a text that names it. Absent and empty mean `http://127.0.0.1:11434`. */
-export const parse = (value: string | undefined): Result.Result<Host, string> => {
+/**
+ * Reads a value of `OLLAMA_HOST`, or of another setting by the name of `name`; fails with a text that says which.
+ * Absent and empty mean `http://127.0.0.1:11434`.
+ */
+export const parse = (value: string | undefined, name = "OLLAMA_HOST"): Result.Result<Host, string> => {
   const trimmed = (value ?? "")
     .trim()
     .replace(/^["']+|["']+$/g, "")
@@ -43,7 +46,7 @@ export const parse = (value: string | undefined): Result.Result<Host, string> =>
   const shown = trimmed.replace(/(^|:\/\/).*@/, "$1***@")
   const refuse = (why: string) =>
     Result.fail(
-      `OLLAMA_HOST "${shown}" cannot be used: ${why}. Write it like "127.0.0.1:11434" or "https://example.com/path".`
+      `${name} "${shown}" cannot be used: ${why}. Write it like "127.0.0.1:11434" or "https://example.com/path".`
     )
 
   const split = trimmed.indexOf("://")
@@ -81,11 +84,11 @@ export const parse = (value: string | undefined): Result.Result<Host, string> =>
     return refuse("port 0 is for servers that choose one")
   }
   if (digits !== undefined && port === undefined) {
-    warnings.push(`OLLAMA_HOST "${shown}": "${digits}" is no port, using ${fallback}.`)
+    warnings.push(`${name} "${shown}": "${digits}" is no port, using ${fallback}.`)
   }
   // Two readings: an IPv6 address, or a shorter one and a port. The server reads an address.
   if (/^.*::.*:\d{1,5}$/.test(named) && !authority.includes("[")) {
-    warnings.push(`OLLAMA_HOST "${shown}" is read as an address without a port; write "[address]:port" for one.`)
+    warnings.push(`${name} "${shown}" is read as an address without a port; write "[address]:port" for one.`)
   }
   const address = connectable(named)
   const host = address.includes(":") ? `[${address}]` : address

@@ -1039,7 +1039,8 @@ describe("layers", () => {
   )
 
   it("throw for a URL that cannot be read", () => {
-    assert.throws(() => NodeClient.layer({ url: "tcp://x" }), RangeError, "tcp://x")
+    assert.throws(() => NodeClient.layer({ url: "tcp://x" }), RangeError, `Ollama.layer: url "tcp://x" cannot be used`)
+    assert.throws(() => NodeClient.layer({ url: "::::" }), RangeError, `Ollama.layer: url "::::" cannot be used`)
   })
 
   it.live("read OLLAMA_HOST", () =>
