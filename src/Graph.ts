@@ -144,12 +144,13 @@ export const make = <Nodes extends NodesRecord, const Start extends keyof Nodes 
 
 const check = (graph: Any): void => {
   const problem = (text: string) => new RangeError(`Graph.make("${graph.id}"): ${text}`)
-  if (graph.id === "") {
+  if (graph.id === "" || typeof graph.id !== "string") {
     throw problem("the id is empty")
   }
   if (!Number.isSafeInteger(graph.maxSteps) || graph.maxSteps < 1) {
     throw problem(`maxSteps must be an integer >= 1, got ${graph.maxSteps}`)
   }
+  NodeType.assertNodes(`Graph.make("${graph.id}")`, graph.nodes)
   if ("end" in graph.nodes) {
     throw problem(`no step may be called "end", which is where runs end`)
   }
@@ -157,15 +158,18 @@ const check = (graph: Any): void => {
   if (!isStep(graph.start)) {
     throw problem(`the start "${graph.start}" is no step`)
   }
-  for (const name of Object.keys(graph.edges)) {
+  for (const name of Object.keys(graph.edges ?? {})) {
     if (!isStep(name)) {
       throw problem(`there are edges for "${name}", which is no step`)
     }
   }
   for (const name of Object.keys(graph.nodes)) {
-    const edge = graph.edges[name]
+    const edge = graph.edges?.[name]
     if (edge === undefined || edge === null) {
       throw problem(`the step "${name}" has no edge`)
+    }
+    if (typeof edge !== "string" && typeof edge !== "object") {
+      throw problem(`the edge of "${name}" must be a target or a record of targets, got ${typeof edge}`)
     }
     if (NodeType.isRouter(graph.nodes[name]) !== (typeof edge === "object")) {
       throw problem(

@@ -137,6 +137,9 @@ export const router = <In, const Descriptions extends Record<string, string>>(
   if (routes.length === 0) {
     throw new RangeError("Node.router: there must be at least one route")
   }
+  if (options.fallback !== undefined && !routes.includes(options.fallback)) {
+    throw new RangeError(`Node.router: fallback "${options.fallback}" is none of its routes (${routes.join(", ")})`)
+  }
   const Answer = Schema.Struct({ route: Schema.Literals(routes) })
   const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Answer))
   const format = {

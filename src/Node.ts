@@ -19,6 +19,9 @@ import * as Schema from "effect/Schema"
 import * as Attempts from "./Attempts.ts"
 import {
   type Any,
+  assertNode,
+  assertNodes,
+  assertNoRouter,
   type CommonInput,
   currentId,
   decided,
@@ -161,6 +164,7 @@ export const parallel = <const Nodes extends Record<string, Any>>(
   Error<Nodes[keyof Nodes]>,
   Services<Nodes[keyof Nodes]>
 > => {
+  assertNodes("Node.parallel", nodes)
   const entries = Object.entries<Any>(nodes)
   return node({
     type: "parallel",
@@ -187,10 +191,8 @@ export const race = <const Nodes extends Record<string, Any>>(
       ? "these nodes accept no common input"
       : unknown)
 ): Node<CommonInput<Nodes>, Output<Nodes[keyof Nodes]>, RaceFailed, Services<Nodes[keyof Nodes]>> => {
+  assertNodes("Node.race", nodes, "refused")
   const entries = Object.entries<Any>(nodes)
-  if (entries.length === 0) {
-    throw new RangeError("Node.race: there must be at least one node")
-  }
   return node({
     type: "race",
     run: (input: CommonInput<Nodes>) =>
@@ -244,18 +246,32 @@ export const forEach: {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Fails with `NodeTimeout`, and interrupts the node, when one visit takes longer than `duration`. */
-export const timeout =
-  (duration: Duration.Input) =>
-  <N extends Any>(self: N): MapNode<N, Error<N> | NodeTimeout, Services<N>> =>
-    withRun(self, (input) =>
+export const timeout = (
+  duration: Duration.Input
+): (<N extends Any>(self: N) => MapNode<N, Error<N> | NodeTimeout, Services<N>>) => {
+  const durationMillis = millisOf("Node.timeout: duration", duration)
+  return (self) => {
+    assertNode("Node.timeout: what it is for", self)
+    return withRun(self, (input) =>
       Effect.timeoutOrElse(self.run(input), {
-        duration,
+        duration: durationMillis,
         orElse: () =>
-          Effect.flatMap(currentId(self.type), (node) =>
-            Effect.fail(new NodeTimeout({ node, durationMillis: Duration.toMillis(duration) }))
-          )
+          Effect.flatMap(currentId(self.type), (node) => Effect.fail(new NodeTimeout({ node, durationMillis })))
       })
     )
+  }
+}
+
+// Effect takes NaN and less than nothing for 0, and a node that never has time fails far from where that was written.
+const millisOf = (what: string, input: Duration.Input): number => {
+  const duration = Option.getOrUndefined(Duration.fromInput(input))
+  const millis = duration === undefined || Number.isNaN(input) ? Number.NaN : Duration.toMillis(duration)
+  if (!(millis >= 0)) {
+    const got = typeof input === "string" ? JSON.stringify(input) : String(input)
+    throw new RangeError(`${what} must be a time of 0 or more, got ${got}`)
+  }
+  return millis
+}
 
 /** 200 ms, doubled each time, with jitter. */
 const backoff = Schedule.jittered(Schedule.exponential("200 millis"))
@@ -276,6 +292,7 @@ export const retry =
     } = {}
   ) =>
   <N extends Any>(self: N): N => {
+    assertNode("Node.retry: what it is for", self)
     const schedule = options.schedule ?? backoff
     const times = options.times ?? (options.schedule === undefined ? 3 : Infinity)
     if (!(times === Infinity || (Number.isInteger(times) && times >= 0))) {
@@ -341,6 +358,13 @@ export const fallback =
     Error<That>,
     Services<Self> | Services<That>
   > => {
+    for (const [what, value] of [
+      ["what it is for", self],
+      ["the other node", that]
+    ] as const) {
+      assertNode(`Node.fallback: ${what}`, value)
+      assertNoRouter(`Node.fallback: ${what}`, value)
+    }
     const count = 1 + ((self as { readonly [Fallbacks]?: number })[Fallbacks] ?? 0)
     const name = count === 1 ? "fallback" : `fallback${count}`
     const run = (input: CommonInput<{ readonly self: Self; readonly that: That }>) =>

@@ -72,6 +72,42 @@ export const isNode = (value: unknown): value is Any => typeof value === "object
 export const isRouter = (value: unknown): value is Router<never, Record<string, unknown>, any, any> =>
   isNode(value) && "~tinyllm/Router" in value
 
+/** Throws a `RangeError` that begins with `what` for a value that is no node, which code without types may hand over. */
+export const assertNode = (what: string, value: unknown): void => {
+  const is =
+    typeof value === "object" &&
+    value !== null &&
+    "type" in value &&
+    typeof value.type === "string" &&
+    "run" in value &&
+    typeof value.run === "function"
+  if (!is) {
+    const got = value === null ? "null" : Array.isArray(value) ? "an array" : typeof value
+    throw new RangeError(`${what} must be a node, got ${got}`)
+  }
+}
+
+/** As `assertNode`, for nodes by name: at least one. Where routers are refused, their ways out would be lost. */
+export const assertNodes = (what: string, nodes: unknown, routers: "allowed" | "refused" = "allowed"): void => {
+  const entries = typeof nodes === "object" && nodes !== null ? Object.entries(nodes) : []
+  if (entries.length === 0) {
+    throw new RangeError(`${what}: there must be at least one node`)
+  }
+  for (const [name, value] of entries) {
+    assertNode(`${what}: ${JSON.stringify(name)}`, value)
+    if (routers === "refused") {
+      assertNoRouter(`${what}: ${JSON.stringify(name)}`, value)
+    }
+  }
+}
+
+/** Throws a `RangeError` that begins with `what` for a router where its ways out would be lost. */
+export const assertNoRouter = (what: string, value: unknown): void => {
+  if (isRouter(value)) {
+    throw new RangeError(`${what} must be no router: its ways out would be lost`)
+  }
+}
+
 const Proto = { ...Prototype, [NodeId]: NodeId }
 
 /** Makes a node. */

@@ -58,6 +58,23 @@ describe("Graph.make", () => {
         `maxSteps must be an integer >= 1, got ${maxSteps}`
       )
     }
+    for (const [n, got] of [
+      [undefined, "undefined"],
+      [null, "null"],
+      [Node.forEach, "function"],
+      [{ type: "tool" }, "object"]
+    ] as const) {
+      assert.throws(
+        make({ nodes: { a: increment, n }, start: "a", edges: { a: "n", n: "end" } }),
+        RangeError,
+        `Graph.make("g"): "n" must be a node, got ${got}`
+      )
+    }
+    assert.throws(make({ nodes: {}, start: "a", edges: {} }), RangeError, `Graph.make("g"): there must be at least one`)
+    assert.throws(make({ start: "a", edges: {} }), RangeError, `Graph.make("g"): there must be at least one`)
+    assert.throws(make({ nodes, start: "a" }), RangeError, /"a" has no edge/)
+    assert.throws(make({ nodes, start: "a", edges: { a: "b", b: 5 } }), RangeError, /edge of "b" must be .* got number/)
+    assert.throws(() => Graph.make(undefined as never, {} as never), RangeError, /the id is empty/)
   })
 })
 

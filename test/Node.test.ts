@@ -447,14 +447,65 @@ describe("Node.retry and Node.fallback together", () => {
       )
     }).pipe(Effect.provide(Spans.layer))
   )
+})
 
-  it("refuse numbers that make no sense", () => {
-    for (const times of [Number.NaN, -1, 1.5]) {
+describe("what code without types may get wrong", () => {
+  const none = undefined as never
+  const gate = Node.gate((_: number) => true)
+
+  it("numbers that make no sense", () => {
+    for (const times of [Number.NaN, -1, 1.5, "3" as never]) {
       assert.throws(() => flaky(1).pipe(Node.retry({ times })), RangeError, `got ${times}`)
     }
-    for (const concurrency of [Number.NaN, 0, -1]) {
+    for (const concurrency of [Number.NaN, 0, -1, "all" as never]) {
       assert.throws(() => Node.forEach(flaky(1), { concurrency }), RangeError, `got ${concurrency}`)
     }
+  })
+
+  it("durations that are none", () => {
+    for (const [duration, got] of [
+      [-1, "-1"],
+      [Number.NaN, "NaN"],
+      ["-3 seconds", `"-3 seconds"`],
+      ["soon" as never, `"soon"`],
+      [none, "undefined"]
+    ] as const) {
+      assert.throws(
+        () => Node.timeout(duration),
+        RangeError,
+        `Node.timeout: duration must be a time of 0 or more, got ${got}`
+      )
+    }
+    for (const duration of [0, "1 second", Infinity, 5n] as const) {
+      assert.doesNotThrow(() => Node.timeout(duration))
+    }
+  })
+
+  it("a fallback that is no route", () => {
+    assert.throws(
+      () => Node.router({ model: "m", prompt: String, routes: { a: "A", b: "B" }, fallback: "zz" as never }),
+      RangeError,
+      `Node.router: fallback "zz" is none of its routes (a, b)`
+    )
+  })
+
+  it("containers of nothing, and of what is no node", () => {
+    for (const [name, make] of [
+      ["parallel", (nodes: object) => Node.parallel(nodes as never)],
+      ["race", (nodes: object) => Node.race(nodes as never)]
+    ] as const) {
+      assert.throws(() => make({}), RangeError, `Node.${name}: there must be at least one node`)
+      assert.throws(() => make({ a: gate.pipe, b: none }), RangeError, `Node.${name}: "a" must be a node, got function`)
+    }
+    assert.throws(() => Node.race({ gate } as never), RangeError, `Node.race: "gate" must be no router`)
+  })
+
+  it("nodes that are none, and routers whose ways out would be lost", () => {
+    for (const combine of [Node.retry(), Node.timeout(1), Node.fallback(flaky(1))]) {
+      assert.throws(() => combine(none), RangeError, "what it is for must be a node, got undefined")
+    }
+    assert.throws(() => flaky(1).pipe(Node.fallback(none)), RangeError, "Node.fallback: the other node must be a node")
+    assert.throws(() => flaky(1).pipe(Node.fallback(gate as never)), RangeError, "the other node must be no router")
   })
 })
 
