@@ -52,12 +52,12 @@ export const make = (options: {
   readonly endsSince: () => number | undefined
   /** How long the end may take, three seconds by default. */
   readonly endMillis?: number
-  /** Called before the first pause: it was sent once, in vain. */
-  readonly failedOnce: () => void
+  /** Called before each pause: it was sent so many times, in vain. */
+  readonly again?: (failures: number, reason: Reason) => void
   /** Called once. */
   readonly done: (end: End) => void
 }): Delivery => {
-  const { client, done, endMillis = defaultEndMillis, endsSince, failedOnce, limitMillis, request } = options
+  const { again, client, done, endMillis = defaultEndMillis, endsSince, limitMillis, request } = options
   const until = performance.now() + limitMillis
   let failures = 0
   let last: Reason | undefined
@@ -109,9 +109,7 @@ export const make = (options: {
       if (!outcome.retryable || inVain || resumed >= until) {
         fail(outcome, outcome.unwanted)
       } else if (!settled) {
-        if (failures === 1) {
-          failedOnce()
-        }
+        again?.(failures, outcome)
         pause = setTimeout(attempt, millis)
       }
     }

@@ -59,7 +59,7 @@ export const make = (options: {
   let over = false
   let timer: NodeJS.Timeout | undefined
   let end: Promise<void> | undefined
-  // Why the last batch was not taken. While that is so, one at a time is sent, and what comes meanwhile is kept.
+  // Why a batch was not taken, twice. While that is so, what comes meanwhile is kept, and one at a time is sent.
   let down: Reason | undefined
 
   const finish = (batch: Batch): void => {
@@ -126,9 +126,15 @@ export const make = (options: {
       request,
       limitMillis: timeoutMillis,
       endsSince: () => endsSince,
-      // If the process is killed now, the spans are not gone with it.
-      failedOnce: () => {
-        held = hold(batch, request)
+      again: (failures, reason) => {
+        if (failures === 1) {
+          // If the process is killed now, the spans are not gone with it. And what is on disk need not be in memory.
+          held = hold(batch, request)
+          void held?.then((held) => (Result.isSuccess(held) ? batch.done() : undefined))
+        } else {
+          down = reason
+          next()
+        }
       },
       done: (end) => {
         underWay.delete(delivery)
@@ -207,7 +213,7 @@ export const make = (options: {
   return {
     export: (spans, result) => {
       open += 1
-      waiting.push({ spans, done: () => result({ code: 0 }) })
+      waiting.push({ spans, done: once(() => result({ code: 0 })) })
       next()
     },
     forceFlush: whenIdle,
@@ -228,7 +234,18 @@ type Hold = Promise<Result.Result<Held, SpoolFailed>>
 
 interface Batch {
   readonly spans: Array<ReadableSpan>
+  /** Whoever handed it over need not care any more; may be called again. */
   readonly done: () => void
+}
+
+const once = (run: () => void): (() => void) => {
+  let called = false
+  return () => {
+    if (!called) {
+      called = true
+      run()
+    }
+  }
 }
 
 // Of a batch that is too large, or cannot be written, as much as possible goes its way.
@@ -237,12 +254,12 @@ const halves = ({ done, spans }: Batch): ReadonlyArray<Batch> => {
   let missing = 2
   const half = (spans: Array<ReadableSpan>): Batch => ({
     spans,
-    done: () => {
+    done: once(() => {
       missing -= 1
       if (missing === 0) {
         done()
       }
-    }
+    })
   })
   return [half(spans.slice(0, middle)), half(spans.slice(middle))]
 }

@@ -105,7 +105,6 @@ const deliver = (client: OtlpClient, request: Uint8Array, timeoutMillis: number)
       limitMillis: timeoutMillis,
       endsSince: () => begin,
       endMillis: timeoutMillis,
-      failedOnce: () => {},
       done: (end) => resume(Effect.succeed(end))
     })
     delivery.start()

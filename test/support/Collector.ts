@@ -60,7 +60,12 @@ export interface CollectedSpan extends Omit<CollectedEvent, "droppedAttributes">
 export type Mode =
   | "ok"
   | "hang"
-  | { readonly refuse: keyof typeof grpc.status; readonly details?: string }
+  | {
+      readonly refuse: keyof typeof grpc.status
+      readonly details?: string
+      /** Says in the status when to come back, as `google.rpc.RetryInfo`. */
+      readonly retryMillis?: number
+    }
   | { readonly reject: number; readonly message: string }
   | { readonly delayMillis: number }
 
@@ -124,7 +129,11 @@ export const start = async (options: Options = {}): Promise<Collector> => {
           take()
         } else if (mode !== "hang") {
           if ("refuse" in mode) {
-            answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test" })
+            const metadata = new grpc.Metadata()
+            if (mode.retryMillis !== undefined) {
+              metadata.set("grpc-status-details-bin", retryInfo(grpc.status[mode.refuse], mode.retryMillis))
+            }
+            answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test", metadata })
           } else if ("reject" in mode) {
             answer(null, partialSuccess(mode.reject, mode.message))
           } else {
@@ -200,6 +209,10 @@ export const deadPort = async (): Promise<number> => {
 const { root } = protobuf.parse(
   `syntax = "proto3";
   message ExportTraceServiceResponse { PartialSuccess partial_success = 1; }
+  message RpcStatus { int32 code = 1; string message = 2; repeated Any details = 3; }
+  message Any { string type_url = 1; bytes value = 2; }
+  message RetryInfo { Duration retry_delay = 1; }
+  message Duration { int64 seconds = 1; int32 nanos = 2; }
   message PartialSuccess { int64 rejected_spans = 1; string error_message = 2; }
   message ExportTraceServiceRequest { repeated ResourceSpans resource_spans = 1; }
   message ResourceSpans { Resource resource = 1; repeated ScopeSpans scope_spans = 2; }
@@ -234,6 +247,8 @@ const { root } = protobuf.parse(
 
 const Request = root.lookupType("ExportTraceServiceRequest")
 const Response = root.lookupType("ExportTraceServiceResponse")
+const Status = root.lookupType("RpcStatus")
+const RetryInfo = root.lookupType("RetryInfo")
 
 interface WireAttribute {
   readonly key: string
@@ -279,6 +294,15 @@ interface WireRequest {
 /** The answer of a collector that does not want all spans. */
 export const partialSuccess = (rejectedSpans: number, errorMessage: string): Buffer =>
   Buffer.from(Response.encode({ partialSuccess: { rejectedSpans, errorMessage } }).finish())
+
+/** The details of a status that says when to come back. */
+export const retryInfo = (code: number, millis: number): Buffer => {
+  const retryDelay = { seconds: Math.floor(millis / 1000), nanos: (millis % 1000) * 1e6 }
+  const other = { typeUrl: "type.googleapis.com/google.rpc.DebugInfo", value: Buffer.from([10, 1, 65]) }
+  const value = RetryInfo.encode({ retryDelay }).finish()
+  const details = [other, { typeUrl: "type.googleapis.com/google.rpc.RetryInfo", value }]
+  return Buffer.from(Status.encode({ code, message: "come back", details }).finish())
+}
 
 /** The spans of a request. */
 export const decode = (bytes: Buffer): ReadonlyArray<CollectedSpan> => {
