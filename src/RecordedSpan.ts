@@ -13,24 +13,14 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Tracer from "effect/Tracer"
-import * as Attribute from "./Attribute.ts"
+import type * as Attribute from "./Attribute.ts"
 import * as RandomIds from "./RandomIds.ts"
 import * as Sampling from "./Sampling.ts"
 import * as Span from "./Span.ts"
 import * as SpanErrors from "./SpanErrors.ts"
 import * as SpanGuard from "./SpanGuard.ts"
+import { type Limits, newValues, readable, readableAll, shortened, type Values } from "./SpanValues.ts"
 import * as TraceContext from "./TraceContext.ts"
-
-/** How much one span may hold. What exceeds it is dropped, and counted. */
-export interface Limits {
-  readonly attributeCountLimit: number
-  /** UTF-16 units of a text; `Infinity` for no limit. */
-  readonly attributeValueLengthLimit: number
-  readonly eventCountLimit: number
-  readonly linkCountLimit: number
-  readonly attributePerEventCountLimit: number
-  readonly attributePerLinkCountLimit: number
-}
 
 /** What all spans of one tracer share. */
 export interface Recorder {
@@ -42,8 +32,6 @@ export interface Recorder {
   /** Takes every recorded span when it has ended. */
   readonly onEnd: (span: RecordedSpan) => void
 }
-
-export type Values = Record<string, Attribute.AttributeValue>
 
 /** Something that happened at a time. */
 export interface Event {
@@ -95,10 +83,6 @@ type Options = Parameters<Tracer.Tracer["span"]>[0]
 // https://www.w3.org/TR/trace-context-2/#random-trace-id-flag
 const randomFlag = 0b10
 
-// Objects without a prototype: every key is one's own, `__proto__` too. Made by a constructor, they are as fast as others.
-const Values = function () {} as unknown as new () => Values
-Values.prototype = Object.create(null)
-
 // Shared by all spans that have none, and never written to.
 const noEvents: Array<Event> = []
 const noLinks: Array<Link> = []
@@ -149,7 +133,7 @@ export class RecordedSpan implements Tracer.Span {
     this.startTime = options.startTime
     this.trace = ours === undefined ? new Trace(parent) : ours.trace
     this.endTime = undefined
-    this.values = new Values()
+    this.values = newValues()
     this.events = noEvents
     this.recordedLinks = noLinks
     this.droppedAttributes = 0
@@ -274,7 +258,7 @@ export class RecordedSpan implements Tracer.Span {
     if (this.recording && this.endTime === undefined) {
       this.failed = true
       this.statusMessage = SpanErrors.description(message)
-      if (this.values["error.type"] === undefined) {
+      if (!Object.hasOwn(this.values, "error.type")) {
         this.put("error.type", "_OTHER")
       }
     }
@@ -284,23 +268,21 @@ export class RecordedSpan implements Tracer.Span {
     if (this.endTime !== undefined) {
       return
     }
-    if (this.recording) {
-      const sampled = this.sampled
-      if (exit._tag === "Failure") {
-        this.failure = exit
-        attempt(() => this.conclude(time, exit))
-      }
-      if (this.valueCount > 0 && this.values["error.type"] !== undefined && !this.failed) {
-        this.fail(this.lastException ?? "")
-      }
+    // Whether it is kept is decided now at the latest, and with it whether it is recorded.
+    void this.sampled
+    if (!this.recording) {
       this.endTime = time
-      // Who was asked last may have said no.
-      if (sampled || this.recording) {
-        this.recorder.onEnd(this)
-      }
-    } else {
-      this.endTime = time
+      return
     }
+    if (exit._tag === "Failure") {
+      this.failure = exit
+      attempt(() => this.conclude(time, exit))
+    }
+    if (!this.failed && Object.hasOwn(this.values, "error.type")) {
+      this.fail(this.lastException ?? "")
+    }
+    this.endTime = time
+    this.recorder.onEnd(this)
   }
 
   /** Makes it ready to be handed on, once it has ended: without secrets, and within its budget. */
@@ -339,7 +321,7 @@ export class RecordedSpan implements Tracer.Span {
 
   private put(key: string, value: Attribute.AttributeValue): void {
     const { attributeCountLimit, attributeValueLengthLimit } = this.recorder.limits
-    if (this.values[key] === undefined) {
+    if (!Object.hasOwn(this.values, key)) {
       if (this.valueCount >= attributeCountLimit) {
         this.droppedAttributes++
         return
@@ -387,75 +369,5 @@ export class RecordedSpan implements Tracer.Span {
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Values
-// ---------------------------------------------------------------------------------------------------------------------
-
-const unreadable = "[unreadable]"
-
 // Whatever a span is given may throw when it is read. The program is not to notice.
 const attempt = (run: () => void): void => void Result.try(run)
-
-const readable = (value: unknown): Attribute.AttributeValue | undefined =>
-  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
-    ? value
-    : Result.getOrElse(
-        Result.try(() => Attribute.normalize(value)),
-        () => unreadable
-      )
-
-const noValues: Values = Object.freeze(new Values())
-
-const readableAll = (
-  values: Readonly<Record<string, unknown>> | undefined,
-  countLimit: number,
-  { guard, limits }: Recorder
-): { readonly values: Values; readonly dropped: number } => {
-  if (values === undefined) {
-    return { values: noValues, dropped: 0 }
-  }
-  const keys = Result.getOrElse(
-    Result.try(() => Object.keys(values)),
-    () => undefined
-  )
-  const kept = new Values()
-  if (keys === undefined) {
-    kept["attributes"] = unreadable
-    return { values: kept, dropped: 0 }
-  }
-  let count = 0
-  let dropped = 0
-  for (const key of keys) {
-    const value = read(values, key)
-    if (value !== undefined) {
-      if (count < countLimit) {
-        count++
-        const guarded = typeof value === "number" || typeof value === "boolean" ? value : guard.value(value)
-        kept[key] =
-          limits.attributeValueLengthLimit === Number.POSITIVE_INFINITY
-            ? guarded
-            : shortened(guarded, limits.attributeValueLengthLimit)
-      } else {
-        dropped++
-      }
-    }
-  }
-  return { values: kept, dropped }
-}
-
-// A getter may throw.
-const read = (values: Readonly<Record<string, unknown>>, key: string): Attribute.AttributeValue | undefined =>
-  Result.getOrElse(
-    Result.try(() => readable(values[key])),
-    () => unreadable
-  )
-
-// What is cut does not end in half a character.
-const shortened = (value: Attribute.AttributeValue, length: number): Attribute.AttributeValue =>
-  typeof value === "string"
-    ? value.length <= length
-      ? value
-      : value.slice(0, length).replace(/[\ud800-\udbff]$/, "")
-    : Array.isArray(value)
-      ? value.map((item: unknown) => (typeof item === "string" ? (shortened(item, length) as string) : item) as string)
-      : value

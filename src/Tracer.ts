@@ -7,10 +7,11 @@
  */
 import type * as EffectTracer from "effect/Tracer"
 import * as KeepTraces from "./KeepTraces.ts"
-import { type Limits, RecordedSpan, type Recorder } from "./RecordedSpan.ts"
+import { RecordedSpan, type Recorder } from "./RecordedSpan.ts"
 import type * as Sampling from "./Sampling.ts"
 import type { Sink } from "./Sink.ts"
 import type * as SpanGuard from "./SpanGuard.ts"
+import type { Limits } from "./SpanValues.ts"
 
 export { ratio } from "./Sampling.ts"
 

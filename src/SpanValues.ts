@@ -1,0 +1,112 @@
+/**
+ * What a span, an event or a link holds: values in OpenTelemetry's types, no more of them than are allowed.
+ *
+ * @since 0.1.0
+ */
+import * as Result from "effect/Result"
+import * as Attribute from "./Attribute.ts"
+import type * as SpanGuard from "./SpanGuard.ts"
+
+/** How much one span may hold. What exceeds it is dropped, and counted. */
+export interface Limits {
+  readonly attributeCountLimit: number
+  /** UTF-16 units of a text; `Infinity` for no limit. */
+  readonly attributeValueLengthLimit: number
+  readonly eventCountLimit: number
+  readonly linkCountLimit: number
+  readonly attributePerEventCountLimit: number
+  readonly attributePerLinkCountLimit: number
+}
+
+/** Attributes by their names. Without a prototype, every key is one's own, `__proto__` too. */
+export type Values = Record<string, Attribute.AttributeValue>
+
+// Made by a constructor they are as fast as other objects, which those of `Object.create(null)` are not.
+const Empty = function () {} as unknown as new () => Values
+Empty.prototype = Object.create(null)
+
+/** No attributes yet. */
+export const newValues = (): Values => new Empty()
+
+const unreadable = "[unreadable]"
+
+/** Any value in OpenTelemetry's types; `undefined` for nothing. */
+export const readable = (value: unknown): Attribute.AttributeValue | undefined =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+    ? value
+    : Result.getOrElse(
+        Result.try(() => Attribute.normalize(value)),
+        () => unreadable
+      )
+
+const none: Values = Object.freeze(newValues())
+
+/** The attributes of an event or a link, `countLimit` of them at most. Whatever they throw when they are read stays here. */
+export const readableAll = (
+  given: Readonly<Record<string, unknown>> | undefined,
+  countLimit: number,
+  { guard, limits }: { readonly guard: SpanGuard.Guard; readonly limits: Limits }
+): { readonly values: Values; readonly dropped: number } => {
+  if (given === undefined) {
+    return { values: none, dropped: 0 }
+  }
+  const values = newValues()
+  let count = 0
+  let dropped = 0
+  const keep = (key: string, value: unknown): void => {
+    const normal = readable(value)
+    if (normal !== undefined) {
+      if (count < countLimit) {
+        count++
+        values[key] =
+          typeof normal === "number" || typeof normal === "boolean"
+            ? normal
+            : shortened(guard.value(normal), limits.attributeValueLengthLimit)
+      } else {
+        dropped++
+      }
+    }
+  }
+  const read = Result.try(() => {
+    for (const key of Object.keys(given)) {
+      keep(key, given[key])
+    }
+  })
+  return { values: Result.isSuccess(read) ? values : piecewise(given, countLimit), dropped }
+}
+
+// Rarely, something throws: then each is tried by itself.
+const piecewise = (given: Readonly<Record<string, unknown>>, countLimit: number): Values => {
+  const values = newValues()
+  const keys = Result.getOrElse(
+    Result.try(() => Object.keys(given)),
+    () => undefined
+  )
+  if (keys === undefined) {
+    values["attributes"] = unreadable
+  }
+  for (const key of keys?.slice(0, countLimit) ?? []) {
+    const value = Result.getOrElse(
+      Result.try(() => readable(given[key])),
+      () => unreadable
+    )
+    if (value !== undefined) {
+      values[key] = value
+    }
+  }
+  return values
+}
+
+/** A text, and every text of a list, of `length` UTF-16 units at most. What is cut does not end in half a character. */
+export const shortened = (value: Attribute.AttributeValue, length: number): Attribute.AttributeValue =>
+  length === Number.POSITIVE_INFINITY
+    ? value
+    : typeof value === "string"
+      ? value.length <= length
+        ? value
+        : value.slice(0, length).replace(/[\ud800-\udbff]$/, "")
+      : Array.isArray(value)
+        ? value.map(
+            (item: unknown) => (typeof item === "string" ? (shortened(item, length) as string) : item) as string
+          )
+        : value
