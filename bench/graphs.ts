@@ -211,8 +211,10 @@ const ways = [
   "graph, tracing off",
   "graph, traced",
   "graph, 10 % sampled",
+  "graph, unsampled",
   "SDK, traced",
-  "SDK, 10 % sampled"
+  "SDK, 10 % sampled",
+  "SDK, unsampled"
 ] as const
 
 type Way = (typeof ways)[number]
@@ -259,19 +261,26 @@ export const measure = async (effort: Effort): Promise<Section> => {
     const withoutTracing = await off()
     const traced = await ours(1)
     const sampled = await ours(0.1)
+    const unsampled = await ours(0)
     const sdkTraced = sdk(1)
+    const sdkUnsampled = sdk(0)
     const sdkSampled = sdk(0.1)
-    closing.push(...[withoutTracing, traced, sampled, sdkTraced, sdkSampled].map((one) => one.close))
+    closing.push(
+      ...[withoutTracing, traced, sampled, unsampled, sdkTraced, sdkSampled, sdkUnsampled].map((one) => one.close)
+    )
 
     add("bare async functions", shape.bare)
     add("Effect, no graph, no spans", () => Effect.runPromise(shape.effect))
     addGraph("graph, tracing off", withoutTracing.run)
     addGraph("graph, traced", traced.run, traced.flush)
     addGraph("graph, 10 % sampled", sampled.run, sampled.flush)
+    addGraph("graph, unsampled", unsampled.run, unsampled.flush)
     add("SDK, traced", () => shape.sdk(sdkTraced.tracer), sdkTraced.flush)
     add("SDK, 10 % sampled", () => shape.sdk(sdkSampled.tracer), sdkSampled.flush)
+    add("SDK, unsampled", () => shape.sdk(sdkUnsampled.tracer), sdkUnsampled.flush)
     count("graph, traced", 1, traced.exported)
     count("graph, 10 % sampled", 0.1, sampled.exported)
+    count("graph, unsampled", 0, unsampled.exported)
     count("SDK, traced", 1, sdkTraced.exported)
     count("SDK, 10 % sampled", 0.1, sdkSampled.exported)
   }
@@ -282,7 +291,8 @@ export const measure = async (effort: Effort): Promise<Section> => {
   await Promise.all(closing.map((close) => close()))
 
   const wall = (shape: Shape, way: Way) => of(shape, way).wall
-  const ofSdk = (way: Way): Way => (way.includes("10 %") ? "SDK, 10 % sampled" : "SDK, traced")
+  const ofSdk = (way: Way): Way =>
+    way.includes("10 %") ? "SDK, 10 % sampled" : way.includes("unsampled") ? "SDK, unsampled" : "SDK, traced"
   const numbers: Record<string, number> = {}
   for (const shape of shapes) {
     for (const way of ways) {
@@ -314,7 +324,18 @@ export const measure = async (effort: Effort): Promise<Section> => {
           : ""
       ])
     ]),
-    goals: [],
+    goals: shapes.flatMap((shape) => [
+      {
+        what: `a node of the ${shape.name}, traced, of the SDK's,`,
+        measured: ratio(wall(shape, "graph, traced"), wall(shape, "SDK, traced")),
+        atMost: 1
+      },
+      {
+        what: `a node of the ${shape.name} in a trace that is not sampled, of the SDK's,`,
+        measured: ratio(wall(shape, "graph, unsampled"), wall(shape, "SDK, unsampled")),
+        atMost: 0.5
+      }
+    ]),
     numbers
   }
 }

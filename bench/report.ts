@@ -5,6 +5,8 @@ export interface Goal {
   readonly what: string
   readonly measured: number
   readonly atMost: number
+  /** A ratio unless it says so. */
+  readonly unit?: string
 }
 
 /** What a part of the benchmark found: a table, and the numbers under names for `--json`. */
@@ -27,10 +29,10 @@ export const render = (section: Section): string => {
       .join("  ")
       .trimEnd()
   )
-  const goals = section.goals.map(
-    ({ atMost, measured, what }) =>
-      `goal: ${what} at most ${times(atMost)}: ${times(measured)}, ${measured <= atMost ? "reached" : "not reached"}`
-  )
+  const goals = section.goals.map(({ atMost, measured, unit, what }) => {
+    const show = (value: number) => (unit === undefined ? times(value) : `${Number(value.toFixed(2))} ${unit}`)
+    return `goal: ${what} at most ${show(atMost)}: ${show(measured)}, ${measured <= atMost ? "reached" : "not reached"}`
+  })
   return [section.title, ...section.notes, "", ...lines, ...(goals.length === 0 ? [] : ["", ...goals]), ""]
     .map((line) => `${line}\n`)
     .join("")

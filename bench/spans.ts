@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import type { Tracer } from "@opentelemetry/api"
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc"
 import { BatchSpanProcessor, ConsoleSpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -29,21 +30,36 @@ const keys = Array.from({ length: many }, (_, index) => `bench.key${index}`)
 interface Content {
   readonly attributes?: boolean
   readonly events?: boolean
+  /** Whether the span is looked up once, and then written to directly. */
+  readonly atHand?: boolean
 }
 
-const effectWork = ({ attributes = false, events = false }: Content): Effect.Effect<void> =>
-  attributes || events
+const effectWork = ({ attributes = false, events = false, atHand = false }: Content): Effect.Effect<void> =>
+  atHand
     ? Effect.gen(function* () {
+        const span = yield* Effect.orDie(Effect.currentSpan)
+        const clock = yield* Clock.Clock
         for (const key of keys) {
           if (attributes) {
-            yield* Span.attributes({ [key]: 1 })
+            span.attribute(key, 1)
           }
           if (events) {
-            yield* Span.event(key, { "bench.value": 1 })
+            span.event(key, clock.currentTimeNanosUnsafe(), { "bench.value": 1 })
           }
         }
       })
-    : Effect.void
+    : attributes || events
+      ? Effect.gen(function* () {
+          for (const key of keys) {
+            if (attributes) {
+              yield* Span.attributes({ [key]: 1 })
+            }
+            if (events) {
+              yield* Span.event(key, { "bench.value": 1 })
+            }
+          }
+        })
+      : Effect.void
 
 /** `spans` spans as a user of ours writes them. Without `stack` they do not record where they were made. */
 const effectSpans = (spans: number, content: Content = {}, stack = true): Effect.Effect<void> => {
@@ -64,10 +80,25 @@ const effectNothing = (spans: number): Effect.Effect<void> =>
   })
 
 /** The same as a user of the SDK writes them. */
-const sdkSpans = (tracer: Tracer, spans: number, { attributes = false, events = false }: Content = {}): Promise<void> =>
+const sdkSpans = (
+  tracer: Tracer,
+  spans: number,
+  { attributes = false, events = false, atHand = false }: Content = {}
+): Promise<void> =>
   inSpan(tracer, "bench.root", {}, async () => {
     for (let index = 1; index < spans; index++) {
-      await inSpan(tracer, "bench.work", {}, async () => {
+      await inSpan(tracer, "bench.work", {}, async (span) => {
+        if (atHand) {
+          for (const key of keys) {
+            if (attributes) {
+              span.setAttribute(key, 1)
+            }
+            if (events) {
+              span.addEvent(key, { "bench.value": 1 })
+            }
+          }
+          return
+        }
         for (const key of attributes || events ? keys : []) {
           if (attributes) {
             activeSpan()?.setAttribute(key, 1)
@@ -115,7 +146,9 @@ export const making = async (effort: Effort): Promise<Section> => {
   await add("span", {})
   await add("span, no stack", {}, 1, false)
   await add("attributes", { attributes: true })
+  await add("attributes at hand", { attributes: true, atHand: true })
   await add("events", { events: true })
+  await add("events at hand", { events: true, atHand: true })
   await add("unsampled", {}, 0)
 
   const results = await interleave(contestants, effort)
@@ -133,9 +166,15 @@ export const making = async (effort: Effort): Promise<Section> => {
     ["span, unsampled", wall("unsampled"), wall("SDK unsampled")],
     ["span, sampled", wall("span"), wall("SDK span")],
     ["span, sampled, no stack captured", wall("span, no stack"), wall("SDK span, no stack")],
-    ["one attribute", perThing("attributes"), perThing("SDK attributes")],
-    ["one event", perThing("events"), perThing("SDK events")]
+    ["one attribute, by an effect", perThing("attributes"), perThing("SDK attributes")],
+    ["one attribute, span at hand", perThing("attributes at hand"), perThing("SDK attributes at hand")],
+    ["one event, by an effect", perThing("events"), perThing("SDK events")],
+    ["one event, span at hand", perThing("events at hand"), perThing("SDK events at hand")]
   ]
+  const goal = (what: string, atMost: number) => {
+    const [, ours = [], sdk = []] = lines.find(([name]) => name === what) ?? []
+    return { what: `${what}, of the SDK's,`, measured: ratio(ours, sdk), atMost }
+  }
   return {
     title: "Making spans: µs for one",
     notes: [
@@ -149,7 +188,15 @@ export const making = async (effort: Effort): Promise<Section> => {
       sdk === undefined ? "" : micros(median(sdk)),
       sdk === undefined ? "" : times(ratio(ours, sdk))
     ]),
-    goals: [],
+    goals: [
+      goal("span, sampled", 1.3),
+      goal("span, unsampled", 0.5),
+      goal("one attribute, by an effect", 1.5),
+      goal("one attribute, span at hand", 1.5),
+      goal("one event, by an effect", 2),
+      goal("one event, span at hand", 2),
+      { what: "span, tracing off, of no span at all,", measured: ratio(wall("off"), wall("nothing")), atMost: 3 }
+    ],
     numbers: Object.fromEntries(
       lines.flatMap(([what, ours, sdk]) => [
         [what, median(ours)],
@@ -242,7 +289,7 @@ const consoleContestants = async () => {
 }
 
 /** The collector, and how many spans it has got. */
-const startCollector = async () => {
+export const startCollector = async () => {
   const child: ChildProcess = fork(fileURLToPath(new URL("collector.ts", import.meta.url)))
   const [{ port }] = (await once(child, "message")) as [{ readonly port: number }]
   return {
@@ -261,7 +308,13 @@ const startCollector = async () => {
 
 /** Each run is a program's whole life: the layer is made, spans are made, and everything is delivered before the end. */
 const otlpContestants = (url: string, spans: number): ReadonlyArray<Contestant> => {
-  const program = effectSpans(spans, { attributes: true })
+  const attributes = Object.fromEntries(keys.map((key) => [key, 1]))
+  const span = Effect.withSpan(Effect.void, "bench.work", { ...Span.quiet, attributes })
+  const program = Effect.gen(function* () {
+    for (let index = 1; index < spans; index++) {
+      yield* span
+    }
+  }).pipe(Effect.withSpan("bench.root"))
   return [
     {
       name: "otlp",
@@ -277,7 +330,12 @@ const otlpContestants = (url: string, spans: number): ReadonlyArray<Contestant> 
       things: spans,
       run: async () => {
         const provider = sdkProvider(new BatchSpanProcessor(new OTLPTraceExporter({ url }), batch))
-        await sdkSpans(provider.getTracer("bench"), spans, { attributes: true })
+        const tracer = provider.getTracer("bench")
+        await inSpan(tracer, "bench.root", {}, async () => {
+          for (let index = 1; index < spans; index++) {
+            await inSpan(tracer, "bench.work", attributes, async () => {})
+          }
+        })
         await provider.shutdown()
       }
     }
@@ -365,7 +423,10 @@ const exportingTo = async (
       ],
       ["OTLP gRPC, CPU", micros(median(otlp.cpu)), micros(median(sdkOtlp.cpu)), times(ratio(otlp.cpu, sdkOtlp.cpu))]
     ],
-    goals: [],
+    goals: [
+      { what: "time for a span over OTLP, of the SDK's,", measured: ratio(otlp.wall, sdkOtlp.wall), atMost: 1 },
+      { what: "CPU for a span over OTLP, of the SDK's,", measured: ratio(otlp.cpu, sdkOtlp.cpu), atMost: 1 }
+    ],
     numbers: {
       "console export, tree": exportCost.tree,
       "console export, json": exportCost.json,

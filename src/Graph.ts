@@ -301,7 +301,7 @@ const execute = <In, Out, E, R>(
       ),
       Effect.provideService(Usage.Current, usage),
       Effect.annotateLogs("execution_id", executionId),
-      Effect.withSpan("graph.execute", undefined, Span.quiet)
+      (work) => Span.within(work, "graph.execute")
     ) as Effect.Effect<Execution<Out>, E, R>
   })
 

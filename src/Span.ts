@@ -331,6 +331,25 @@ export const isWanted = ({ cache }: Fiber.Fiber<unknown, unknown>): boolean =>
   (cache.span as { readonly "~tinyllm/silent"?: boolean | undefined } | undefined)?.["~tinyllm/silent"] !== true
 
 /**
+ * `Effect.withSpan` for what runs often: it captures no stack, and where no span could be seen it makes none, so that it
+ * costs next to nothing there.
+ */
+export const within = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  name: string,
+  options?: Omit<Tracer.SpanOptionsNoTrace, "attributes"> & { readonly attributes?: Attributes | undefined }
+): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) =>
+    isWanted(fiber)
+      ? (Effect.withSpan(self, name, {
+          ...options,
+          ...quiet,
+          attributes: options?.attributes === undefined ? undefined : defined(options.attributes)
+        }) as Effect.Effect<A, E, R>) // `withSpan` takes ParentSpan out of R, which what is traced does not ask for.
+      : self
+  )
+
+/**
  * Whether a span keeps what is put into it. That is not the same as `sampled`: which traces are kept may be decided
  * when it is known how they ended.
  */

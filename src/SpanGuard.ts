@@ -55,8 +55,8 @@ export const isLogLine = (attributes: Readonly<Record<string, unknown>> | undefi
   try {
     return (
       attributes !== undefined &&
-      attributes["effect.logLevel"] !== undefined &&
-      attributes["effect.fiberId"] !== undefined
+      Object.hasOwn(attributes, "effect.logLevel") &&
+      Object.hasOwn(attributes, "effect.fiberId")
     )
   } catch {
     return false

@@ -1,6 +1,8 @@
 // The conventions, end to end: graphs run against an Ollama double, and what they left is read at a gRPC collector.
 // A title begins with the number of the check that it shows.
 import { assert, describe, it } from "@effect/vitest"
+import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc"
+import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Effect, Exit, Fiber, Layer, Schema, type Scope } from "effect"
 import { vi } from "vitest"
@@ -33,30 +35,43 @@ interface Seen<A, E> {
   readonly requests: ReadonlyArray<Recorded>
 }
 
-const observe = <A, E, R>(
-  self: Effect.Effect<A, E, R>,
-  reply: (asked: Asked) => Reply = friendly,
-  options: Telemetry.Options = {}
-): Effect.Effect<Seen<A, E>, never, Exclude<R, Ollama> | Scope.Scope> =>
-  Effect.gen(function* () {
-    const collector = yield* Collector.make()
-    const double = yield* OllamaDouble
-    const exit = yield* Effect.exit(
-      Effect.provide(
-        self,
-        Layer.merge(
-          NodeClient.layer({ url: double.url, retry: { base: "1 millis" } }),
-          Layer.orDie(Telemetry.layer({ otlpEndpoint: collector.url, ...options }))
+/** How spans get to a collector: by our tracer, or by that of the SDK with the processor and exporter that it has. */
+type Way = (url: string, options: Telemetry.Options) => Layer.Layer<never, Telemetry.TelemetryConfigError>
+
+const ours: Way = (otlpEndpoint, options) => Telemetry.layer({ otlpEndpoint, ...options })
+
+const sdk: Way = (url, { serviceName }) =>
+  Telemetry.layerSdk(
+    [new BatchSpanProcessor(new OTLPTraceExporter({ url }))],
+    serviceName === undefined ? {} : { serviceName }
+  )
+
+const observing =
+  (way: Way) =>
+  <A, E, R>(
+    self: Effect.Effect<A, E, R>,
+    reply: (asked: Asked) => Reply = friendly,
+    options: Telemetry.Options = {}
+  ): Effect.Effect<Seen<A, E>, never, Exclude<R, Ollama> | Scope.Scope> =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const double = yield* OllamaDouble
+      const exit = yield* Effect.exit(
+        Effect.provide(
+          self,
+          Layer.merge(
+            NodeClient.layer({ url: double.url, retry: { base: "1 millis" } }),
+            Layer.orDie(way(collector.url, options))
+          )
         )
       )
-    )
-    const spans = collector.spans()
-    const named = (name: string) => spans.filter((span) => span.name === name)
-    return { exit, collector, spans, named, requests: yield* double.requests }
-  }).pipe(
-    Effect.provide(Layer.orDie(OllamaDouble.layer({ models: ["m:latest"], reply }))),
-    Effect.mapError((never: never) => never)
-  ) as Effect.Effect<Seen<A, E>, never, Exclude<R, Ollama> | Scope.Scope>
+      const spans = collector.spans()
+      const named = (name: string) => spans.filter((span) => span.name === name)
+      return { exit, collector, spans, named, requests: yield* double.requests }
+    }).pipe(
+      Effect.provide(Layer.orDie(OllamaDouble.layer({ models: ["m:latest"], reply }))),
+      Effect.mapError((never: never) => never)
+    ) as Effect.Effect<Seen<A, E>, never, Exclude<R, Ollama> | Scope.Scope>
 
 const ask = Node.model({
   model: "m",
@@ -125,7 +140,12 @@ const assertRoot = (root: Collector.CollectedSpan, nodes: number) => {
   assert.isDefined(root.otlp["execution.duration_ms"]?.intValue)
 }
 
-describe("spans at the collector", () => {
+describe.each([
+  ["our tracer", ours],
+  ["the SDK's tracer", sdk]
+] as const)("spans at the collector, by %s", (_, way) => {
+  const observe = observing(way)
+
   it.live("T1 the root of a run is graph.execute with all six attributes, on success", () =>
     Effect.gen(function* () {
       const { collector } = yield* observe(Graph.run(second(Effect.succeed), "hello"))
@@ -545,6 +565,19 @@ describe("spans at the collector", () => {
     })
   )
 
+  it.live("T63 the scope of every span is tinyllm with its version", () =>
+    Effect.gen(function* () {
+      const { spans } = yield* observe(Graph.run(rich, "1 + 1"))
+      for (const span of spans) {
+        assert.deepStrictEqual(span.scope, { name: "tinyllm", version })
+      }
+    })
+  )
+})
+
+describe("spans at the collector", () => {
+  const observe = observing(ours)
+
   it.live("T48 requests to Ollama carry the traceparent of their call's span, and no b3", () =>
     Effect.gen(function* () {
       const { named, requests } = yield* observe(Graph.run(rich, "1 + 1"))
@@ -662,15 +695,6 @@ describe("spans at the collector", () => {
         assert.isAbove(otlp.otel, 0)
         assert.isAbove(otlp.grpc, 0)
       })
-  )
-
-  it.live("T63 the scope of every span is tinyllm with its version", () =>
-    Effect.gen(function* () {
-      const { spans } = yield* observe(Graph.run(rich, "1 + 1"))
-      for (const span of spans) {
-        assert.deepStrictEqual(span.scope, { name: "tinyllm", version })
-      }
-    })
   )
 })
 
