@@ -30,6 +30,7 @@ export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
   return [
     line("Protocol", otlp.protocol.value, otlp.protocol),
     ...otlp.headerKeys.map((key) => line("Header", `${key.value}=***`, key)),
+    line("Keep", kept(config.keep.value), config.keep),
     line("Timeout", `${duration(otlp.timeout.value)} for one export`, otlp.timeout),
     line("Gzip", otlp.gzip ? "on" : "off", { source: otlp.gzipSource }),
     ...(otlp.insecure === undefined
@@ -75,6 +76,12 @@ const limitNames = [
   ["attributePerEventCountLimit", "attributes of an event"],
   ["attributePerLinkCountLimit", "attributes of a link"]
 ] as const
+
+const kept = ({ errors, slowerThan }: Telemetry.Resolved["keep"]["value"]): string =>
+  [
+    ...(errors ? ["traces that failed"] : []),
+    ...(slowerThan === undefined ? [] : [`traces slower than ${duration(Number(slowerThan) / 1_000_000)}`])
+  ].join(", ") || "no trace beside those sampled"
 
 const content = ({ capture, taskContent }: Telemetry.Resolved["privacy"]): string =>
   capture.value !== "NO_CONTENT"

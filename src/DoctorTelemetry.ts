@@ -42,7 +42,7 @@ export const verdict = (
 
 // What can be said without sending anything.
 const beforehand = (config: Telemetry.Resolved): Effect.Effect<Verdict> | undefined => {
-  const { enabled, exporters, sampler } = config
+  const { enabled, exporters, keep, sampler } = config
   if (!enabled.value && enabled.source !== "default") {
     return Effect.succeed({
       exitCode: 17,
@@ -57,7 +57,7 @@ const beforehand = (config: Telemetry.Resolved): Effect.Effect<Verdict> | undefi
       fix: `Set ${exporters.source} to otlp`
     })
   }
-  if (sampler.value.ratio === 0) {
+  if (sampler.value.ratio === 0 && !keep.value.errors && keep.value.slowerThan === undefined) {
     return Effect.succeed({
       exitCode: 16,
       text: `no span is sent: the sampler is ${Telemetry.samplerName(sampler.value)}, by ${named(sampler)}`,

@@ -171,8 +171,10 @@ export const probe = Effect.fnUntraced(function* (
     flush: () => Promise.resolve(),
     shutdown: () => Promise.resolve()
   }
+  // Whatever the rate is: whether a collector takes spans is not a matter of chance.
+  const sampled = { ...config, sampler: { value: { parentBased: true, ratio: 1 }, source: "default" } }
   const traceId = yield* Effect.useSpan(name, { root: true }, (span) => Effect.succeed(span.traceId)).pipe(
-    Effect.provide(on(config, own(config, Effect.succeed([collecting]))))
+    Effect.provide(on(sampled, own(sampled, Effect.succeed([collecting]))))
   )
   const client = yield* Effect.flatMap(
     clientOf(config, () => {}),

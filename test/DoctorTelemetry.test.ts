@@ -348,6 +348,22 @@ describe.concurrent("DoctorTelemetry.verdict", () => {
   })
 })
 
+describe("The span of DoctorTelemetry.verdict", () => {
+  it.each<[string, Telemetry.Options]>([
+    ["a low rate", { samplingRate: 1e-9 }],
+    ["a rate of 0 but for failures", { samplingRate: 0, keep: { errors: true } }]
+  ])("is sent also where the sampler has %s", async (_, options) => {
+    const collector = await Collector.start()
+    const { text } = await examine({ otlpEndpoint: collector.url, ...options }, {})
+    await collector.close()
+    assert.match(text, /^works: /)
+    assert.deepStrictEqual(
+      collector.spans().map(({ name }) => name),
+      ["tinyllm.doctor"]
+    )
+  })
+})
+
 describe("tinyllm doctor --telemetry", () => {
   it.each(cases.filter(({ process }) => process))(
     "exits with $code when $what",
