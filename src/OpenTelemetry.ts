@@ -6,7 +6,7 @@
 import * as OtelTracer from "@effect/opentelemetry/OtelTracer"
 import { context, diag } from "@opentelemetry/api"
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
-import { defaultResource } from "@opentelemetry/resources"
+import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources"
 import {
   AlwaysOffSampler,
   AlwaysOnSampler,
@@ -44,8 +44,7 @@ export const layer = (options: {
           // parent. When there is one already, this does nothing.
           context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
           return new NodeTracerProvider({
-            // Last wins: the SDK says of itself what it is.
-            resource: OtlpResource.make(options.serviceName, options.resourceAttributes).merge(defaultResource()),
+            resource: OtlpResource.make(options.serviceName, options.resourceAttributes).merge(sdkResource()),
             // All of them, or the SDK asks the environment for the rest and takes what it finds there unseen.
             spanLimits: options.limits,
             generalLimits: {
@@ -73,6 +72,12 @@ export const layer = (options: {
 
 // Our own processors keep within three seconds; this is for those of others.
 const shutdownTimeout = "3 seconds"
+
+// Spans of the SDK say so.
+const sdkResource = () =>
+  resourceFromAttributes(
+    Object.fromEntries(Object.entries(defaultResource().attributes).filter(([key]) => key.startsWith("telemetry.sdk.")))
+  )
 
 const samplerOf = ({ parentBased, ratio }: TelemetryConfig.Sampler): Sampler => {
   const root =
