@@ -1,0 +1,286 @@
+// Exporters of others behind `Telemetry.layerExporter`, and OpenTelemetry's own spans around and inside of effects.
+import { assert, describe, it } from "@effect/vitest"
+import * as OtelApi from "@opentelemetry/api"
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
+import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
+import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
+import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node"
+import { Effect, Exit } from "effect"
+import * as Span from "../src/Span.ts"
+import * as Telemetry from "../src/Telemetry.ts"
+import { isolated } from "./support/Isolated.ts"
+
+const spans = (count: number) =>
+  Effect.forEach(Array.from({ length: count }), () => Effect.withSpan(Effect.void, "step"), { discard: true })
+
+const through = <A, E>(
+  self: Effect.Effect<A, E>,
+  exporter: SpanExporter,
+  options: Telemetry.ExporterOptions = {},
+  env: Record<string, string> = {}
+) => isolated(self.pipe(Effect.provide(Telemetry.layerExporter(exporter, options))), env)
+
+/** An exporter that keeps what it gets. */
+const keeping = () => {
+  const batches: Array<ReadonlyArray<ReadableSpan>> = []
+  let ended = 0
+  return {
+    batches,
+    spans: () => batches.flat(),
+    ended: () => ended,
+    exporter: {
+      export: (batch, done) => {
+        batches.push(batch)
+        done({ code: 0 })
+      },
+      shutdown: () => {
+        ended++
+        return Promise.resolve()
+      }
+    } satisfies SpanExporter
+  }
+}
+
+describe("Telemetry.layerExporter", () => {
+  it.live(
+    "hands over batches of the size that OTEL_BSP_MAX_EXPORT_BATCH_SIZE names, and shuts the exporter down once",
+    () =>
+      Effect.gen(function* () {
+        const kept = keeping()
+        const { exit, stderr } = yield* through(spans(25), kept.exporter, {}, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "10" })
+        assert.deepStrictEqual(exit, Exit.void)
+        assert.strictEqual(stderr, "")
+        assert.deepStrictEqual(
+          kept.batches.map((batch) => batch.length),
+          [10, 10, 5]
+        )
+        assert.strictEqual(kept.ended(), 1)
+      })
+  )
+
+  it.live("hands over a batch that is not full when OTEL_BSP_SCHEDULE_DELAY is over", () =>
+    Effect.gen(function* () {
+      const kept = keeping()
+      yield* through(
+        Effect.gen(function* () {
+          yield* spans(3)
+          while (kept.spans().length < 3) {
+            yield* Effect.sleep("5 millis")
+          }
+        }).pipe(Effect.timeout("10 seconds")),
+        kept.exporter,
+        {},
+        { OTEL_BSP_SCHEDULE_DELAY: "20" }
+      )
+      assert.strictEqual(kept.spans().length, 3)
+    })
+  )
+
+  it.live("Telemetry.flush waits until all that has ended is exported", () =>
+    Effect.gen(function* () {
+      const counts: Array<number> = []
+      let arrived = 0
+      const slow: SpanExporter = {
+        export: (batch, done) => {
+          setTimeout(() => {
+            arrived += batch.length
+            done({ code: 0 })
+          }, 20)
+        },
+        shutdown: () => Promise.resolve()
+      }
+      yield* through(
+        Effect.gen(function* () {
+          yield* spans(1000)
+          yield* Telemetry.flush
+          counts.push(arrived)
+        }),
+        slow
+      )
+      assert.deepStrictEqual(counts, [1000])
+    })
+  )
+
+  it.live("an exporter that fails costs one line, and not the result", () =>
+    Effect.gen(function* () {
+      const failing: SpanExporter = {
+        export: (_, done) => done({ code: 1, error: new Error("no disk; token=abcdefgh1234") }),
+        shutdown: () => Promise.reject(new Error("never mind"))
+      }
+      const { exit, stderr } = yield* through(Effect.as(spans(3), 42), failing)
+      assert.deepStrictEqual(exit, Exit.succeed(42))
+      assert.strictEqual(stderr, "tinyllm: 3 spans not exported: no disk; token=__REDACTED__\n")
+    })
+  )
+
+  it.live("so does one that throws, and one that reports twice counts once", () =>
+    Effect.gen(function* () {
+      const throwing: SpanExporter = {
+        export: () => {
+          throw new Error("bug")
+        },
+        shutdown: () => Promise.resolve()
+      }
+      const thrown = yield* through(Effect.as(spans(3), 42), throwing)
+      assert.deepStrictEqual(thrown.exit, Exit.succeed(42))
+      assert.strictEqual(thrown.stderr, "tinyllm: 3 spans not exported: the exporter threw an error\n")
+      const twice: SpanExporter = {
+        export: (_, done) => {
+          done({ code: 1, error: new Error("first") })
+          done({ code: 0 })
+        },
+        shutdown: () => Promise.resolve()
+      }
+      assert.strictEqual((yield* through(spans(3), twice)).stderr, "tinyllm: 3 spans not exported: first\n")
+    })
+  )
+
+  it.live("T41 one that never ends holds the program for a little more than three seconds at most", () =>
+    Effect.gen(function* () {
+      const hanging: SpanExporter = { export: () => {}, shutdown: () => new Promise(() => {}) }
+      const begin = performance.now()
+      const { exit, stderr } = yield* through(Effect.as(spans(3), 42), hanging)
+      assert.deepStrictEqual(exit, Exit.succeed(42))
+      assert.strictEqual(stderr, "tinyllm: 3 spans not exported: the exporter did not end\n")
+      assert.isBelow(performance.now() - begin, 3500)
+    })
+  )
+
+  it.live("T45 holds no more than OTEL_BSP_MAX_QUEUE_SIZE, those under way included, and counts the rest", () =>
+    Effect.gen(function* () {
+      const kept = keeping()
+      const waiting: Array<() => void> = []
+      const slow: SpanExporter = {
+        ...kept.exporter,
+        export: (batch, done) => {
+          waiting.push(() => kept.exporter.export(batch, done))
+        }
+      }
+      const { stderr } = yield* through(
+        Effect.gen(function* () {
+          yield* spans(500)
+          yield* Effect.sleep("20 millis")
+          yield* spans(500)
+          const release = setInterval(() => waiting.splice(0).forEach((go) => go()), 5)
+          yield* Effect.addFinalizer(() => Effect.sync(() => clearInterval(release)))
+          yield* Telemetry.flush
+        }).pipe(Effect.scoped),
+        slow,
+        {},
+        { OTEL_BSP_MAX_QUEUE_SIZE: "100", OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "10" }
+      )
+      assert.strictEqual(kept.spans().length, 100)
+      assert.strictEqual(stderr, "tinyllm: 900 spans not exported: they came faster than they could be sent\n")
+    })
+  )
+})
+
+describe("interop", () => {
+  // What a library with instrumentation of its own does, with a provider that somebody set up for it.
+  const library = () => {
+    OtelApi.context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+    const exporter = new InMemorySpanExporter()
+    const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
+    return { tracer: provider.getTracer("library"), spans: () => exporter.getFinishedSpans() }
+  }
+
+  it.live("spans of a library nest below the effect's span, also after it has waited", () =>
+    Effect.gen(function* () {
+      const kept = keeping()
+      const { spans, tracer } = library()
+      yield* through(
+        Effect.gen(function* () {
+          yield* Effect.sleep("1 millis")
+          yield* Effect.promise(async () => {
+            await Promise.resolve()
+            tracer.startSpan("query").end()
+          })
+        }).pipe(Effect.withSpan("ours")),
+        kept.exporter,
+        { interop: true }
+      )
+      const ours = kept.spans()[0]?.spanContext()
+      const [query] = spans()
+      assert.strictEqual(query?.parentSpanContext?.spanId, ours?.spanId)
+      assert.strictEqual(query?.spanContext().traceId, ours?.traceId)
+    })
+  )
+
+  it.live("an effect below a library's span continues its trace", () =>
+    Effect.gen(function* () {
+      const kept = keeping()
+      const { spans, tracer } = library()
+      yield* Effect.promise(() =>
+        tracer.startActiveSpan("request", async (span) => {
+          await Effect.runPromise(through(Effect.withSpan(Effect.void, "ours"), kept.exporter, { interop: true }))
+          span.end()
+        })
+      )
+      const [request] = spans()
+      assert.strictEqual(kept.spans()[0]?.parentSpanContext?.spanId, request?.spanContext().spanId)
+      assert.strictEqual(kept.spans()[0]?.spanContext().traceId, request?.spanContext().traceId)
+    })
+  )
+
+  it.live("what a library writes on the active span is on the effect's", () =>
+    Effect.gen(function* () {
+      const kept = keeping()
+      const write = Effect.sync(() => {
+        const active = OtelApi.trace.getActiveSpan()
+        active?.setAttribute("rows", 3).setAttributes({ table: "users" }).addEvent("cache.hit", { key: 1 })
+        active?.recordException(new RangeError("out of range"))
+        active?.setStatus({ code: OtelApi.SpanStatusCode.ERROR, message: "half of it" })
+        active?.end()
+        return active?.isRecording()
+      })
+      const { exit } = yield* through(Effect.withSpan(write, "ours"), kept.exporter, { interop: true })
+      assert.deepStrictEqual(exit, Exit.succeed(true))
+      const [span] = kept.spans()
+      assert.deepInclude({ ...span?.attributes }, { rows: 3, table: "users", "error.type": "_OTHER" })
+      assert.deepStrictEqual(
+        span?.events.map((event) => event.name),
+        ["cache.hit", "exception"]
+      )
+      assert.strictEqual(span?.events[1]?.attributes?.["exception.type"], "RangeError")
+      assert.deepStrictEqual(span?.status, { code: 2, message: "half of it" })
+    })
+  )
+
+  it.live("is off by default: OpenTelemetry's active span is nobody's", () =>
+    Effect.gen(function* () {
+      library()
+      const { exit } = yield* through(
+        Effect.sync(() => OtelApi.trace.getActiveSpan()).pipe(Effect.withSpan("ours")),
+        keeping().exporter
+      )
+      assert.deepStrictEqual(exit, Exit.succeed(undefined))
+    })
+  )
+})
+
+describe("Span.within", () => {
+  it.live("makes a span where it is seen, and none where tracing is off or the trace is not kept", () =>
+    Effect.gen(function* () {
+      const names = (options: Telemetry.ExporterOptions, env: Record<string, string> = {}) =>
+        Effect.gen(function* () {
+          const kept = keeping()
+          const inner = Effect.map(Effect.option(Effect.currentSpan), (span) =>
+            span._tag === "Some" ? span.value.name : undefined
+          )
+          const { exit } = yield* through(
+            inner.pipe(
+              (self) => Span.within(self, "inner", { attributes: { a: 1, b: undefined } }),
+              Effect.withSpan("outer")
+            ),
+            kept.exporter,
+            options,
+            env
+          )
+          return { seen: Exit.isSuccess(exit) ? exit.value : exit, exported: kept.spans().map((span) => span.name) }
+        })
+      assert.deepStrictEqual(yield* names({}), { seen: "inner", exported: ["inner", "outer"] })
+      assert.deepStrictEqual(yield* names({ samplingRate: 0 }), { seen: "outer", exported: [] })
+      assert.deepStrictEqual(yield* names({}, { OTEL_SDK_DISABLED: "true" }), { seen: "outer", exported: [] })
+    })
+  )
+})
