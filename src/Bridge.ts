@@ -107,13 +107,13 @@ const patch = (span: Bridged, guard: SpanGuard.Guard): EffectTracer.Span => {
     if (error !== undefined) {
       recordErrors(span, exit, time, guard)
       span.attribute("error.type", Span.errorType(error.value))
-      fail(span.span, SpanErrors.messageOf(error.value, guard.redact))
+      fail(span.span, SpanErrors.messageOf(error.value, guard.redact), guard)
     } else {
       if (exit._tag === "Failure" && Cause.hasInterruptsOnly(exit.cause)) {
         span.attribute("effect.fiber.interrupted", true)
       }
       if (span.attributes.has("error.type")) {
-        fail(span.span, lastException ?? "")
+        fail(span.span, lastException ?? "", guard)
       }
     }
   }
@@ -171,10 +171,10 @@ const readableAll = (values: Readonly<Record<string, unknown>>): Record<string, 
 // Errors
 // ---------------------------------------------------------------------------------------------------------------------
 
-const fail = (span: Otel.Span, message: string): void => {
+const fail = (span: Otel.Span, message: string, guard: SpanGuard.Guard): void => {
   span.setStatus({
     code: SpanStatusCode.ERROR,
-    ...(message === "" ? {} : { message: SpanErrors.description(message) })
+    ...(message === "" ? {} : { message: SpanErrors.description(message, guard.redact) })
   })
 }
 

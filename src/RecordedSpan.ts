@@ -257,7 +257,7 @@ export class RecordedSpan implements Tracer.Span {
   fail(message: string): void {
     if (this.recording && this.endTime === undefined) {
       this.failed = true
-      this.statusMessage = SpanErrors.description(message)
+      this.statusMessage = SpanErrors.description(message, this.recorder.guard.redact)
       if (!Object.hasOwn(this.values, "error.type")) {
         this.put("error.type", "_OTHER")
       }

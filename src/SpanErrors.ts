@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
-import type { Redact } from "./Redaction.ts"
+import * as Redaction from "./Redaction.ts"
 import * as Span from "./Span.ts"
 
 /** The error that a span's status tells of; a typed failure says more than a defect beside it. */
@@ -27,13 +27,14 @@ export const errorsOf = (exit: Exit.Exit<unknown, unknown>): ReadonlyArray<unkno
   )
 
 /** What a status says of an error. */
-export const messageOf = (error: unknown, redact: Redact): string =>
+export const messageOf = (error: unknown, redact: Redaction.Redact): string =>
   String(Span.exception(error, redact)["exception.message"] ?? "")
 
 const descriptionLength = 256
 
-/** The description of a status: 256 code points at most. */
-export const description = (message: string): string => Span.truncate(message, descriptionLength - 1)
+/** The description of a status: 256 code points at most, without secrets. */
+export const description = (message: string, redact: Redaction.Redact): string =>
+  Span.truncate(Redaction.start(message, 2 * descriptionLength, redact), descriptionLength - 1)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Once a trace

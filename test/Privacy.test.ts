@@ -374,30 +374,68 @@ describe("content of the command line", () => {
   )
 })
 
-describe("log lines", () => {
-  it.live.each(["own", "sdk"])("T21 T26 are in no span, also with the loggers of Effect: tracer %s", (tracer) =>
+/** What a tracer hands to an exporter: the one that is ours, or the SDK's. */
+const spansOf = (
+  tracer: "own" | "sdk",
+  self: Effect.Effect<unknown, unknown>,
+  options: Telemetry.ProgramOptions = {}
+): Effect.Effect<ReadonlyArray<ReadableSpan>, Telemetry.TelemetryConfigError> => {
+  const ended: Array<ReadableSpan> = []
+  const exporter: SpanExporter = {
+    export: (spans, done) => {
+      ended.push(...spans)
+      done({ code: 0 })
+    },
+    shutdown: () => Promise.resolve()
+  }
+  const layer =
+    tracer === "own"
+      ? Telemetry.layerExporter(exporter, options)
+      : Telemetry.layerSdk([new SimpleSpanProcessor(exporter)], options)
+  return self.pipe(
+    Effect.exit,
+    Effect.provide(Layer.provide(layer, noVariables)),
+    Effect.map(() => ended)
+  )
+}
+
+describe.each(["own", "sdk"] as const)("spans of the tracer %s", (tracer) => {
+  it.live("T21 T26 hold no log lines, also with the loggers of Effect", () =>
     Effect.gen(function* () {
-      const ended: Array<ReadableSpan> = []
-      const exporter: SpanExporter = {
-        export: (spans, done) => {
-          ended.push(...spans)
-          done({ code: 0 })
-        },
-        shutdown: () => Promise.resolve()
-      }
-      const layer =
-        tracer === "own" ? Telemetry.layerExporter(exporter) : Telemetry.layerSdk([new SimpleSpanProcessor(exporter)])
-      yield* Effect.logInfo("CANARY_LOGLINE").pipe(
-        Effect.annotateLogs("key", "CANARY_LOGLINE"),
-        Effect.andThen(Span.event("cache.hit", { "effect.logLevel": "mine" })),
-        Effect.withSpan("work"),
-        Effect.provide(Layer.provide(layer, noVariables)),
-        Effect.provideService(Console.Console, silent)
+      const spans = yield* spansOf(
+        tracer,
+        Effect.logInfo("CANARY_LOGLINE").pipe(
+          Effect.annotateLogs("key", "CANARY_LOGLINE"),
+          Effect.andThen(Span.event("cache.hit", { "effect.logLevel": "mine" })),
+          Effect.withSpan("work"),
+          Effect.provideService(Console.Console, silent)
+        )
       )
       assert.deepStrictEqual(
-        ended.map(({ events, name }) => [name, ...events.map((event) => event.name)]),
+        spans.map(({ events, name }) => [name, ...events.map((event) => event.name)]),
         [["work", "cache.hit"]]
       )
+    })
+  )
+
+  it.live("T25 hold no secret in a status, whoever said what failed", () =>
+    Effect.gen(function* () {
+      const message = `customer-7 with password=hunter22 ${"x".repeat(200)} sk-${"a".repeat(300)}`
+      const byHand = Effect.gen(function* () {
+        const span = yield* Effect.orDie(Effect.currentSpan)
+        span.attribute("error.type", "Broken")
+        span.event("exception", 1n, { "exception.message": message })
+      }).pipe(Effect.withSpan("by hand"))
+      const handled = Effect.withSpan(Span.error(new Broken(message)), "handled")
+      const failed = Effect.withSpan(Effect.fail(new Broken(message)), "failed")
+      const all = Effect.all([byHand, handled, Effect.exit(failed)])
+      const spans = yield* spansOf(tracer, all, { redact: [/customer-\d/] })
+      assert.lengthOf(spans, 3)
+      for (const { events, name, status } of spans) {
+        const said = JSON.stringify([status, events.map(({ attributes }) => attributes)])
+        assert.match(String(status.message), /^__REDACTED__ with password=__REDACTED__ x+/, name)
+        assert.notMatch(said, /customer-7|hunter22|aa/, name)
+      }
     })
   )
 })
@@ -497,26 +535,14 @@ describe("the size of a span", () => {
 
   it.live("T24 T25 is bound, and without secrets, also where the SDK makes it", () =>
     Effect.gen(function* () {
-      const ended: Array<ReadableSpan> = []
-      const processor = new SimpleSpanProcessor({
-        export: (spans, done) => {
-          ended.push(...spans)
-          done({ code: 0 })
-        },
-        shutdown: () => Promise.resolve()
-      })
-      yield* Effect.gen(function* () {
+      const work = Effect.gen(function* () {
         yield* Span.attributes({ big: megabytes("🙂"), small: 1, "own.header": "Bearer abcdefgh12345678" })
         yield* Effect.forEach(Array.from({ length: 120 }), () =>
           Span.event("step", { a: "x".repeat(300), b: "y".repeat(300) })
         )
         return yield* Effect.fail(new Broken(`customer-7 ${megabytes("m")}`))
-      }).pipe(
-        Effect.withSpan("work"),
-        Effect.exit,
-        Effect.provide(Layer.provide(Telemetry.layerSdk([processor], { redact: [/customer-\d/] }), noVariables))
-      )
-      const [span] = ended
+      })
+      const [span] = yield* spansOf("sdk", Effect.withSpan(work, "work"), { redact: [/customer-\d/] })
       const { attributes, events, status } = span as ReadableSpan
       const texts = [attributes, status, ...events.map((event) => [event.name, event.attributes])]
       assert.isAtMost(Buffer.byteLength(JSON.stringify(texts)), 16_384)
