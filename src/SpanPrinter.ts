@@ -59,9 +59,14 @@ const millis = (span: SpanRecord): number => Number((span.endTime - span.startTi
 
 /** How a tree is drawn. */
 export interface TreeOptions {
-  /** Columns; longer lines are cut and end with `…`. */
-  readonly width: number
+  /**
+   * Columns of the terminal: lines of spans are cut there and end with `…`, errors go on in the next line. Nothing is cut
+   * where it is `undefined`.
+   */
+  readonly width: number | undefined
   readonly colour: boolean
+  /** Spans of these traces that are not among them; 0 by default. */
+  readonly notShown?: number | undefined
 }
 
 /**
@@ -78,17 +83,20 @@ const drawTrace = (spans: ReadonlyArray<SpanRecord>, options: TreeOptions): Read
   const ids = new Set(spans.map((span) => span.spanId))
   const isRoot = (span: SpanRecord) => span.parentId === undefined || !ids.has(span.parentId)
   const children = Map.groupBy(spans, (span) => (isRoot(span) ? "" : (span.parentId ?? "")))
-  const count = `${spans.length} ${spans.length === 1 ? "span" : "spans"}`
-  const lines = [line([dim(`trace ${spans[0]?.traceId ?? ""}, ${count}`)], options)]
+  const notShown = options.notShown ?? 0
+  const total = spans.length + notShown
+  const count = `${total} ${total === 1 ? "span" : "spans"}${notShown === 0 ? "" : `, ${notShown} of them not shown`}`
+  // Never cut: an id in part is of no use.
+  const lines = [line([dim(`trace ${spans[0]?.traceId ?? ""}, ${count}`)], { ...options, width: undefined })]
   // A list of what is left to draw, not recursion: a chain of ten thousand spans must not overflow the stack.
   const left = (children.get("") ?? []).map((span) => ({ span, indent: "", branch: "" })).toReversed()
   for (let next = left.pop(); next !== undefined; next = left.pop()) {
     const { span, indent, branch } = next
     const below = children.get(span.spanId) ?? []
-    const inner = indent.length > options.width ? indent : indent + (continued[branch] ?? "")
-    lines.push(line([dim(indent + branch), ...describe(span)], options))
+    const inner = indent.length > (options.width ?? maximumIndent) ? indent : indent + (continued[branch] ?? "")
+    lines.push(line([dim(indent + branch), ...describe(span, options)], options))
     for (const error of errors(span, below)) {
-      lines.push(line([dim(inner + (below.length > 0 ? "│  " : "   ")), red(`✗ ${error}`)], options))
+      lines.push(...errorLines(inner + (below.length > 0 ? "│  " : "   "), error, options))
     }
     for (const [index, child] of below.toReversed().entries()) {
       left.push({ span: child, indent: inner, branch: index === 0 ? "└─ " : "├─ " })
@@ -97,14 +105,31 @@ const drawTrace = (spans: ReadonlyArray<SpanRecord>, options: TreeOptions): Read
   return lines
 }
 
+// Without it, a chain of ten thousand spans would be hundreds of megabytes of spaces.
+const maximumIndent = 300
+
 const continued: Record<string, string> = { "├─ ": "│  ", "└─ ": "   " }
 
 const byStart = (a: SpanRecord, b: SpanRecord): number =>
   a.startTime < b.startTime ? -1 : a.startTime > b.startTime ? 1 : 0
 
-const describe = (span: SpanRecord): ReadonlyArray<Styled> => {
+// What is left of a narrow terminal for the text of an error, however deep in the tree it is.
+const minimumText = 24
+
+/** An error as a whole, in as many lines as it takes. */
+const errorLines = (indent: string, error: string, options: TreeOptions): ReadonlyArray<string> => {
+  const mark = "✗ "
+  const width = options.width ?? Number.POSITIVE_INFINITY
+  const before = take(indent, Math.max(0, width - minimumText - mark.length))
+  const texts = wrap(harmless(error), Math.max(1, width - before.length - mark.length))
+  return texts.map((text, index) =>
+    line([dim(before), red(`${index === 0 ? mark : "  "}${text}`)], { ...options, width: undefined })
+  )
+}
+
+const describe = (span: SpanRecord, options: TreeOptions): ReadonlyArray<Styled> => {
   const failed = span.status.code === "error"
-  const shown = details(span)
+  const shown = details(span, options.width === undefined ? Number.POSITIVE_INFINITY : valueLength)
   return [
     failed ? red(span.name) : bold(span.name),
     plain(` ${duration(millis(span))}`),
@@ -144,7 +169,7 @@ const ownEvents = new Set(["router.decision", "llm.first_token", "retry.schedule
 
 const valueLength = 40
 
-const details = (span: SpanRecord): ReadonlyArray<string> => {
+const details = (span: SpanRecord, valueLength: number): ReadonlyArray<string> => {
   const shown: Array<string> = []
   for (const [attribute, label] of labels) {
     const value = span.attributes[attribute]
@@ -199,8 +224,9 @@ const red = (text: string): Styled => ({ text, style: "31" })
 
 const line = (parts: ReadonlyArray<Styled>, options: TreeOptions): string => {
   const clean = parts.map((part) => ({ ...part, text: harmless(part.text) }))
-  const fits = clean.reduce((sum, part) => sum + displayWidth(part.text), 0) <= options.width
-  let left = fits ? Number.POSITIVE_INFINITY : options.width - 1
+  const width = options.width ?? Number.POSITIVE_INFINITY
+  const fits = clean.reduce((sum, part) => sum + displayWidth(part.text), 0) <= width
+  let left = fits ? Number.POSITIVE_INFINITY : width - 1
   let out = ""
   for (const part of clean) {
     const text = take(part.text, left)
@@ -221,6 +247,21 @@ const take = (text: string, width: number): string => {
     end += char.length
   }
   return text.slice(0, end)
+}
+
+/** The lines of a text that are so wide at most: between words where that is possible. */
+const wrap = (text: string, width: number): ReadonlyArray<string> => {
+  const lines: Array<string> = []
+  let rest = text
+  while (displayWidth(rest) > width) {
+    const start = take(rest, width)
+    const space = rest[start.length] === " " ? start.length : start.lastIndexOf(" ")
+    // A character that is wider than the line still has to go somewhere.
+    const end = space > 0 ? space : Math.max(start.length, 1)
+    lines.push(rest.slice(0, end))
+    rest = rest.slice(end).trimStart()
+  }
+  return [...lines, rest]
 }
 
 /**
