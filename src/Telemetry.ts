@@ -390,20 +390,24 @@ const clientOf = (
   { endpoint: { value }, otlp }: TelemetryConfig.Resolved,
   diagnostics: Diagnostics.Diagnostics
 ): Effect.Effect<Result.Result<OtlpClient, string>> =>
-  Effect.map(
-    Effect.promise(() => (value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts"))),
-    ({ make }) =>
-      Result.map(make(value, otlp), (client) => ({
-        ...client,
-        send: (request, millis, done) =>
+  Effect.gen(function* () {
+    const { make } = yield* Effect.promise(() =>
+      value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts")
+    )
+    const { untraced } = yield* Effect.promise(() => import("./OtlpUntraced.ts"))
+    return Result.map(make(value, otlp), (client) => ({
+      ...client,
+      send: (request, millis, done) =>
+        untraced(() =>
           client.send(request, millis, (outcome) => {
             const failed = outcome._tag === "Failed"
             const what = failed ? outcome.reason : `${client.address} accepted it`
             diagnostics(failed ? "info" : "debug", `a request of ${request.length} bytes: ${what}`)
             done(outcome)
           })
-      }))
-  )
+        )
+    }))
+  })
 
 const toExporter = (
   config: TelemetryConfig.Resolved,

@@ -41,6 +41,7 @@ const order = [
     "OtlpExport",
     "OtlpPush",
     "OtlpProbe",
+    "OtlpUntraced",
     "OtlpResource",
     "OtlpSpans",
     "SpanBuffer",
@@ -84,6 +85,7 @@ const knowOpenTelemetry = [
   "OtlpResource",
   "OtlpSink",
   "OtlpSpans",
+  "OtlpUntraced",
   "SpanBuffer",
   "Telemetry"
 ]

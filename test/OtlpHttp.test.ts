@@ -1,6 +1,10 @@
 // OTLP in protobuf over HTTP, as a collector on loopback sees it.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
+import { context } from "@opentelemetry/api"
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
+import { isTracingSuppressed } from "@opentelemetry/core"
+import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import { once } from "node:events"
 import { createServer, type AddressInfo, type Socket } from "node:net"
 import * as Telemetry from "../src/Telemetry.ts"
@@ -87,6 +91,23 @@ describe("A request over HTTP", () => {
       assert.strictEqual(stderr, "")
       assert.strictEqual(collector.calls().length, 2)
       assert.strictEqual(collector.connections(), 1)
+    })
+  )
+
+  it.live("is no span of those who instrument HTTP", () =>
+    Effect.gen(function* () {
+      const collector = yield* HttpCollector.make()
+      const manager = new AsyncLocalStorageContextManager().enable()
+      context.setGlobalContextManager(manager)
+      const seen: Array<boolean> = []
+      // An instrumentation is told of each request in the context of who makes it.
+      const told = () => void seen.push(isTracingSuppressed(context.active()))
+      subscribe("http.client.request.created", told)
+      yield* send(work, collector.url)
+      unsubscribe("http.client.request.created", told)
+      context.disable()
+      assert.lengthOf(collector.spans(), 2)
+      assert.deepStrictEqual(seen, [true])
     })
   )
 
