@@ -13,7 +13,7 @@ import { CommandFailed, failed, isUnreachable } from "./CliError.ts"
 import type { RunFlags } from "./CliFlags.ts"
 import * as Graph from "./Graph.ts"
 import * as Logs from "./Logs.ts"
-import type { Ollama } from "./Ollama.ts"
+import type { Ollama, StreamInterrupted } from "./Ollama.ts"
 import type { OllamaDoubleFailed } from "./OllamaDouble.ts"
 import * as Progress from "./Progress.ts"
 import { Stderr } from "./Stderr.ts"
@@ -35,6 +35,11 @@ export const run = (flags: RunFlags) =>
         Layer.merge(Telemetry.layerCommandLine(optionsOf(flags)), Logs.layer({ format: flags.logFormat })).pipe(
           Layer.provideMerge(Layer.succeed(Stderr, answer.stderr))
         )
+      ),
+      Effect.mapError((error) =>
+        error._tag === "OllamaError" && error.reason._tag === "StreamInterrupted"
+          ? new CommandFailed({ text: error.reason.tell(whatHadCome(error.reason, answer)), exitCode: 1 })
+          : error
       )
     )
   }).pipe(
@@ -44,6 +49,14 @@ export const run = (flags: RunFlags) =>
         : failed(error)
     )
   )
+
+// A program finds it in the error; a person has it in front of them, or does not have it.
+const whatHadCome = (reason: StreamInterrupted, answer: Progress.Answer): string =>
+  reason.partial === ""
+    ? "Nothing of its text had come."
+    : answer.printed()
+      ? "What had come is printed above."
+      : "What had come is not printed, since it is not whole; at a terminal it is, as it comes."
 
 /** The models of flags and environment. */
 export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>

@@ -247,7 +247,12 @@ export class StreamInterrupted extends Schema.TaggedError<StreamInterrupted>()("
   cause: Cause
 }) {
   override get message() {
-    return `The answer of model "${this.model}" broke off${this.code === undefined ? "" : ` (${this.code})`}. What had come is in "partial"; look at the server's log.`
+    return this.tell('What had come is in "partial".')
+  }
+  /** The message with another sentence about what had come. */
+  tell(whatHadCome: string) {
+    const why = this.code === undefined ? "" : ` (${this.code})`
+    return `The answer of model "${this.model}" broke off${why}. ${whatHadCome} Look at the server's log.`
   }
   get isRetryable() {
     return isEmpty(this)

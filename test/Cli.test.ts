@@ -210,6 +210,21 @@ describe("tinyllm run", () => {
     })
   )
 
+  it.live("says what became of an answer that broke off, in words for a person", () =>
+    withOllama(
+      answering(({ messages }) => ({ text: JSON.stringify(messages).includes("nothing") ? [] : ["one "], end: "eof" })),
+      (env) =>
+        Effect.gen(function* () {
+          assertFailed(
+            yield* cli(["run", "hello"], { env }),
+            1,
+            `tinyllm: The answer of model "qwen2.5:3b" broke off. What had come is not printed, since it is not whole;`
+          )
+          assertFailed(yield* cli(["run", "nothing"], { env }), 1, "Nothing of its text had come.")
+        })
+    )
+  )
+
   it.live("exits with 2 for wrong usage and settings, and names what is wrong", () =>
     Effect.gen(function* () {
       const cases: ReadonlyArray<[ReadonlyArray<string>, Readonly<Record<string, string>>, string]> = [
@@ -515,6 +530,17 @@ describe("in a terminal", () => {
       assert.notInclude(plain.stdout.slice(plain.stdout.indexOf("trace ")), "\u001b[1m")
       assert.include(colour.stdout, "\u001b[1m")
     })
+  )
+
+  it.live.skipIf(!terminal)("says that the beginning of an answer that broke off is above", () =>
+    withOllama(
+      answering(() => ({ text: ["one ", "two "], end: "eof" })),
+      (env) =>
+        Effect.gen(function* () {
+          const { stdout } = yield* inTerminal(200, "run hello", env)
+          assert.match(stdout, /one two \r\ntinyllm: .* broke off\. What had come is printed above\. Look at/)
+        })
+    )
   )
 
   it.live.skipIf(!terminal)("Ctrl-C in the middle of an answer ends the line", () =>
