@@ -9,7 +9,6 @@
  */
 import { ProtobufTraceSerializer } from "@opentelemetry/otlp-transformer"
 import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
-import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Reason } from "./OtlpAnswers.ts"
 import type { OtlpClient } from "./OtlpClient.ts"
@@ -93,21 +92,16 @@ export const make = (options: {
       lose(batch, why)
       return
     }
-    void held
-      .then((held) =>
-        Result.isSuccess(held)
-          ? spool.run(Effect.as(held.success.release, held.success.name))
-          : Result.fail(held.failure)
-      )
-      .then((kept) => {
-        if (Result.isFailure(kept)) {
-          lose(batch, { reason: `${why.reason}; not kept: ${kept.failure.message}` })
-        } else {
-          files.set(kept.success, why.reason)
-          counter.kept(batch.spans.length, why.reason)
-          finish(batch)
-        }
-      })
+    void held.then((held) => {
+      if (Result.isFailure(held)) {
+        lose(batch, { reason: `${why.reason}; not kept: ${held.failure.message}` })
+        return
+      }
+      files.set(held.success.name, why.reason)
+      counter.kept(batch.spans.length, why.reason)
+      // If that fails the file is there all the same, and free when this process has ended.
+      void spool.run(held.success.release).then(() => finish(batch))
+    })
   }
 
   // What happened to a batch is counted when the disk knows it as well.

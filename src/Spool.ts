@@ -98,7 +98,7 @@ export const make = (settings: Settings): Effect.Effect<Spool, never, Scope.Scop
       hold: (request, spans, dropped) =>
         Effect.gen(function* () {
           yield* attempt(settings.directory, () => mkdir(settings.directory, { recursive: true, mode: 0o700 }))
-          yield* makeRoom(settings, request.length, dropped)
+          yield* makeRoom(settings, { files: 1, bytes: request.length }, dropped)
           const now = yield* Clock.currentTimeMillis
           const name = nameOf(now, count++, spans, request)
           const held = heldBy(now, name)
@@ -107,9 +107,23 @@ export const make = (settings: Settings): Effect.Effect<Spool, never, Scope.Scop
           ).pipe(
             Effect.tapError(() => Effect.ignore(attempt(settings.directory, () => rm(join(settings.directory, held)))))
           )
-          return holding(settings.directory, name, held, spans)
+          const holds = holding(settings.directory, name, held, spans)
+          return {
+            ...holds,
+            // What was being sent until now did not count when room was made.
+            release: Effect.andThen(holds.release, makeRoom(settings, { files: 0, bytes: 0 }, dropped)).pipe(
+              turn.withPermits(1)
+            )
+          }
         }).pipe(turn.withPermits(1)),
-      run: (effect) => run(Effect.result(effect))
+      run: (effect) =>
+        run(
+          effect.pipe(
+            // Nobody waits for a promise that is rejected.
+            Effect.catchDefect(() => Effect.fail(new SpoolFailed({ directory: settings.directory, code: "defect" }))),
+            Effect.result
+          )
+        )
     }
   })
 
@@ -125,11 +139,15 @@ const isGone = ({ code }: SpoolFailed): boolean => code === "ENOENT"
 const ifThere = <A>(operation: Effect.Effect<A, SpoolFailed>): Effect.Effect<boolean, SpoolFailed> =>
   Effect.as(operation, true).pipe(Effect.catchIf(isGone, () => Effect.succeed(false)))
 
-const makeRoom = Effect.fnUntraced(function* (settings: Settings, bytes: number, dropped: (file: File) => void) {
+const makeRoom = Effect.fnUntraced(function* (
+  settings: Settings,
+  more: { readonly files: number; readonly bytes: number },
+  dropped: (file: File) => void
+) {
   const { files } = yield* list(settings.directory)
   const now = yield* Clock.currentTimeMillis
-  let total = files.reduce((sum, file) => sum + file.bytes, bytes)
-  let count = files.length + 1
+  let total = files.reduce((sum, file) => sum + file.bytes, more.bytes)
+  let count = files.length + more.files
   for (const file of files.filter((file) => isFree(file, now))) {
     if (total <= settings.maximumBytes && count <= settings.maximumFiles) {
       break

@@ -422,6 +422,30 @@ describe("telemetry never harms a run", () => {
       assert.isBelow(millis, 3500 + 1000, "3.5 s, and what a process takes to start on a busy machine")
     })
 
+  it.live("T44 says on one line what became of the spans, and nothing where they go to the console or nowhere", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const address = collector.url.slice(7)
+      const lines = (args: ReadonlyArray<string>) =>
+        Effect.map(cli(["run", "1 + 1", "--demo", ...args]), ({ stderr }) =>
+          stderr.split("\n").filter((line) => line !== "" && !line.includes("no language model"))
+        )
+      const to = ["--otlp-endpoint", collector.url]
+      assert.deepStrictEqual(yield* lines(to), [`tinyllm: 6 spans exported to ${address}`])
+      assert.lengthOf(collector.spans(), 6)
+      assert.deepStrictEqual(yield* lines([...to, "--sampling-rate", "0"]), [
+        "tinyllm: no spans exported: the trace was not sampled"
+      ])
+      assert.isTrue((yield* lines(["--tracing"])).every((line) => !line.startsWith("tinyllm:")))
+      collector.mode = { reject: 2, message: "no room" }
+      assert.deepStrictEqual(yield* lines(to), [`tinyllm: 2 of 6 spans not exported: rejected by ${address}: no room`])
+      collector.mode = { refuse: "UNAUTHENTICATED" }
+      assert.deepStrictEqual(yield* lines(to), [
+        `tinyllm: 6 spans not exported: ${address} answered UNAUTHENTICATED: refused by the test; kept, send them with "tinyllm trace push --otlp-endpoint ${collector.url}"`
+      ])
+    })
+  )
+
   it.live("T40 a collector that is down", () => harmless("down"))
   it.live("T41 a collector that hangs", () => harmless("hang"))
   it.live("T40 a collector that refuses", () => harmless({ refuse: "PERMISSION_DENIED" }))

@@ -1,12 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
 import { once } from "node:events"
+import { statSync, writeFileSync } from "node:fs"
 import { createServer as createHttp2Server } from "node:http2"
 import { createServer, type AddressInfo, type Socket } from "node:net"
+import * as Report from "../src/Report.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Collector from "./support/Collector.ts"
 import { isolated } from "./support/Isolated.ts"
 import * as Process from "./support/Process.ts"
+import * as Spool from "./support/Spool.ts"
 
 const traced = "test/fixtures/traced.ts"
 
@@ -110,6 +113,44 @@ describe("Another attempt", () => {
       assert.lengthOf(collector.calls(), 2)
       // Without the hurry, the pause is 0.8 to 1.2 s.
       assert.isBelow(performance.now() - begin, 750)
+    })
+  )
+
+  it.live("T42 is made after RESOURCE_EXHAUSTED when the collector says when to come back, and not before", () =>
+    Effect.gen(function* () {
+      const times: Array<number> = []
+      const collector = yield* Collector.make({
+        mode: (call) => {
+          times.push(performance.now())
+          return call === 1 ? { refuse: "RESOURCE_EXHAUSTED", retryMillis: 700 } : "ok"
+        }
+      })
+      const { stderr } = yield* send(work, collector.url)
+      assert.strictEqual(stderr, "")
+      assert.lengthOf(collector.calls(), 2)
+      // Without it, the second attempt of the end comes after 240 ms at most.
+      assert.isAtLeast((times[1] ?? 0) - (times[0] ?? 0), 690)
+    })
+  )
+
+  it.live("T42 is not made when that would be too late", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: { refuse: "UNAVAILABLE", retryMillis: 60_000 } })
+      const begin = performance.now()
+      const { stderr } = yield* send(work, collector.url)
+      assert.include(stderr, "answered UNAVAILABLE")
+      assert.lengthOf(collector.calls(), 1)
+      assert.isBelow(performance.now() - begin, 2000)
+    })
+  )
+
+  it.live("T42 sends each batch until it is acknowledged, and then never again", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: (call) => (call % 2 === 1 ? { refuse: "UNAVAILABLE" } : "ok") })
+      const { stderr } = yield* send(spans(6), collector.url, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "2" })
+      assert.strictEqual(stderr, "")
+      assert.strictEqual(new Set(collector.spans().map(({ spanId }) => spanId)).size, 6)
+      assert.lengthOf(collector.spans(), 6)
     })
   )
 
@@ -351,6 +392,140 @@ describe("A connection", () => {
           )
         )
       }
+    })
+  )
+})
+
+describe("A batch", () => {
+  const text = "x".repeat(15_000)
+
+  it.live("that is larger than a collector takes is divided", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const large = Effect.forEach(
+        Array.from({ length: 400 }),
+        () => Effect.withSpan(Effect.void, "step", { attributes: { text } }),
+        { discard: true }
+      )
+      const { stderr } = yield* send(large, collector.url)
+      assert.strictEqual(stderr, "")
+      assert.lengthOf(collector.spans(), 400)
+      assert.lengthOf(collector.calls(), 2)
+      for (const { bytes } of collector.calls()) {
+        assert.isBelow(bytes.length, 4 * 1024 * 1024)
+      }
+    })
+  )
+})
+
+describe("Telemetry.report", () => {
+  it.live("is all zero where nothing is sent", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* Telemetry.report, Report.none)
+      const { exit } = yield* isolated(
+        Effect.andThen(work, Telemetry.report).pipe(Effect.provide(Telemetry.layer({ exporter: "console" })))
+      )
+      assert.deepStrictEqual(exit, Exit.succeed(Report.none))
+    })
+  )
+
+  it.live("gives the counts inside of the layer, and nothing is printed where all went well", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({
+        mode: (call) => (call === 1 ? { reject: 1, message: "no room" } : "ok")
+      })
+      const { exit, stderr } = yield* send(
+        Effect.gen(function* () {
+          yield* spans(3)
+          yield* Effect.promise(() => collector.waitFor(2))
+          yield* Effect.sleep("50 millis")
+          return yield* Telemetry.report
+        }),
+        collector.url,
+        atOnce
+      )
+      const address = collector.url.slice(7)
+      assert.deepStrictEqual(
+        exit,
+        Exit.succeed({
+          recorded: 3,
+          exported: 2,
+          kept: 0,
+          lost: 1,
+          dropped: 0,
+          destinations: [address],
+          reasons: [{ fate: "lost" as const, spans: 1, reason: `rejected by ${address}: no room` }]
+        })
+      )
+      assert.strictEqual(stderr, `tinyllm: 1 span not exported: rejected by ${address}: no room\n`)
+    })
+  )
+})
+
+describe("The spool of a program", () => {
+  const spooling = (port: number, spool: NonNullable<Telemetry.Options["spool"]>, count = 5) =>
+    isolated(
+      spans(count).pipe(Effect.provide(Telemetry.layer({ otlpEndpoint: `http://127.0.0.1:${port}`, spool }))),
+      atOnce
+    )
+
+  it.live("is off unless it is asked for", () =>
+    Effect.gen(function* () {
+      const home = Spool.home()
+      const port = yield* Effect.promise(Collector.deadPort)
+      const { stderr } = yield* send(work, `http://127.0.0.1:${port}`, { TINYLLM_HOME: home.path })
+      assert.notInclude(stderr, "kept")
+      assert.deepStrictEqual(home.names(), [])
+    })
+  )
+
+  it.live("is only for its owner", () =>
+    Effect.gen(function* () {
+      const home = Spool.home()
+      const port = yield* Effect.promise(Collector.deadPort)
+      yield* spooling(port, { directory: home.directory }, 1)
+      const mode = (path: string) => statSync(path).mode & 0o777
+      assert.strictEqual(mode(home.directory), 0o700)
+      assert.strictEqual(mode(`${home.directory}/${home.names()[0]}`), 0o600)
+    })
+  )
+
+  it.live.each(["maximumFiles", "maximumBytes"] as const)(
+    "keeps within %s: the oldest give way, and that is said",
+    (bound) =>
+      Effect.gen(function* () {
+        const home = Spool.home()
+        const port = yield* Effect.promise(Collector.deadPort)
+        yield* spooling(port, { directory: home.directory }, 3)
+        const [first] = home.bytes()
+        const before = home.names()
+        // The first three are of another run; of the five that come now, three have room.
+        const limit = bound === "maximumFiles" ? 3 : (first?.length ?? 0) * 3 + 10
+        const { stderr } = yield* spooling(port, { directory: home.directory, [bound]: limit })
+        assert.lengthOf(home.names(), 3)
+        assert.isTrue(home.names().every((name) => !before.includes(name)))
+        const command = `"tinyllm trace push --otlp-endpoint http://127.0.0.1:${port} --directory ${home.directory}"`
+        assert.deepStrictEqual(stderr.trimEnd().split("\n").toSorted(), [
+          "tinyllm: 2 spans not exported: there is no more room for them on disk",
+          "tinyllm: 3 spans not exported: connection refused at 127.0.0.1:" +
+            `${port}; kept, send them with ${command}`,
+          "tinyllm: 3 spans of earlier runs dropped: the disk had no more room for them"
+        ])
+      })
+  )
+
+  it.live("that cannot be written costs a line, and the spans", () =>
+    Effect.gen(function* () {
+      const home = Spool.home()
+      const port = yield* Effect.promise(Collector.deadPort)
+      const directory = `${home.path}/file/spool`
+      writeFileSync(`${home.path}/file`, "")
+      const { exit, stderr } = yield* spooling(port, { directory }, 2)
+      assert.isTrue(Exit.isSuccess(exit))
+      assert.strictEqual(
+        stderr,
+        `tinyllm: 2 spans not exported: connection refused at 127.0.0.1:${port}; not kept: the folder ${directory} is no folder (ENOTDIR)\n`
+      )
     })
   )
 })
