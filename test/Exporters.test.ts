@@ -206,21 +206,17 @@ describe("interop", () => {
     })
   )
 
-  it.live("an effect below a library's span continues its trace", () =>
-    Effect.gen(function* () {
-      const kept = keeping()
-      const { spans, tracer } = library()
-      yield* Effect.promise(() =>
-        tracer.startActiveSpan("request", async (span) => {
-          await Effect.runPromise(through(Effect.withSpan(Effect.void, "ours"), kept.exporter, { interop: true }))
-          span.end()
-        })
-      )
-      const [request] = spans()
-      assert.strictEqual(kept.spans()[0]?.parentSpanContext?.spanId, request?.spanContext().spanId)
-      assert.strictEqual(kept.spans()[0]?.spanContext().traceId, request?.spanContext().traceId)
+  it("an effect below a library's span continues its trace", async () => {
+    const kept = keeping()
+    const { spans, tracer } = library()
+    await tracer.startActiveSpan("request", async (span) => {
+      await Effect.runPromise(through(Effect.withSpan(Effect.void, "ours"), kept.exporter, { interop: true }))
+      span.end()
     })
-  )
+    const [request] = spans()
+    assert.strictEqual(kept.spans()[0]?.parentSpanContext?.spanId, request?.spanContext().spanId)
+    assert.strictEqual(kept.spans()[0]?.spanContext().traceId, request?.spanContext().traceId)
+  })
 
   it.live("what a library writes on the active span is on the effect's", () =>
     Effect.gen(function* () {
