@@ -64,9 +64,24 @@ export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
     line("Content", content(privacy), privacy.capture),
     line("Content", `${privacy.contentBytes.value} bytes of an attribute`, privacy.contentBytes),
     line("Span", `${privacy.spanBytes.value} bytes at most`, privacy.spanBytes),
-    line("Log level", config.logLevel.value, config.logLevel)
+    line("Log level", config.logLevel.value, config.logLevel),
+    ...metrics(config)
   ]
 }
+
+const metrics = ({ metrics }: Telemetry.Resolved): ReadonlyArray<Line> =>
+  metrics === undefined
+    ? [line("Metrics", "off", { source: "default" })]
+    : [
+        line("Metrics", "otlp", metrics),
+        // Where they go is no default to whoever turned them on.
+        { ...line("Metrics", metrics.endpoint.value.url, metrics.endpoint), isDefault: false },
+        line("Metrics", metrics.otlp.protocol.value, metrics.otlp.protocol),
+        ...metrics.otlp.headerKeys.map((key) => line("Metrics", `header ${key.value}=***`, key)),
+        line("Metrics", `every ${duration(metrics.interval.value)}`, metrics.interval),
+        line("Metrics", `given up after ${duration(metrics.timeout.value)}`, metrics.timeout),
+        line("Metrics", metrics.temporality.value, metrics.temporality)
+      ]
 
 const limitNames = [
   ["attributeCountLimit", "attributes of a span"],

@@ -12,7 +12,10 @@ import * as Result from "effect/Result"
 /** What is spoken: OTLP in protobuf, over gRPC or over HTTP. */
 export type Protocol = "grpc" | "http/protobuf"
 
-/** Where spans are sent. */
+/** What is sent. */
+export type Signal = "traces" | "metrics"
+
+/** Where spans or metrics are sent. */
 export interface Endpoint {
   readonly protocol: Protocol
   /** Scheme, host and port, and the path over HTTP, without a query: `http://localhost:4318/v1/traces`. */
@@ -22,7 +25,7 @@ export interface Endpoint {
   /** Without the brackets of an IPv6 address. */
   readonly host: string
   readonly port: number
-  /** Over HTTP, where spans are posted, with the query, which may hold a key. Empty over gRPC. */
+  /** Over HTTP, where they are posted, with the query, which may hold a key. Empty over gRPC. */
   readonly path: string
   readonly tls: boolean
   /** Whether it is this machine, whatever the names of a network say. */
@@ -34,9 +37,12 @@ export interface Endpoint {
 /** How an address is to be understood. */
 export interface Reading {
   readonly protocol: Protocol
+  /** `traces` by default. */
+  readonly signal?: Signal | undefined
   /**
-   * Over HTTP: `base` gets `v1/traces` at its end, as the general variable wants it; `exact` is taken as it is, as the
-   * variable of traces wants it. `either` gets `v1/traces` where that is not at its end already.
+   * Over HTTP: `base` gets `v1/traces` (or `v1/metrics`) at its end, as the general variable wants it; `exact` is taken
+   * as it is, as the variable of one signal wants it. `either` gets it where that is not at its end already, in place of
+   * the other one.
    */
   readonly path: "base" | "exact" | "either"
   /** Over gRPC: whether an address without a scheme is plain text; left out, it is on loopback and refused elsewhere. */
@@ -48,9 +54,9 @@ export const defaultPorts = { grpc: 4317, "http/protobuf": 4318 } as const
 
 const names = { grpc: "gRPC", "http/protobuf": "HTTP" } as const
 
-/** Where spans go when nobody says where. */
-export const local = (protocol: Protocol): Endpoint =>
-  Result.getOrThrow(parse(`http://localhost:${defaultPorts[protocol]}`, { protocol, path: "base" }))
+/** Where they go when nobody says where. */
+export const local = (protocol: Protocol, signal: Signal = "traces"): Endpoint =>
+  Result.getOrThrow(parse(`http://localhost:${defaultPorts[protocol]}`, { protocol, signal, path: "base" }))
 
 /** What an address must look like, for messages. */
 export const allowed = "an address such as http://localhost:4317 or https://collector.example:4317"
@@ -58,8 +64,10 @@ export const allowed = "an address such as http://localhost:4317 or https://coll
 /** Resolves an address; the failure says what is wrong with it, in words that follow "but". */
 export const parse = (
   text: string,
-  { insecure, path: rule, protocol }: Reading = { protocol: "grpc", path: "either" }
+  { insecure, path: rule, protocol, signal = "traces" }: Reading = { protocol: "grpc", path: "either" }
 ): Result.Result<Endpoint, string> => {
+  const things = signal === "traces" ? "spans" : "metrics"
+  const usual = paths[signal]
   const trimmed = text.trim()
   const [, given, afterScheme] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(trimmed) ?? []
   if (given?.toLowerCase() === "unix" || /^unix:/i.test(trimmed)) {
@@ -97,7 +105,7 @@ export const parse = (
     return Result.fail("it is not an address")
   }
   const { pathname, search } = new URL(origin + rest)
-  const path = protocol === "grpc" ? "" : rule === "exact" ? pathname : underBase(pathname, rule)
+  const path = protocol === "grpc" ? "" : rule === "exact" ? pathname : underBase(pathname, rule, usual)
   return Result.succeed({
     protocol,
     url: origin + path,
@@ -109,13 +117,13 @@ export const parse = (
     loopback,
     warnings: [
       ...(protocol === "grpc" && rest !== "" && rest !== "/"
-        ? [`the path ${pathname} is ignored, spans go to ${origin} over gRPC`]
+        ? [`the path ${pathname} is ignored, ${things} go to ${origin} over gRPC`]
         : []),
       ...(protocol !== "grpc" && path === "/"
-        ? [`spans are posted to ${origin}/; usual is ${origin}${tracesPath}`]
+        ? [`${things} are posted to ${origin}/; usual is ${origin}${usual}`]
         : []),
-      ...(path.endsWith(tracesPath + tracesPath)
-        ? [`spans are posted to ${origin}${path}: ${tracesPath} is added to the address, which should end before it`]
+      ...(path.endsWith(usual + usual)
+        ? [`${things} are posted to ${origin}${path}: ${usual} is added to the address, which should end before it`]
         : []),
       ...(protocol !== "grpc" && given !== undefined && scheme === "http" && portGiven === ""
         ? [
@@ -128,13 +136,13 @@ export const parse = (
 }
 
 // https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
-const tracesPath = "/v1/traces"
+const paths = { traces: "/v1/traces", metrics: "/v1/metrics" } as const
 
 const schemeOf = (loopback: boolean, insecure: boolean | undefined): "http" | "https" | undefined =>
   insecure === undefined ? (loopback ? "http" : undefined) : insecure ? "http" : "https"
 
-const underBase = (pathname: string, rule: "base" | "either"): string =>
-  rule === "either" && pathname.endsWith(tracesPath) ? pathname : pathname.replace(/\/$/, "") + tracesPath
+const underBase = (pathname: string, rule: "base" | "either", usual: string): string =>
+  (rule === "base" ? pathname : pathname.replace(/\/v1\/(?:traces|metrics)$/, "")).replace(/\/$/, "") + usual
 
 const otherPort = (protocol: Protocol, port: number): ReadonlyArray<string> => {
   const other: Protocol = protocol === "grpc" ? "http/protobuf" : "grpc"

@@ -18,6 +18,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import type * as Capture from "./Capture.ts"
+import * as ChunkTimes from "./ChunkTimes.ts"
 import type { Completion, Part } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
@@ -184,7 +185,14 @@ const attempt = (
     // Aborts the request. Its own scope, because the body's end must not come before.
     const requestScope = Scope.forkUnsafe(attemptScope)
     const now = () => clock.currentTimeNanosUnsafe()
-    const reader = new Reader({ url: server.url, model: call.model, sentAt: now(), now })
+    const onChunk = call.streams ? yield* ChunkTimes.Current : undefined
+    const reader = new Reader({
+      url: server.url,
+      model: call.model,
+      sentAt: now(),
+      now,
+      onChunk: onChunk === undefined ? undefined : (nanos) => onChunk(span, nanos)
+    })
     const reading: Reading = yield* Effect.gen(function* () {
       const response = yield* server
         .send({

@@ -34,17 +34,22 @@ export class Reader {
   readonly #model: string
   readonly #sentAt: bigint
   readonly #now: () => bigint
+  readonly #onChunk: ((nanos: number) => void) | undefined
+  #lastChunkAt = 0n
 
   constructor(options: {
     readonly url: string
     readonly model: string
     readonly sentAt: bigint
     readonly now: () => bigint
+    /** Hears how long after the one before each record with text or thinking came, but for the first. */
+    readonly onChunk?: ((nanos: number) => void) | undefined
   }) {
     this.#url = options.url
     this.#model = options.model
     this.#sentAt = options.sentAt
     this.#now = options.now
+    this.#onChunk = options.onChunk
   }
 
   /** Whether nothing more is to be read. What follows the last record is ignored. */
@@ -132,6 +137,7 @@ export class Reader {
     }
     const message = record.message
     const thinking = message?.thinking ?? record.thinking
+    const before = this.parts.length
     if (typeof thinking === "string" && thinking !== "") {
       this.firstTokenAt ??= this.#now()
       this.thinking += thinking
@@ -143,9 +149,20 @@ export class Reader {
       this.text += text
       this.parts.push({ _tag: "Text", text })
     }
+    if (this.#onChunk !== undefined && this.parts.length > before) {
+      this.#measure(this.#onChunk)
+    }
     if (record.done === true) {
       this.#done(record)
     }
+  }
+
+  #measure(onChunk: (nanos: number) => void): void {
+    const now = this.#now()
+    if (this.#lastChunkAt !== 0n) {
+      onChunk(Number(now - this.#lastChunkAt))
+    }
+    this.#lastChunkAt = now
   }
 
   #done(record: Wire): void {

@@ -11,7 +11,7 @@ import * as Span from "./Span.ts"
 /** What became of one call. */
 export type Outcome = Accepted | Failed
 
-/** `rejected` counts the spans that the collector did not want; `reason` names it and says why. */
+/** `rejected` counts the spans, or points of metrics, that the collector did not want; `reason` names it and says why. */
 export interface Accepted {
   readonly _tag: "Accepted"
   readonly rejected: number
@@ -42,8 +42,9 @@ export interface Failed extends Reason {
   readonly unauthorised: boolean
 }
 
-/** What a collector says of spans that it did not take, beside those that it took. */
+/** What a collector says of spans, or points of metrics, that it did not take, beside those that it took. */
 export interface PartialSuccess {
+  readonly rejectedDataPoints?: number | string | undefined
   readonly rejectedSpans?: number | string | undefined
   readonly errorMessage?: string | undefined
 }
@@ -57,7 +58,7 @@ export const accepted = (
   const message = quote(said?.errorMessage ?? "", settings)
   return {
     _tag: "Accepted",
-    rejected: Math.max(Number(said?.rejectedSpans ?? 0), 0),
+    rejected: Math.max(Number(said?.rejectedSpans ?? said?.rejectedDataPoints ?? 0), 0),
     reason: `rejected by ${address}${message === "" ? "" : `: ${message}`}`
   }
 }

@@ -1,5 +1,5 @@
 /**
- * What sends spans to a collector, whichever protocol it speaks.
+ * What sends spans or metrics to a collector, whichever protocol it speaks.
  *
  * @since 0.1.0
  */
@@ -16,8 +16,9 @@ export interface OtlpClient {
   /** Host and port, and the proxy in between if there is one, as messages name them. */
   readonly address: string
   /**
-   * Sends a request: an `ExportTraceServiceRequest` in protobuf. So what is sent again is the same to the last byte, and
-   * so is what comes from disk. `millis` is what that may take; `done` is called once, in a later turn.
+   * Sends a request: an `ExportTraceServiceRequest`, or `ExportMetricsServiceRequest`, in protobuf. So what is sent again
+   * is the same to the last byte, and so is what comes from disk. `millis` is what that may take; `done` is called once,
+   * in a later turn.
    */
   readonly send: (request: Uint8Array, millis: number, done: (outcome: Outcome) => void) => Call
   /** In words: nothing was heard for so long. */

@@ -1,5 +1,5 @@
 /**
- * Spans to a collector, over OTLP and gRPC.
+ * Spans and metrics to a collector, over OTLP and gRPC.
  *
  * The messages are written and read by the stock serializer, and gRPC sends them. The stock exporter in between leaves
  * out what is needed here: calls that can be ended, when a collector wants the next attempt, how many spans it rejected,
@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import { AsyncLocalStorage } from "node:async_hooks"
 import { subscribe } from "node:diagnostics_channel"
 import { isIP, type Socket } from "node:net"
-import type { Endpoint } from "./Endpoint.ts"
+import type { Endpoint, Signal } from "./Endpoint.ts"
 import { accepted, noConnection, quote, refused, silence, unknownHost } from "./OtlpAnswers.ts"
 import type { Outcome, Reason } from "./OtlpAnswers.ts"
 import * as OtlpCertificates from "./OtlpCertificates.ts"
@@ -26,15 +26,29 @@ import * as RetryInfo from "./RetryInfo.ts"
 import { version } from "./Version.ts"
 
 /** Makes a client; no connection yet. The failure says which setting is wrong and quotes nothing of it. */
-export const make = (endpoint: Endpoint, settings: OtlpSettings): Result.Result<OtlpClient, string> =>
+export const make = (
+  endpoint: Endpoint,
+  settings: OtlpSettings,
+  signal: Signal = "traces"
+): Result.Result<OtlpClient, string> =>
   settings.problem === undefined
-    ? Result.map(channelCredentials(endpoint, settings), (credentials) => connect(endpoint, settings, credentials))
+    ? Result.map(channelCredentials(endpoint, settings), (credentials) =>
+        connect(endpoint, settings, credentials, methods[signal])
+      )
     : Result.fail(settings.problem)
 
-// https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/collector/trace/v1/trace_service.proto
-const method = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
+// https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto/collector
+const methods = {
+  traces: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+  metrics: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+} as const
 
-const connect = (endpoint: Endpoint, settings: OtlpSettings, channel: ChannelCredentials): OtlpClient => {
+const connect = (
+  endpoint: Endpoint,
+  settings: OtlpSettings,
+  channel: ChannelCredentials,
+  method: string
+): OtlpClient => {
   const metadata = new Metadata()
   for (const [key, value] of Redacted.value(settings.headers)) {
     metadata.set(key, value)
@@ -195,7 +209,8 @@ const withoutAddressAsName = (tls: ChannelCredentials, endpoint: Endpoint): Chan
 // Answers
 // ---------------------------------------------------------------------------------------------------------------------
 
-// Who has acknowledged a request has taken it, even in words that nobody understands.
+// Who has acknowledged a request has taken it, even in words that nobody understands. Those for metrics are on the wire
+// as those for spans.
 const acknowledged = (response: Buffer | undefined, address: string, settings: OtlpSettings): Outcome =>
   accepted(
     Result.getOrElse(

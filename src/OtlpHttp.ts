@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { gzip } from "node:zlib"
-import type { Endpoint } from "./Endpoint.ts"
+import type { Endpoint, Signal } from "./Endpoint.ts"
 import { accepted, noConnection, quote, refused, silence, unknownHost } from "./OtlpAnswers.ts"
 import type { Failed, Outcome, PartialSuccess, Reason } from "./OtlpAnswers.ts"
 import * as OtlpCertificates from "./OtlpCertificates.ts"
@@ -21,8 +21,15 @@ import type { Call, OtlpClient } from "./OtlpClient.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
 import { version } from "./Version.ts"
 
-/** Makes a client; no connection yet. The failure says which setting is wrong and quotes nothing of it. */
-export const make = (endpoint: Endpoint, settings: OtlpSettings): Result.Result<OtlpClient, string> =>
+/**
+ * Makes a client; no connection yet. What it sends is decided by the path of the endpoint. The failure says which setting
+ * is wrong and quotes nothing of it.
+ */
+export const make = (
+  endpoint: Endpoint,
+  settings: OtlpSettings,
+  _signal: Signal = "traces"
+): Result.Result<OtlpClient, string> =>
   settings.problem !== undefined
     ? Result.fail(settings.problem)
     : endpoint.tls
@@ -267,6 +274,7 @@ const retryAfterMillis = (text: string | undefined): number | undefined => {
   return Number.isNaN(millis) ? undefined : Math.max(millis, 0)
 }
 
+// What is said of metrics is in protobuf as what is said of spans; in JSON it has a name of its own.
 const partialSuccess = (body: Buffer, type: string): PartialSuccess | undefined => {
   const decoded = Result.try(() =>
     (/\bjson\b/i.test(type) ? JsonTraceSerializer : ProtobufTraceSerializer).deserializeResponse(body)

@@ -1,8 +1,8 @@
 /**
- * How spans are sent over OTLP: the `OTEL_EXPORTER_OTLP_*` variables beside the endpoint.
+ * How spans and metrics are sent over OTLP: the `OTEL_EXPORTER_OTLP_*` variables beside the endpoint.
  *
- * The variable of traces beats the general one. What only makes spans look different is reported and ignored when it is
- * wrong. What decides whether a collector takes them is not: without its key, it would refuse them all.
+ * The variable of one signal beats the general one. What only makes spans look different is reported and ignored when it
+ * is wrong. What decides whether a collector takes them is not: without its key, it would refuse them all.
  * https://opentelemetry.io/docs/specs/otel/protocol/exporter/
  *
  * @since 0.1.0
@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { Protocol, Reading } from "./Endpoint.ts"
+import type { Protocol, Reading, Signal } from "./Endpoint.ts"
 import { firstOf, millis, otelBoolean, otelChoice, ours, pairs, variable } from "./EnvironmentValues.ts"
 import type { Sourced, TelemetryConfigError, Warn } from "./EnvironmentValues.ts"
 
@@ -45,8 +45,9 @@ export const protocols = ["grpc", "http/protobuf"] as const
 const defaultTimeoutMillis = 3000
 
 /** How an address is to be understood with these settings. */
-export const reading = (settings: OtlpSettings, path: Reading["path"]): Reading => ({
+export const reading = (settings: OtlpSettings, path: Reading["path"], signal: Signal = "traces"): Reading => ({
   protocol: settings.protocol.value,
+  signal,
   path,
   insecure: settings.insecure?.value
 })
@@ -61,54 +62,75 @@ export const conceal = (settings: OtlpSettings, text: string): string =>
 // What is shorter is in many a word.
 const shortestSecret = 4
 
-/** Reads all of them. `asked` is the protocol that a flag or the program asks for. */
+/**
+ * Reads all of them. `asked` is the protocol that a flag or the program asks for; it is meant for spans, and holds for
+ * metrics too where their own variable says nothing.
+ */
 export const read = Effect.fnUntraced(function* (
   asked: Protocol | undefined,
   warn: Warn,
-  notices: Array<string>
+  notices: Array<string>,
+  signal: Signal = "traces"
 ): Effect.fn.Return<OtlpSettings, TelemetryConfigError> {
-  const inEnvironment = yield* protocolOf(warn, notices)
-  const protocol: Sourced<Protocol> =
-    asked === undefined
-      ? (inEnvironment ?? { value: "grpc", source: "default" })
-      : { value: asked, source: "flag/program" }
-  const insecure = yield* signal(["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"], (name) =>
-    otelBoolean(name, warn)
-  )
-  const timeout = (yield* signal(["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"], (name) =>
-    millis(name, 0, warn)
-  )) ?? {
+  const names = variables[signal]
+  const protocol = yield* protocolOf(asked, warn, notices, signal)
+  const insecure = yield* either(names.insecure, (name) => otelBoolean(name, warn))
+  const timeout = (yield* either(names.timeout, (name) => millis(name, 0, warn))) ?? {
     value: defaultTimeoutMillis,
     source: "default"
   }
   const limit = timeout.value === 0 ? Number.POSITIVE_INFINITY : timeout.value
-  const gzip = yield* signal(["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"], (name) =>
+  const gzip = yield* either(names.compression, (name) =>
     otelChoice(name, ["gzip", "none"], "nothing is compressed", warn)
   )
   return {
     protocol,
     insecure,
-    ...(yield* headers(protocol.value)),
+    ...(yield* headers(protocol.value, names.headers)),
     gzip: gzip?.value === "gzip",
     gzipSource: gzip?.source ?? "default",
-    certificate: yield* signal(["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"], variable),
-    clientKey: yield* signal(["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"], variable),
-    clientCertificate: yield* signal(
-      ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"],
-      variable
-    ),
+    certificate: yield* either(names.certificate, variable),
+    clientKey: yield* either(names.clientKey, variable),
+    clientCertificate: yield* either(names.clientCertificate, variable),
     timeout: { value: limit, source: timeout.source },
     timeoutMillis: limit
   }
 })
 
-// Of the variable for traces and the general one, the first that says something.
-const signal = <A>(
-  names: readonly [traces: string, general: string],
+// That of a signal, and the general one.
+type Names = readonly [own: string, general: string]
+
+const variables = {
+  traces: {
+    protocol: ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    insecure: ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
+    timeout: ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+    headers: ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+    compression: ["OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
+    certificate: ["OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
+    clientKey: ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
+    clientCertificate: ["OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]
+  },
+  metrics: {
+    protocol: ["OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    insecure: ["OTEL_EXPORTER_OTLP_METRICS_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
+    timeout: ["OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
+    headers: ["OTEL_EXPORTER_OTLP_METRICS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+    compression: ["OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"],
+    certificate: ["OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"],
+    clientKey: ["OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"],
+    clientCertificate: ["OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"]
+  }
+} as const satisfies Record<Signal, Record<string, Names>>
+
+// Of the two, the first that says something.
+const either = <A>(
+  names: Names,
   read: (name: string) => Effect.Effect<Sourced<A> | undefined, TelemetryConfigError>
 ): Effect.Effect<Sourced<A> | undefined, TelemetryConfigError> => firstOf(...names.map(read))
 
-const protocolOf = (warn: Warn, notices: Array<string>) => {
+const protocolOf = (asked: Protocol | undefined, warn: Warn, notices: Array<string>, signal: Signal) => {
+  const [own, general] = variables[signal].protocol
   const otel = (name: string) =>
     Effect.flatMap(variable(name), (text): Effect.Effect<Sourced<Protocol> | undefined, TelemetryConfigError> => {
       if (text?.value.toLowerCase() === "http/json") {
@@ -117,11 +139,17 @@ const protocolOf = (warn: Warn, notices: Array<string>) => {
       }
       return otelChoice(name, protocols, "it counts as unset", warn)
     })
-  return firstOf(
-    ours("TINYLLM_OTLP_PROTOCOL", "grpc or http/protobuf", (text) =>
-      Option.fromUndefinedOr(protocols.find((protocol) => protocol === text.toLowerCase()))
-    ),
-    signal(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"], otel)
+  const program = Effect.succeed<Sourced<Protocol> | undefined>(
+    asked === undefined ? undefined : { value: asked, source: "flag/program" }
+  )
+  const tinyllm = ours("TINYLLM_OTLP_PROTOCOL", "grpc or http/protobuf", (text) =>
+    Option.fromUndefinedOr(protocols.find((protocol) => protocol === text.toLowerCase()))
+  )
+  return Effect.map(
+    signal === "traces"
+      ? firstOf(program, tinyllm, otel(own), otel(general))
+      : firstOf(otel(own), program, tinyllm, otel(general)),
+    (given): Sourced<Protocol> => given ?? { value: "grpc", source: "default" }
   )
 }
 
@@ -130,8 +158,8 @@ const protocolOf = (warn: Warn, notices: Array<string>) => {
 const key = { grpc: /^(?!grpc-|.*-bin$)[0-9a-z_.-]+$/i, "http/protobuf": /^[0-9a-z!#$%&'*+.^_`|~-]+$/i }
 const value = /^[ -~]*$/
 
-const headers = Effect.fnUntraced(function* (protocol: Protocol) {
-  const given = [yield* variable("OTEL_EXPORTER_OTLP_HEADERS"), yield* variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS")]
+const headers = Effect.fnUntraced(function* (protocol: Protocol, [own, general]: Names) {
+  const given = [yield* variable(general), yield* variable(own)]
   const merged = new Map<string, { readonly value: string; readonly source: string }>()
   let problem: string | undefined
   for (const text of given.filter((text) => text !== undefined)) {

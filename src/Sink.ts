@@ -16,3 +16,11 @@ export interface Sink {
   /** The program ends: hands on what it holds. */
   readonly shutdown: () => Promise<void>
 }
+
+/** Somebody who looks at spans, whether they are sampled or not, but for those that are hidden. Neither function fails. */
+export interface Observer {
+  /** Looks at a span that has just been made, and has no attributes yet. */
+  readonly onStart: (span: RecordedSpan) => void
+  /** Looks at a span that has ended. It must not change it. */
+  readonly onEnd: (span: RecordedSpan) => void
+}

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -17,10 +18,12 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import * as Capture from "./Capture.ts"
+import * as ChunkTimes from "./ChunkTimes.ts"
 import * as Diagnostics from "./Diagnostics.ts"
 import * as Endpoint from "./Endpoint.ts"
 import type { Outcome } from "./OtlpAnswers.ts"
 import type { OtlpClient } from "./OtlpClient.ts"
+import type { OtlpMetrics } from "./OtlpMetrics.ts"
 import type { Pushed } from "./OtlpPush.ts"
 import * as Propagation from "./Propagation.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
@@ -77,9 +80,13 @@ export const layerResolved = (
     Effect.map(Stderr.Stderr, (stderr) => {
       const diagnostics = warned(config, stderr)
       // Nothing of OpenTelemetry is loaded for the console alone.
-      const foreign = config.interop.value || config.exporters.value.includes("otlp")
+      const otlp = config.exporters.value.includes("otlp")
+      const foreign = config.interop.value || otlp || config.metrics !== undefined
       return counted((counter) => {
-        const tracer = own(config, sinks(config, stderr, diagnostics, counter, end))
+        const metrics = metricsOf(config, diagnostics, config.enabled.value && otlp ? counter : undefined)
+        const tracer = config.enabled.value
+          ? own(config, sinks(config, stderr, diagnostics, counter, end), undefined, metrics)
+          : measured(config, metrics)
         return whole(config, foreign ? withMessages(config, tracer, diagnostics) : tracer)
       })
     })
@@ -112,7 +119,10 @@ export const layerExporter = (
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
       const diagnostics = warned(config, yield* Stderr.Stderr)
       return counted((counter) => {
-        const tracer = own(config, toExporter(config, exporter, diagnostics, counter), sampler)
+        const metrics = metricsOf(config, diagnostics, counter)
+        const tracer = config.enabled.value
+          ? own(config, toExporter(config, exporter, diagnostics, counter), sampler, metrics)
+          : measured(config, metrics)
         return whole(config, withMessages(config, tracer, diagnostics))
       })
     })
@@ -131,6 +141,9 @@ export const layerSdk = (
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
       const diagnostics = warned(config, yield* Stderr.Stderr)
+      if (config.metrics !== undefined) {
+        diagnostics("warn", `${config.metrics.source} is ignored: there are no metrics of spans of OpenTelemetry's SDK`)
+      }
       const tracer = Layer.unwrap(
         Effect.gen(function* () {
           const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
@@ -209,9 +222,9 @@ export const isEnabled: Effect.Effect<boolean> = Effect.suspend(() =>
 )
 
 /**
- * Exports every span that has ended so far, and waits until that is done, for as long as one export may take. For
- * programs that are frozen between requests; the end of a layer does the same. Does nothing where tracing is off, and
- * with `layerSdk`, whose processors have a flush of their own.
+ * Exports every span that has ended so far, and metrics as they are now, and waits until that is done, for as long as one
+ * export may take. For programs that are frozen between requests; the end of a layer does the same. Does nothing where
+ * tracing and metrics are off, and with `layerSdk`, whose processors have a flush of their own.
  */
 export const flush: Effect.Effect<void> = Effect.suspend(() => Effect.flatMap(Flush, (flush) => Effect.promise(flush)))
 
@@ -248,12 +261,12 @@ const off: Layer.Layer<never> = Layer.merge(
 )
 
 /**
- * Everything that a configuration sets, with the tracer where tracing is on. Where it is off, log lines are redacted all
- * the same, and a trace of others passes through.
+ * Everything that a configuration sets, with the tracer where tracing or metrics are on. Where they are off, log lines are
+ * redacted all the same, and a trace of others passes through.
  */
 const whole = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>): Layer.Layer<never> =>
   Layer.mergeAll(
-    config.enabled.value ? on(config, tracer) : off,
+    config.enabled.value ? on(config, tracer) : config.metrics === undefined ? off : tracer,
     Layer.succeed(Redaction.Current, config.privacy.redact),
     Layer.succeed(Propagation.Propagators, config.propagators.value)
   )
@@ -293,13 +306,18 @@ const content = (privacy: TelemetryConfig.Resolved["privacy"]): Layer.Layer<neve
 const own = (
   config: TelemetryConfig.Resolved,
   sinks: Effect.Effect<ReadonlyArray<Sink>, never, Scope.Scope>,
-  sampler?: Sampler | undefined
+  sampler?: Sampler | undefined,
+  metrics: Effect.Effect<OtlpMetrics | undefined> = Effect.undefined
 ): Layer.Layer<never> =>
   Layer.effectContext(
     Effect.gen(function* () {
       const own = yield* Effect.promise(() => import("./Tracer.ts"))
+      const observer = yield* metrics
       const places = yield* Effect.acquireRelease(sinks, (places) =>
-        Effect.forEach(places, (place) => Effect.promise(place.shutdown), { concurrency: "unbounded" })
+        Effect.promise(() => {
+          const ended = Promise.all(places.map((place) => place.shutdown()))
+          return Promise.all([ended, observer?.shutdown(ended)])
+        })
       )
       const { parentBased, ratio } = config.sampler.value
       const tracer = own.make({
@@ -307,14 +325,72 @@ const own = (
         limits: config.limits,
         guard: yield* guardOf(config),
         sinks: places,
-        keep: config.keep.value.errors || config.keep.value.slowerThan !== undefined ? config.keep.value : undefined
+        keep: config.keep.value.errors || config.keep.value.slowerThan !== undefined ? config.keep.value : undefined,
+        observer
       })
       return Context.make(
         Tracer.Tracer,
         config.interop.value ? (yield* Effect.promise(() => import("./Interop.ts"))).make(tracer) : tracer
-      ).pipe(Context.add(Flush, () => Promise.all(places.map((place) => place.flush())).then(() => {})))
+      ).pipe(
+        Context.add(Flush, () =>
+          Promise.all([...places.map((place) => place.flush()), observer?.flush()]).then(() => {})
+        ),
+        Context.add(ChunkTimes.Current, observer?.onChunk)
+      )
     })
   )
+
+/** Metrics without tracing: spans are made, looked at when they end, and seen by nobody else. */
+const measured = (
+  config: TelemetryConfig.Resolved,
+  metrics: Effect.Effect<OtlpMetrics | undefined>
+): Layer.Layer<never> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const observer = yield* Effect.acquireRelease(metrics, (metrics) =>
+        Effect.promise(() => metrics?.shutdown(Promise.resolve()) ?? Promise.resolve())
+      )
+      if (observer === undefined) {
+        return off
+      }
+      const { unseen } = yield* Effect.promise(() => import("./Tracer.ts"))
+      const tracer = unseen({ limits: config.limits, guard: yield* guardOf(config), observer })
+      return Layer.succeedContext(
+        Context.make(Tracer.Tracer, tracer).pipe(
+          Context.add(References.TracerEnabled, true),
+          Context.add(Enabled, false),
+          Context.add(Flush, observer.flush),
+          Context.add(ChunkTimes.Current, observer.onChunk),
+          Context.add(Span.TaskContent, () => Redaction.mark)
+        )
+      )
+    })
+  )
+
+/** Metrics to the collector of the configuration; `undefined` where they are off, or cannot be sent. */
+const metricsOf = (
+  config: TelemetryConfig.Resolved,
+  diagnostics: Diagnostics.Diagnostics,
+  counter: Report.Counter | undefined
+): Effect.Effect<OtlpMetrics | undefined> => {
+  const settings = config.metrics
+  return settings === undefined
+    ? Effect.undefined
+    : Effect.gen(function* () {
+        const client = yield* Effect.flatMap(clientOf(settings, diagnostics, "metrics"), Effect.fromResult)
+        const { make } = yield* Effect.promise(() => import("./OtlpMetrics.ts"))
+        return make({ client, settings, service: config, counter, warn: (line) => diagnostics("error", line) })
+      }).pipe(
+        Effect.catchCause((cause) =>
+          Effect.sync(() => {
+            // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
+            const why = Option.getOrElse(Cause.findErrorOption(cause), () => "they cannot be set up")
+            diagnostics("error", `metrics are not sent: ${why}`)
+            return undefined
+          })
+        )
+      )
+}
 
 const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
   Effect.map(
@@ -387,15 +463,16 @@ const destination = ({ endpoint, otlp: { protocol } }: TelemetryConfig.Resolved)
 
 // Each loads what its protocol needs, and nothing of the other.
 const clientOf = (
-  { endpoint: { value }, otlp }: TelemetryConfig.Resolved,
-  diagnostics: Diagnostics.Diagnostics
+  { endpoint: { value }, otlp }: Pick<TelemetryConfig.Resolved, "endpoint" | "otlp">,
+  diagnostics: Diagnostics.Diagnostics,
+  signal: Endpoint.Signal = "traces"
 ): Effect.Effect<Result.Result<OtlpClient, string>> =>
   Effect.gen(function* () {
     const { make } = yield* Effect.promise(() =>
       value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts")
     )
     const { untraced } = yield* Effect.promise(() => import("./OtlpUntraced.ts"))
-    return Result.map(make(value, otlp), (client) => ({
+    return Result.map(make(value, otlp, signal), (client) => ({
       ...client,
       send: (request, millis, done) =>
         untraced(() =>

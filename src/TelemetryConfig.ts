@@ -21,6 +21,7 @@ import { TelemetryConfigError } from "./EnvironmentValues.ts"
 import type { Sourced } from "./EnvironmentValues.ts"
 import * as EnvironmentVariables from "./EnvironmentVariables.ts"
 import type { Sampler } from "./EnvironmentVariables.ts"
+import * as MetricSettings from "./MetricSettings.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
 import * as PrivacySettings from "./PrivacySettings.ts"
 import * as Redaction from "./Redaction.ts"
@@ -144,7 +145,9 @@ export interface Resolved {
   readonly timeoutMillis: number
   /** Where spans are kept that no collector takes; `undefined` for nowhere. */
   readonly spool: Sourced<SpoolConfig.Settings | undefined>
-  /** What was wrong and ignored; empty when nobody asked for tracing. */
+  /** Where metrics go, and how often; `undefined` where they are off. They do not depend on tracing. */
+  readonly metrics: MetricSettings.MetricSettings | undefined
+  /** What was wrong and ignored; empty when nobody asked for tracing or metrics. */
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -179,6 +182,11 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
     const disabled = env.disabled?.value === true
     if (disabled && wish.value) {
       warnings.push(`tracing was asked for, but ${EnvironmentVariables.sdkDisabled}=true turns it off`)
+    }
+
+    const metrics = yield* MetricSettings.read({ protocol: options.otlpProtocol, endpoint: options.otlpEndpoint })
+    if (disabled && metrics.settings !== undefined) {
+      warnings.push(`metrics were asked for, but ${EnvironmentVariables.sdkDisabled}=true turns them off`)
     }
 
     const optionEndpoint = yield* endpointOf("otlpEndpoint", options.otlpEndpoint, env.otlp)
@@ -251,7 +259,14 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
       otlp: env.otlp,
       timeoutMillis: env.otlp.timeoutMillis,
       spool: yield* SpoolConfig.resolve(options.spool, defaults.spool),
-      warnings: wish.value || env.exporterUnknown ? warnings : []
+      metrics: disabled ? undefined : metrics.settings,
+      // Spans and metrics share some variables.
+      warnings: Array.from(
+        new Set([
+          ...(wish.value || env.exporterUnknown || metrics.settings !== undefined ? warnings : []),
+          ...metrics.warnings
+        ])
+      )
     }
   })
 

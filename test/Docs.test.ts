@@ -349,7 +349,8 @@ const runShell = (command: Pick<Command, "line" | "ollama" | "collector"> & { re
         stdout: usual(result.stdout),
         stderr: usual(result.stderr),
         exports: exports && command.collector,
-        spans: collector.spans()
+        spans: collector.spans(),
+        metricCalls: "metricCalls" in collector ? collector.metricCalls() : []
       }
     } finally {
       await collector.close()
@@ -363,7 +364,9 @@ describe.concurrent("commands of the documents", () => {
     if (command.output !== undefined) {
       shows(command.output, result, command.at)
     }
-    if (result.exports && !command.line.includes("doctor")) {
+    if (command.line.startsWith("OTEL_METRICS_EXPORTER=otlp ")) {
+      assert.isNotEmpty(result.metricCalls, "no metrics came to the collector")
+    } else if (result.exports && !command.line.includes("doctor")) {
       assert.isNotEmpty(result.spans, "no spans came to the collector")
     }
     const parent = /TRACEPARENT=00-(\w{32})/.exec(command.line)?.[1]
@@ -907,6 +910,18 @@ describe("names in the documents", () => {
       OTEL_BSP_MAX_EXPORT_BATCH_SIZE: String(config.batch.maxExportBatchSize),
       OTEL_BSP_SCHEDULE_DELAY: String(config.batch.scheduledDelayMillis),
       OTEL_BSP_EXPORT_TIMEOUT: String(config.batch.exportTimeoutMillis)
+    })
+    const { metrics } = await Effect.runPromise(
+      Effect.provide(
+        Telemetry.resolve({}),
+        ConfigProvider.layer(ConfigProvider.fromEnv({ env: { OTEL_METRICS_EXPORTER: "otlp" } }))
+      )
+    )
+    assert.include(defaults("Variable"), {
+      OTEL_METRICS_EXPORTER: config.metrics === undefined ? "none" : "otlp",
+      OTEL_METRIC_EXPORT_INTERVAL: String(metrics?.interval.value),
+      OTEL_METRIC_EXPORT_TIMEOUT: String(metrics?.timeout.value),
+      OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: metrics?.temporality.value
     })
     const ofReadme = Object.fromEntries(
       table("README.md", "Command line", "Flag").map((row) => [code(row["Flag"] ?? "")[0], code(row["Default"] ?? "")])

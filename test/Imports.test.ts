@@ -5,7 +5,7 @@ import { assert, describe, it } from "vitest"
 // From the bottom up: a module imports only what stands above it in this list, so nothing points back.
 const order = [
   ["Version", "Ports", "Stderr", "Stdout", "Usage", "Utf8", "Redaction", "Attribute", "Span", "Visit"],
-  ["Messages", "Capture", "SpanGuard"],
+  ["Messages", "Capture", "ChunkTimes", "SpanGuard"],
   ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
   ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
@@ -13,7 +13,15 @@ const order = [
   ["NodeClient"],
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
   // Telemetry
-  ["EnvironmentValues", "OtlpSettings", "PrivacySettings", "EnvironmentVariables", "SpoolConfig", "TelemetryConfig"],
+  [
+    "EnvironmentValues",
+    "OtlpSettings",
+    "MetricSettings",
+    "PrivacySettings",
+    "EnvironmentVariables",
+    "SpoolConfig",
+    "TelemetryConfig"
+  ],
   [
     "RandomIds",
     "Sampling",
@@ -43,6 +51,8 @@ const order = [
     "OtlpProbe",
     "OtlpUntraced",
     "OtlpResource",
+    "Metrics",
+    "OtlpMetrics",
     "OtlpSpans",
     "SpanBuffer",
     "OtlpSink",
@@ -77,10 +87,12 @@ const knowOpenTelemetry = [
   "Bridge",
   "DiagLogger",
   "Interop",
+  "Metrics",
   "OpenTelemetry",
   "OtlpExport",
   "OtlpGrpc",
   "OtlpHttp",
+  "OtlpMetrics",
   "OtlpProbe",
   "OtlpResource",
   "OtlpSink",
@@ -139,7 +151,7 @@ describe("imports of src", () => {
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
     const work = /^(Graph|Node|NodeType|ModelNode|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
-      /^(Telemetry\w*|Tracer|RecordedSpan|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
+      /^(Telemetry\w*|Tracer|RecordedSpan|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
       const others = imports.map(own).filter((imported) => imported !== undefined)
       if (work.test(name)) {
@@ -175,7 +187,7 @@ describe("imports of src", () => {
     const text = modules.find(({ name }) => name === "Telemetry")?.text ?? ""
     const eager = [
       ...text.matchAll(
-        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|RecordedSpan|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|DiagLogger|ConsoleSpans)\.ts)"/gm
+        /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|RecordedSpan|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metrics|DiagLogger|ConsoleSpans)\.ts)"/gm
       )
     ]
     assert.deepStrictEqual(

@@ -56,7 +56,7 @@ export interface CollectedSpan extends Omit<CollectedEvent, "droppedAttributes">
   readonly dropped: { readonly attributes: number; readonly events: number; readonly links: number }
 }
 
-/** Takes spans, refuses them with a gRPC status, never answers, takes some, or takes its time. */
+/** Takes what comes, refuses it with a gRPC status, never answers, takes some, or takes its time. */
 export type Mode =
   | "ok"
   | "hang"
@@ -81,6 +81,12 @@ export interface Tls extends Identity {
   readonly clients?: string
 }
 
+/** An export as it came. */
+export interface Call {
+  readonly bytes: Buffer
+  readonly headers: Readonly<Record<string, unknown>>
+}
+
 export interface Collector {
   /** `http://127.0.0.1:<port>`, or https. */
   readonly url: string
@@ -92,7 +98,9 @@ export interface Collector {
   /** The first span of that name; throws, with the names there are, when there is none. */
   readonly span: (name: string) => CollectedSpan
   /** Every export call as it came, also refused ones. */
-  readonly calls: () => ReadonlyArray<{ readonly bytes: Buffer; readonly headers: Readonly<Record<string, unknown>> }>
+  readonly calls: () => ReadonlyArray<Call>
+  /** Every call that brought metrics as it came, also refused ones; `CollectedMetrics` reads them. */
+  readonly metricCalls: () => ReadonlyArray<Call>
   /** Every byte of every call, as Latin-1 text, to search for what must not be there. */
   readonly bytes: () => string
   /** Resolves once there are that many spans; rejects after `timeoutMillis`. */
@@ -101,47 +109,57 @@ export interface Collector {
 }
 
 export const start = async (options: Options = {}): Promise<Collector> => {
-  const calls: Array<{ readonly bytes: Buffer; readonly headers: Record<string, unknown> }> = []
+  const calls: Array<Call> = []
+  const metricCalls: Array<Call> = []
   const spans: Array<CollectedSpan> = []
   const server = new grpc.Server({ "grpc.max_receive_message_length": -1 })
   const identity = (bytes: Buffer) => bytes
-  server.addService(
-    {
-      export: {
-        path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: identity,
-        requestDeserialize: identity,
-        responseSerialize: identity,
-        responseDeserialize: identity
-      }
-    },
-    {
-      export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
-        calls.push({ bytes: call.request, headers: call.metadata.getMap() })
-        const mode = typeof self.mode === "function" ? self.mode(calls.length) : self.mode
-        const take = () => {
-          spans.push(...decode(call.request))
-          answer(null, Buffer.alloc(0))
+  const service = (path: string, calls: Array<Call>, taken: (bytes: Buffer) => void) =>
+    [
+      {
+        export: {
+          path,
+          requestStream: false,
+          responseStream: false,
+          requestSerialize: identity,
+          requestDeserialize: identity,
+          responseSerialize: identity,
+          responseDeserialize: identity
         }
-        if (mode === "ok") {
-          take()
-        } else if (mode !== "hang") {
-          if ("refuse" in mode) {
-            const metadata = new grpc.Metadata()
-            if (mode.retryMillis !== undefined) {
-              metadata.set("grpc-status-details-bin", retryInfo(grpc.status[mode.refuse], mode.retryMillis))
+      },
+      {
+        export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
+          calls.push({ bytes: call.request, headers: call.metadata.getMap() })
+          const mode = typeof self.mode === "function" ? self.mode(calls.length) : self.mode
+          const take = () => {
+            taken(call.request)
+            answer(null, Buffer.alloc(0))
+          }
+          if (mode === "ok") {
+            take()
+          } else if (mode !== "hang") {
+            if ("refuse" in mode) {
+              const metadata = new grpc.Metadata()
+              if (mode.retryMillis !== undefined) {
+                metadata.set("grpc-status-details-bin", retryInfo(grpc.status[mode.refuse], mode.retryMillis))
+              }
+              answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test", metadata })
+            } else if ("reject" in mode) {
+              answer(null, partialSuccess(mode.reject, mode.message))
+            } else {
+              setTimeout(take, mode.delayMillis)
             }
-            answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test", metadata })
-          } else if ("reject" in mode) {
-            answer(null, partialSuccess(mode.reject, mode.message))
-          } else {
-            setTimeout(take, mode.delayMillis)
           }
         }
       }
-    }
+    ] as const
+  server.addService(
+    ...service("/opentelemetry.proto.collector.trace.v1.TraceService/Export", calls, (bytes) => {
+      spans.push(...decode(bytes))
+    })
+  )
+  server.addService(
+    ...service("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", metricCalls, () => {})
   )
   const port = await new Promise<number>((resolve, reject) => {
     const { tls } = options
@@ -170,7 +188,8 @@ export const start = async (options: Options = {}): Promise<Collector> => {
       return span
     },
     calls: () => calls,
-    bytes: () => Buffer.concat(calls.map((call) => call.bytes)).toString("latin1"),
+    metricCalls: () => metricCalls,
+    bytes: () => Buffer.concat([...calls, ...metricCalls].map((call) => call.bytes)).toString("latin1"),
     waitFor: async (count, timeoutMillis = 5000) => {
       const deadline = performance.now() + timeoutMillis
       while (spans.length < count) {
@@ -250,7 +269,7 @@ const Response = root.lookupType("ExportTraceServiceResponse")
 const Status = root.lookupType("RpcStatus")
 const RetryInfo = root.lookupType("RetryInfo")
 
-interface WireAttribute {
+export interface WireAttribute {
   readonly key: string
   readonly value: OtlpValue
 }
@@ -368,7 +387,8 @@ const numeric = (value: OtlpValue): OtlpValue =>
       ? { arrayValue: { values: (value.arrayValue.values ?? []).map(numeric) } }
       : value
 
-const values = (attributes: ReadonlyArray<WireAttribute>): Record<string, unknown> =>
+/** Attributes without the kinds of their values. */
+export const values = (attributes: ReadonlyArray<WireAttribute>): Record<string, unknown> =>
   Object.fromEntries(attributes.map(({ key, value }) => [key, plain(numeric(value))]))
 
 const plain = (value: OtlpValue): unknown =>
