@@ -35,7 +35,7 @@ interface Seen<A, E> {
   readonly requests: ReadonlyArray<Recorded>
 }
 
-/** How spans get to a collector: by our tracer, or by that of the SDK with the processor and exporter that it has. */
+/** How spans get to a collector: by our tracer, with the stock exporter or without, or by the SDK and what it has. */
 type Way = (url: string, options: Telemetry.Options) => Layer.Layer<never, Telemetry.TelemetryConfigError>
 
 const ours: Way = (otlpEndpoint, options) => Telemetry.layer({ otlpEndpoint, ...options })
@@ -45,6 +45,9 @@ const sdk: Way = (url, { serviceName }) =>
     [new BatchSpanProcessor(new OTLPTraceExporter({ url }))],
     serviceName === undefined ? {} : { serviceName }
   )
+
+const stock: Way = (url, { serviceName }) =>
+  Telemetry.layerExporter(new OTLPTraceExporter({ url }), serviceName === undefined ? {} : { serviceName })
 
 const observing =
   (way: Way) =>
@@ -142,6 +145,7 @@ const assertRoot = (root: Collector.CollectedSpan, nodes: number) => {
 
 describe.each([
   ["our tracer", ours],
+  ["our tracer and the stock exporter", stock],
   ["the SDK's tracer", sdk]
 ] as const)("spans at the collector, by %s", (_, way) => {
   const observe = observing(way)
