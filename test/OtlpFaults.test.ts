@@ -249,10 +249,14 @@ describe("A program that is killed", () => {
   it("loses what was recorded since the last export, and nothing else", async () => {
     const port = await Collector.deadPort()
     const home = Spool.home()
-    const env = environment(`http://127.0.0.1:${port}`, home.path, { OTEL_BSP_SCHEDULE_DELAY: "50" })
+    // Of each batch the last attempt is far away.
+    const env = environment(`http://127.0.0.1:${port}`, home.path, {
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "60000"
+    })
     const child = Process.spawnNode(dripping, ["20", "20", "sleep"], { env })
     await child.waitForStdout("done")
-    const deadline = performance.now() + 5000
+    const deadline = performance.now() + 8000
     while (home.names().length < 1 || home.spans().length < 20) {
       assert.isBelow(performance.now(), deadline, `${home.names().length} files`)
       await new Promise((resolve) => setTimeout(resolve, 20))
