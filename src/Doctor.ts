@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Assistant from "./Assistant.ts"
 import { CommandFailed, failed, isUnreachable } from "./CliError.ts"
 import type { DoctorFlags } from "./CliFlags.ts"
@@ -122,4 +123,19 @@ const tracing = Effect.fnUntraced(function* (config: Telemetry.Resolved, all: bo
   for (const warning of config.warnings) {
     yield* print("Warning", warning)
   }
+  const problem = exporters.value.includes("otlp") ? yield* problemOf(config) : undefined
+  if (problem !== undefined) {
+    yield* print("Warning", `spans are not sent: ${problem}`)
+  }
 })
+
+// Why nothing can be sent, as far as that is known without a collector.
+const problemOf = ({ endpoint, otlp }: Telemetry.Resolved) =>
+  Effect.map(
+    Effect.promise(() => import("./OtlpCertificates.ts")),
+    ({ read }) =>
+      otlp.problem ??
+      (endpoint.value.tls
+        ? Result.match(read(otlp), { onFailure: (problem) => problem, onSuccess: () => undefined })
+        : undefined)
+  )
