@@ -5,18 +5,8 @@
  */
 import * as Result from "effect/Result"
 import * as Attribute from "./Attribute.ts"
+import type { Limits } from "./EnvironmentVariables.ts"
 import type * as SpanGuard from "./SpanGuard.ts"
-
-/** How much one span may hold. What exceeds it is dropped, and counted. */
-export interface Limits {
-  readonly attributeCountLimit: number
-  /** UTF-16 units of a text; `Infinity` for no limit. */
-  readonly attributeValueLengthLimit: number
-  readonly eventCountLimit: number
-  readonly linkCountLimit: number
-  readonly attributePerEventCountLimit: number
-  readonly attributePerLinkCountLimit: number
-}
 
 /** Attributes by their names. Without a prototype, every key is one's own, `__proto__` too. */
 export type Values = Record<string, Attribute.AttributeValue>

@@ -12,7 +12,7 @@ import { RecordedSpan, type Recorder } from "./RecordedSpan.ts"
 import type * as Sampling from "./Sampling.ts"
 import type { Observer, Sink } from "./Sink.ts"
 import type * as SpanGuard from "./SpanGuard.ts"
-import type { Limits } from "./SpanValues.ts"
+import type { Limits } from "./EnvironmentVariables.ts"
 
 export { ratio } from "./Sampling.ts"
 

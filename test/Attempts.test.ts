@@ -1,11 +1,12 @@
 // Attempts inside of attempts, as a collector gets them: what is below what, and every error once.
 import { assert, describe, it } from "@effect/vitest"
-import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import { Effect, Fiber, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
 import * as Telemetry from "../src/Telemetry.ts"
+import * as Kept from "./support/Kept.ts"
 
 class Boom extends Schema.TaggedError<Boom>()("Boom", { message: Schema.String }) {}
 
@@ -27,20 +28,13 @@ const again = (times: number) => Node.retry({ times, schedule: Schedule.spaced("
 
 const spansOf = (node: Node.Node<number, unknown, unknown>) =>
   Effect.gen(function* () {
-    const spans: Array<ReadableSpan> = []
-    const exporter: SpanExporter = {
-      export: (batch, done) => {
-        spans.push(...batch)
-        done({ code: 0 })
-      },
-      shutdown: () => Promise.resolve()
-    }
+    const kept = Kept.make()
     yield* Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(Effect.exit(Graph.run(Graph.single("g", node), 1)))
       yield* TestClock.adjust("1 hour")
       yield* Fiber.join(fiber)
-    }).pipe(Effect.provide(Telemetry.layerExporter(exporter)), Effect.orDie)
-    return spans
+    }).pipe(Effect.provide(Telemetry.layerExporter(kept.exporter)), Effect.orDie)
+    return kept.spans()
   })
 
 /**

@@ -2,12 +2,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as OtelApi from "@opentelemetry/api"
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
-import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
+import type { SpanExporter } from "@opentelemetry/sdk-trace-base"
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node"
 import { Effect, Exit } from "effect"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
+import * as Kept from "./support/Kept.ts"
 import { isolated } from "./support/Isolated.ts"
 
 const spans = (count: number) =>
@@ -20,33 +21,12 @@ const through = <A, E>(
   env: Record<string, string> = {}
 ) => isolated(self.pipe(Effect.provide(Telemetry.layerExporter(exporter, options))), env)
 
-/** An exporter that keeps what it gets. */
-const keeping = () => {
-  const batches: Array<ReadonlyArray<ReadableSpan>> = []
-  let ended = 0
-  return {
-    batches,
-    spans: () => batches.flat(),
-    ended: () => ended,
-    exporter: {
-      export: (batch, done) => {
-        batches.push(batch)
-        done({ code: 0 })
-      },
-      shutdown: () => {
-        ended++
-        return Promise.resolve()
-      }
-    } satisfies SpanExporter
-  }
-}
-
 describe("Telemetry.layerExporter", () => {
   it.live(
     "hands over batches of the size that OTEL_BSP_MAX_EXPORT_BATCH_SIZE names, and shuts the exporter down once",
     () =>
       Effect.gen(function* () {
-        const kept = keeping()
+        const kept = Kept.make()
         const { exit, stderr } = yield* through(spans(25), kept.exporter, {}, { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "10" })
         assert.deepStrictEqual(exit, Exit.void)
         assert.strictEqual(stderr, "")
@@ -54,13 +34,13 @@ describe("Telemetry.layerExporter", () => {
           kept.batches.map((batch) => batch.length),
           [10, 10, 5]
         )
-        assert.strictEqual(kept.ended(), 1)
+        assert.strictEqual(kept.shutdowns(), 1)
       })
   )
 
   it.live("hands over a batch that is not full when OTEL_BSP_SCHEDULE_DELAY is over", () =>
     Effect.gen(function* () {
-      const kept = keeping()
+      const kept = Kept.make()
       yield* through(
         Effect.gen(function* () {
           yield* spans(3)
@@ -148,7 +128,7 @@ describe("Telemetry.layerExporter", () => {
 
   it.live("T45 holds no more than OTEL_BSP_MAX_QUEUE_SIZE, those under way included, and counts the rest", () =>
     Effect.gen(function* () {
-      const kept = keeping()
+      const kept = Kept.make()
       const waiting: Array<() => void> = []
       const slow: SpanExporter = {
         ...kept.exporter,
@@ -186,7 +166,7 @@ describe("interop", () => {
 
   it.live("spans of a library nest below the effect's span, also after it has waited", () =>
     Effect.gen(function* () {
-      const kept = keeping()
+      const kept = Kept.make()
       const { spans, tracer } = library()
       yield* through(
         Effect.gen(function* () {
@@ -207,7 +187,7 @@ describe("interop", () => {
   )
 
   it("an effect below a library's span continues its trace", async () => {
-    const kept = keeping()
+    const kept = Kept.make()
     const { spans, tracer } = library()
     await tracer.startActiveSpan("request", async (span) => {
       await Effect.runPromise(through(Effect.withSpan(Effect.void, "ours"), kept.exporter, { interop: true }))
@@ -220,7 +200,7 @@ describe("interop", () => {
 
   it.live("what a library writes on the active span is on the effect's", () =>
     Effect.gen(function* () {
-      const kept = keeping()
+      const kept = Kept.make()
       const write = Effect.sync(() => {
         const active = OtelApi.trace.getActiveSpan()
         active?.setAttribute("rows", 3).setAttributes({ table: "users" }).addEvent("cache.hit", { key: 1 })
@@ -247,7 +227,7 @@ describe("interop", () => {
       library()
       const { exit } = yield* through(
         Effect.sync(() => OtelApi.trace.getActiveSpan()).pipe(Effect.withSpan("ours")),
-        keeping().exporter
+        Kept.make().exporter
       )
       assert.deepStrictEqual(exit, Exit.succeed(undefined))
     })
@@ -259,7 +239,7 @@ describe("Span.within", () => {
     Effect.gen(function* () {
       const names = (options: Telemetry.ExporterOptions, env: Record<string, string> = {}) =>
         Effect.gen(function* () {
-          const kept = keeping()
+          const kept = Kept.make()
           const inner = Effect.map(Effect.option(Effect.currentSpan), (span) =>
             span._tag === "Some" ? span.value.name : undefined
           )

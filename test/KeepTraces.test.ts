@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import { Effect, Exit, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
 import * as Telemetry from "../src/Telemetry.ts"
+import * as Kept from "./support/Kept.ts"
 import * as Collector from "./support/Collector.ts"
 import { isolated } from "./support/Isolated.ts"
 import * as Process from "./support/Process.ts"
@@ -14,18 +15,11 @@ class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
 /** Runs an effect and gives the spans that an exporter got, with what standard error would show. */
 const run = <A, E>(self: Effect.Effect<A, E>, options: Telemetry.ExporterOptions) =>
   Effect.gen(function* () {
-    const spans: Array<ReadableSpan> = []
-    const exporter: SpanExporter = {
-      export: (batch, done) => {
-        spans.push(...batch)
-        done({ code: 0 })
-      },
-      shutdown: () => Promise.resolve()
-    }
+    const kept = Kept.make()
     const { stderr } = yield* isolated(
-      self.pipe(Effect.exit, Effect.provide(Telemetry.layerExporter(exporter, options)))
+      self.pipe(Effect.exit, Effect.provide(Telemetry.layerExporter(kept.exporter, options)))
     )
-    return { spans, stderr }
+    return { spans: kept.spans(), stderr }
   })
 
 /** Three spans; the innermost one fails, and is handled. */

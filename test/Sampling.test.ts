@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
 import { Effect } from "effect"
 import * as Sampling from "../src/Sampling.ts"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as TraceContext from "../src/TraceContext.ts"
+import * as Kept from "./support/Kept.ts"
 
 const candidate = (traceId: string, traceState?: string): Sampling.Candidate => ({
   traceId,
@@ -16,16 +16,9 @@ const candidate = (traceId: string, traceState?: string): Sampling.Candidate => 
 
 const spansOf = <A, E>(self: Effect.Effect<A, E>, options?: Telemetry.ExporterOptions) =>
   Effect.gen(function* () {
-    const spans: Array<ReadableSpan> = []
-    const exporter: SpanExporter = {
-      export: (batch, done) => {
-        spans.push(...batch)
-        done({ code: 0 })
-      },
-      shutdown: () => Promise.resolve()
-    }
-    yield* self.pipe(Effect.exit, Effect.provide(Telemetry.layerExporter(exporter, options)), Effect.orDie)
-    return spans
+    const kept = Kept.make()
+    yield* self.pipe(Effect.exit, Effect.provide(Telemetry.layerExporter(kept.exporter, options)), Effect.orDie)
+    return kept.spans()
   })
 
 const work = Effect.void.pipe(Effect.withSpan("child"), Effect.withSpan("root"))

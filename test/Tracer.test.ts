@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as OtelApi from "@opentelemetry/api"
 import { InMemorySpanExporter, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base"
-import type { ReadableSpan, SpanExporter } from "@opentelemetry/sdk-trace-base"
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import { Cause, Effect, Exit, Fiber, Option, Redacted, Ref, References, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
+import * as Kept from "./support/Kept.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { message: Schema.String }) {}
 
@@ -19,16 +20,9 @@ type SpansOf = <A, E>(self: Effect.Effect<A, E>, options?: Options) => Effect.Ef
 /** Runs an effect, whatever its end, and gives the spans it finished, in the order in which they ended. */
 const ofOurs: SpansOf = (self, options) =>
   Effect.gen(function* () {
-    const kept: Array<ReadableSpan> = []
-    const exporter: SpanExporter = {
-      export: (spans, done) => {
-        kept.push(...spans)
-        done({ code: 0 })
-      },
-      shutdown: () => Promise.resolve()
-    }
+    const { exporter, spans } = Kept.make()
     yield* self.pipe(Effect.exit, Effect.provide(Telemetry.layerExporter(exporter, options)), Effect.orDie)
-    return kept
+    return spans()
   })
 
 /** The same by the SDK's tracer. */
