@@ -15,6 +15,7 @@ import { type Pipeable, Prototype } from "effect/Pipeable"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as LogLine from "./LogLine.ts"
 import * as NodeType from "./NodeType.ts"
 import * as Span from "./Span.ts"
 import * as Usage from "./Usage.ts"
@@ -286,19 +287,17 @@ const execute = <In, Out, E, R>(
       duration: duration(),
       path
     }))
+    const end = () =>
+      Span.graphEnd({
+        nodesExecuted: state.finished,
+        tokensUsed: usage.bothKnown(),
+        durationMillis: Duration.toMillis(duration())
+      })
     return Span.describe(() =>
       Span.graphStart({ id: graph.id, executionId, task: input, taskContent: fiber.getRef(Span.TaskContent) })
     ).pipe(
-      Effect.andThen(steps),
-      Effect.onExit(() =>
-        Span.describe(() => {
-          return Span.graphEnd({
-            nodesExecuted: state.finished,
-            tokensUsed: usage.bothKnown(),
-            durationMillis: Duration.toMillis(duration())
-          })
-        })
-      ),
+      Effect.andThen(LogLine.isOn(fiber, "Debug") ? LogLine.around(steps, graph.id, end) : steps),
+      Effect.onExit(() => Span.describe(end)),
       Effect.provideService(Usage.Current, usage),
       Effect.annotateLogs("execution_id", executionId),
       (work) => Span.within(work, "graph.execute")

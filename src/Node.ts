@@ -17,6 +17,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Attempts from "./Attempts.ts"
+import * as LogLine from "./LogLine.ts"
 import {
   type Any,
   assertNode,
@@ -29,6 +30,7 @@ import {
   isNode,
   type KnownRoutes,
   type MapNode,
+  millisOf,
   type Node,
   node,
   type Output,
@@ -256,21 +258,15 @@ export const timeout = (
       Effect.timeoutOrElse(self.run(input), {
         duration: durationMillis,
         orElse: () =>
-          Effect.flatMap(currentId(self.type), (node) => Effect.fail(new NodeTimeout({ node, durationMillis })))
+          Effect.flatMap(currentId(self.type), (node) =>
+            Effect.andThen(
+              LogLine.warn("A node took too long", () => ({ "node.id": node, timeout_ms: durationMillis })),
+              Effect.fail(new NodeTimeout({ node, durationMillis }))
+            )
+          )
       })
     )
   }
-}
-
-// Effect takes NaN and less than nothing for 0, and a node that never has time fails far from where that was written.
-const millisOf = (what: string, input: Duration.Input): number => {
-  const duration = Option.getOrUndefined(Duration.fromInput(input))
-  const millis = duration === undefined || Number.isNaN(input) ? Number.NaN : Duration.toMillis(duration)
-  if (!(millis >= 0)) {
-    const got = typeof input === "string" ? JSON.stringify(input) : String(input)
-    throw new RangeError(`${what} must be a time of 0 or more, got ${got}`)
-  }
-  return millis
 }
 
 /** 200 ms, doubled each time, with jitter. */
@@ -325,7 +321,14 @@ export const retry =
               yield* Attempts.end(first, exit)
             }
             const [, delay] = step.value
-            yield* Span.retryScheduled({ attempt, delayMillis: Duration.toMillis(delay), error: error.value })
+            const delayMillis = Duration.toMillis(delay)
+            yield* Span.retryScheduled({ attempt, delayMillis, error: error.value })
+            yield* LogLine.warn("A node failed and is run again", () => ({
+              "node.id": visit?.id ?? self.type,
+              "retry.attempt": attempt,
+              "retry.delay_ms": Math.round(delayMillis),
+              "error.type": Span.errorType(error.value)
+            }))
             yield* Effect.sleep(delay)
             yield* (
               visit?.run.listen?.({ ...Visit.where(visit), _tag: "NodeRetried", attempt: attempt + 1 }) ?? Effect.void
@@ -375,6 +378,11 @@ export const fallback =
             // An attempt inside, or a fallback, may show the same error by itself.
             const shown = Option.isSome(first.shown) && Object.is(first.shown.value, error)
             yield* shown ? Attempts.release(first) : Attempts.end(first, Exit.fail(error))
+            const id = yield* currentId(self.type)
+            yield* LogLine.warn("A node failed and another is run in its place", () => ({
+              "node.id": id,
+              "error.type": Span.errorType(error)
+            }))
             return yield* Effect.onExit(Visit.visitInner(that as Any, name, input as never), Attempts.shows)
           })
         return yield* Attempts.run(self.run(input as never), first).pipe(

@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { type Pipeable, Prototype } from "effect/Pipeable"
 import * as Span from "./Span.ts"
 import * as Visit from "./Visit.ts"
@@ -106,6 +108,20 @@ export const assertNoRouter = (what: string, value: unknown): void => {
   if (isRouter(value)) {
     throw new RangeError(`${what} must be no router: its ways out would be lost`)
   }
+}
+
+/**
+ * A duration in milliseconds; throws a `RangeError` that begins with `what` where it is none. Effect takes NaN and less
+ * than nothing for 0, and a node that never has time fails far from where that was written.
+ */
+export const millisOf = (what: string, input: Duration.Input): number => {
+  const duration = Option.getOrUndefined(Duration.fromInput(input))
+  const millis = duration === undefined || Number.isNaN(input) ? Number.NaN : Duration.toMillis(duration)
+  if (!(millis >= 0)) {
+    const got = typeof input === "string" ? JSON.stringify(input) : String(input)
+    throw new RangeError(`${what} must be a time of 0 or more, got ${got}`)
+  }
+  return millis
 }
 
 const Proto = { ...Prototype, [NodeId]: NodeId }

@@ -22,6 +22,7 @@ import * as ChunkTimes from "./ChunkTimes.ts"
 import type { Completion, Part } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
+import * as LogLine from "./LogLine.ts"
 import { drain, fill, type Reading, watch } from "./OllamaReading.ts"
 import { Reader } from "./OllamaStream.ts"
 import * as Propagation from "./Propagation.ts"
@@ -70,7 +71,7 @@ export const open = (
         reader.parts = []
         return reader.completion === undefined
           ? Effect.succeed([part, ...parts] as const)
-          : Effect.as(finished(reader.completion, call, span, reading.clock), [part, ...parts] as const)
+          : Effect.as(finished(reader.completion, call, span, reading), [part, ...parts] as const)
       }
       if (reader.failure !== undefined) {
         return Effect.fail(reader.failure)
@@ -103,7 +104,7 @@ export const collect = (
       if (reader.completion === undefined) {
         return yield* reader.failure as OllamaError.OllamaError // ended, so it is one or the other
       }
-      yield* finished(reader.completion, call, span, reading.clock)
+      yield* finished(reader.completion, call, span, reading)
       yield* drain(reading.pull)
       return reader.completion
     })
@@ -119,15 +120,22 @@ interface Attempt {
   readonly exit?: Exit.Exit<unknown, unknown>
 }
 
+/** The reading of an answer that has begun. */
+interface Started extends Reading {
+  /** When the call began, attempts that failed included. */
+  readonly startedAt: bigint
+}
+
 /** Repeats the call until an answer begins, or until that is hopeless. */
 const start = (
   server: Server,
   call: Call,
   span: Tracer.Span,
   scope: Scope.Scope
-): Effect.Effect<Reading, OllamaError.OllamaError> =>
+): Effect.Effect<Started, OllamaError.OllamaError> =>
   Effect.gen(function* () {
     const clock = yield* Clock.Clock
+    const startedAt = clock.currentTimeNanosUnsafe()
     const attempts: Array<Attempt> = []
     yield* Scope.addFinalizerExit(scope, (exit) => recorded(attempts, span, clock, exit))
     for (let count = 1; ; count++) {
@@ -136,7 +144,7 @@ const start = (
       attempts[count - 1] = { startTime }
       const result = yield* Effect.result(attempt(server, call, span, scope, attemptScope, clock))
       if (Result.isSuccess(result)) {
-        return result.success
+        return Object.assign(result.success, { startedAt }) // the same object: who watches it has it already
       }
       const error = result.failure
       const exit = Exit.fail(error)
@@ -146,7 +154,17 @@ const start = (
       if (delayMillis === undefined) {
         return yield* error
       }
-      yield* Effect.provideService(Span.retryScheduled({ attempt: count, delayMillis, error }), Tracer.ParentSpan, span)
+      yield* Span.retryScheduled({ attempt: count, delayMillis, error }).pipe(
+        Effect.andThen(
+          LogLine.warn("A model call failed and is made again", () => ({
+            "llm.model": call.model,
+            "retry.attempt": count,
+            "retry.delay_ms": Math.round(delayMillis),
+            "error.type": Span.errorType(error)
+          }))
+        ),
+        Effect.provideService(Tracer.ParentSpan, span)
+      )
       yield* Effect.sleep(delayMillis)
     }
   })
@@ -248,7 +266,12 @@ const attempt = (
 // The end
 // ---------------------------------------------------------------------------------------------------------------------
 
-const finished = (completion: Completion, call: Call, span: Tracer.Span, clock: Clock.Clock): Effect.Effect<void> =>
+const finished = (
+  completion: Completion,
+  call: Call,
+  span: Tracer.Span,
+  { clock, startedAt }: Started
+): Effect.Effect<void> =>
   Effect.suspend(() => {
     call.content?.end(
       { text: completion.text, thinking: completion.thinking, finishReason: completion.doneReason ?? "unknown" },
@@ -271,8 +294,14 @@ const finished = (completion: Completion, call: Call, span: Tracer.Span, clock: 
       })
     }
     const spent = completion.text === "" && completion.thinking !== undefined && completion.doneReason === "length"
+    const told = LogLine.debug("Model call ended", () => ({
+      "llm.model": call.model,
+      "llm.input_tokens": completion.inputTokens,
+      "llm.output_tokens": completion.outputTokens,
+      duration_ms: Math.round(Number(clock.currentTimeNanosUnsafe() - startedAt) / 1e6)
+    }))
     return Effect.andThen(
-      Usage.add(completion),
+      Effect.andThen(Usage.add(completion), Effect.provideService(told, Tracer.ParentSpan, span)),
       spent
         ? Effect.logWarning(
             `Model "${call.model}" used all of its tokens to think. Raise "maxTokens", or set "think: false".`

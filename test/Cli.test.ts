@@ -210,6 +210,58 @@ describe("tinyllm run", () => {
     })
   )
 
+  it.live("T57 --log-level debug tells of the run in lines with the ids of the spans they were written in", () =>
+    Effect.gen(function* () {
+      const args = ["run", "What is 2 + 2?", "--demo"]
+      const flags = ["--tracing", "--trace-format", "json", "--log-level", "debug", "--log-format", "json"]
+      const { stderr, stdout } = yield* cli([...args, ...flags])
+      assert.strictEqual(stdout, "4\n")
+      const [notice, ...rest] = stderr.trimEnd().split("\n")
+      assert.include(notice, "no language model")
+      const records = rest.map((line) => JSON.parse(line))
+      const spans = records.filter((record) => record.name !== undefined)
+      const lines = records.filter((record) => record.message !== undefined)
+      const nameOf = (id: string) => spans.find((span) => span.span_id === id)?.name
+      assert.deepStrictEqual(
+        lines.map(
+          (line) => `${line.level} ${nameOf(line.span_id)}: ${line.message} ${line["llm.model"] ?? line["graph.id"]}`
+        ),
+        [
+          "debug graph.execute: Run started assistant",
+          "debug llm.chat: Model call ended qwen2.5:0.5b",
+          "debug llm.chat: Model call ended qwen2.5:3b",
+          "debug graph.execute: Run ended assistant"
+        ]
+      )
+      const root = spans.find((span) => span.name === "graph.execute")
+      for (const line of lines) {
+        assert.strictEqual(line.trace_id, root.trace_id)
+        assert.strictEqual(line.trace_flags, "01")
+        assert.strictEqual(line.execution_id, root.attributes["execution.trace_id"])
+        assert.notInclude(JSON.stringify(line), "2 + 2")
+      }
+      assert.strictEqual(lines.at(-1)["execution.tokens_used"], root.attributes["execution.tokens_used"])
+      const quiet = yield* cli(args)
+      assert.strictEqual(quiet.stderr, `${notice}\n`)
+    })
+  )
+
+  it.live("T57 warns of a model call that is made again, with the ids of its span", () =>
+    withOllama(
+      answering(({ count }) => (count === 2 ? { status: 503, error: "server busy, please try again." } : "fine")),
+      (env) =>
+        Effect.gen(function* () {
+          const { code, stderr, stdout } = yield* cli(["run", "hello", "--log-format", "logfmt", "--tracing"], { env })
+          assert.strictEqual(stdout, "fine\n")
+          assert.strictEqual(code, 0)
+          assert.match(
+            stderr,
+            /^ts=\S+ level=warn msg="A model call failed and is made again" trace_id=[0-9a-f]{32} span_id=[0-9a-f]{16} trace_flags=01 execution_id=\S+ llm\.model=qwen2\.5:3b retry\.attempt=1 retry\.delay_ms=\d+ error\.type=503$/m
+          )
+        })
+    )
+  )
+
   it.live("says what became of an answer that broke off, in words for a person", () =>
     withOllama(
       answering(({ messages }) => ({ text: JSON.stringify(messages).includes("nothing") ? [] : ["one "], end: "eof" })),

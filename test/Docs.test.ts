@@ -164,7 +164,7 @@ const normalize = (text: string): ReadonlyArray<string> =>
     .replaceAll(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, "<time>")
     .replaceAll(/\b\d\d:\d\d:\d\d\.\d{3}\b/g, "<time>")
     .replaceAll(/\b(?:\d+ min )?\d+(?:\.\d+)? m?s\b/g, "<duration>")
-    .replaceAll(/("(?:durationMs|duration_ms)":)[\d.]+/g, "$1<duration>")
+    .replaceAll(/("(?:durationMs|(?:execution\.)?duration_ms)":)[\d.]+/g, "$1<duration>")
     .split("\n")
     .filter((line) => line !== "")
 

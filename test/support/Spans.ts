@@ -52,5 +52,8 @@ export const tree = Effect.map(Spans, ({ all }) => {
 /** How a span ended. */
 export const exitOf = (span: Tracer.Span) => (span.status._tag === "Ended" ? span.status.exit : undefined)
 
-/** The names and attributes of a span's events. */
-export const eventsOf = (span: Tracer.NativeSpan) => span.events.map(([name, , attributes]) => ({ name, attributes }))
+/** The names and attributes of a span's events, without the log lines that Effect's own loggers add. */
+export const eventsOf = (span: Tracer.NativeSpan) =>
+  span.events
+    .map(([name, , attributes]) => ({ name, attributes }))
+    .filter(({ attributes }) => attributes["effect.logLevel"] === undefined)
