@@ -8,33 +8,22 @@
  * @since 0.1.0
  */
 import type { SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
-import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import * as Result from "effect/Result"
-import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import * as Capture from "./Capture.ts"
-import * as ChunkTimes from "./ChunkTimes.ts"
 import * as Diagnostics from "./Diagnostics.ts"
-import * as Endpoint from "./Endpoint.ts"
 import type { Outcome } from "./OtlpAnswers.ts"
-import type { OtlpClient } from "./OtlpClient.ts"
-import type { OtlpMetrics } from "./OtlpMetrics.ts"
 import type { Pushed } from "./OtlpPush.ts"
 import * as Propagation from "./Propagation.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
-import * as Redaction from "./Redaction.ts"
 import * as Report from "./Report.ts"
 import type { Sampler } from "./Sampling.ts"
-import * as Span from "./Span.ts"
-import * as SpoolConfig from "./SpoolConfig.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
 import type { Sink } from "./Sink.ts"
+import * as Layers from "./TelemetryLayers.ts"
 
 export { Exporter, Options, resolve, samplerName, TelemetryConfigError, TraceFormat } from "./TelemetryConfig.ts"
 export type { Report } from "./Report.ts"
@@ -78,16 +67,16 @@ export const layerResolved = (
 ): Layer.Layer<never> =>
   Layer.unwrap(
     Effect.map(Stderr.Stderr, (stderr) => {
-      const diagnostics = warned(config, stderr)
+      const diagnostics = Layers.warned(config, stderr)
       // Nothing of OpenTelemetry is loaded for the console alone.
       const otlp = config.exporters.value.includes("otlp")
       const foreign = config.interop.value || otlp || config.metrics !== undefined
-      return counted((counter) => {
-        const metrics = metricsOf(config, diagnostics, config.enabled.value && otlp ? counter : undefined)
+      return Layers.counted((counter) => {
+        const metrics = Layers.metricsOf(config, diagnostics, config.enabled.value && otlp ? counter : undefined)
         const tracer = config.enabled.value
-          ? own(config, sinks(config, stderr, diagnostics, counter, end), undefined, metrics)
-          : measured(config, metrics)
-        return whole(config, foreign ? withMessages(config, tracer, diagnostics) : tracer)
+          ? Layers.own(config, Layers.sinks(config, stderr, diagnostics, counter, end), undefined, metrics)
+          : Layers.measured(config, metrics)
+        return Layers.whole(config, foreign ? Layers.withMessages(config, tracer, diagnostics) : tracer)
       })
     })
   )
@@ -117,13 +106,13 @@ export const layerExporter = (
   Layer.unwrap(
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
-      const diagnostics = warned(config, yield* Stderr.Stderr)
-      return counted((counter) => {
-        const metrics = metricsOf(config, diagnostics, counter)
+      const diagnostics = Layers.warned(config, yield* Stderr.Stderr)
+      return Layers.counted((counter) => {
+        const metrics = Layers.metricsOf(config, diagnostics, counter)
         const tracer = config.enabled.value
-          ? own(config, toExporter(config, exporter, diagnostics, counter), sampler, metrics)
-          : measured(config, metrics)
-        return whole(config, withMessages(config, tracer, diagnostics))
+          ? Layers.own(config, Layers.toExporter(config, exporter, diagnostics, counter), sampler, metrics)
+          : Layers.measured(config, metrics)
+        return Layers.whole(config, Layers.withMessages(config, tracer, diagnostics))
       })
     })
   )
@@ -140,7 +129,7 @@ export const layerSdk = (
   Layer.unwrap(
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
-      const diagnostics = warned(config, yield* Stderr.Stderr)
+      const diagnostics = Layers.warned(config, yield* Stderr.Stderr)
       if (config.metrics !== undefined) {
         diagnostics("warn", `${config.metrics.source} is ignored: there are no metrics of spans of OpenTelemetry's SDK`)
       }
@@ -151,13 +140,13 @@ export const layerSdk = (
             serviceName: config.serviceName.value,
             resourceAttributes: config.resourceAttributes,
             limits: config.limits,
-            guard: yield* guardOf(config),
+            guard: yield* Layers.guardOf(config),
             sampler: config.sampler.value,
             processors
           })
         })
       )
-      return whole(config, withMessages(config, tracer, diagnostics))
+      return Layers.whole(config, Layers.withMessages(config, tracer, diagnostics))
     })
   )
 
@@ -187,10 +176,10 @@ export const probe = Effect.fnUntraced(function* (
   // Whatever the rate is: whether a collector takes spans is not a matter of chance.
   const sampled = { ...config, sampler: { value: { parentBased: true, ratio: 1 }, source: "default" } }
   const traceId = yield* Effect.useSpan(name, { root: true }, (span) => Effect.succeed(span.traceId)).pipe(
-    Effect.provide(on(sampled, own(sampled, Effect.succeed([collecting]))))
+    Effect.provide(Layers.on(sampled, Layers.own(sampled, Effect.succeed([collecting]))))
   )
   const client = yield* Effect.flatMap(
-    clientOf(config, () => {}),
+    Layers.clientOf(config, () => {}),
     Effect.fromResult
   )
   const { readable } = yield* Effect.promise(() => import("./OtlpSink.ts"))
@@ -208,7 +197,7 @@ export const push = Effect.fnUntraced(function* (
   directory: string
 ): Effect.fn.Return<Pushed, string> {
   const diagnostics = Diagnostics.make(config.logLevel.value, (yield* Stderr.Stderr).write)
-  const client = yield* Effect.flatMap(clientOf(config, diagnostics), Effect.fromResult)
+  const client = yield* Effect.flatMap(Layers.clientOf(config, diagnostics), Effect.fromResult)
   const { push } = yield* Effect.promise(() => import("./OtlpPush.ts"))
   return yield* Effect.mapError(
     push({ client, directory, timeoutMillis: config.timeoutMillis }),
@@ -218,7 +207,7 @@ export const push = Effect.fnUntraced(function* (
 
 /** Whether spans made here are recorded by a layer of this module. */
 export const isEnabled: Effect.Effect<boolean> = Effect.suspend(() =>
-  Effect.zipWith(Enabled, References.TracerEnabled, (layer, tracer) => layer && tracer)
+  Effect.zipWith(Layers.Enabled, References.TracerEnabled, (layer, tracer) => layer && tracer)
 )
 
 /**
@@ -226,321 +215,17 @@ export const isEnabled: Effect.Effect<boolean> = Effect.suspend(() =>
  * export may take. For programs that are frozen between requests; the end of a layer does the same. Does nothing where
  * tracing and metrics are off, and with `layerSdk`, whose processors have a flush of their own.
  */
-export const flush: Effect.Effect<void> = Effect.suspend(() => Effect.flatMap(Flush, (flush) => Effect.promise(flush)))
-
-const Flush: Context.Reference<() => Promise<void>> = Context.Reference("tinyllm/Telemetry/Flush", {
-  defaultValue: () => () => Promise.resolve()
-})
-
-const Enabled: Context.Reference<boolean> = Context.Reference("tinyllm/Telemetry/Enabled", {
-  defaultValue: () => false
-})
+export const flush: Effect.Effect<void> = Effect.suspend(() =>
+  Effect.flatMap(Layers.Flush, (flush) => Effect.promise(flush))
+)
 
 /**
  * What became so far of the spans that a layer of this module sends to a collector or an exporter: how many were
  * recorded, exported, kept on disk and lost, and why. All zero where none are sent.
  */
 export const report: Effect.Effect<Report.Report> = Effect.suspend(() =>
-  Effect.map(Counter, (counter) => counter?.snapshot() ?? Report.none)
+  Effect.map(Layers.Counter, (counter) => counter?.snapshot() ?? Report.none)
 )
-
-const Counter: Context.Reference<Report.Counter | undefined> = Context.Reference("tinyllm/Telemetry/Counter", {
-  defaultValue: (): Report.Counter | undefined => undefined
-})
-
-const counted = (layer: (counter: Report.Counter) => Layer.Layer<never>): Layer.Layer<never> =>
-  Layer.suspend(() => {
-    const counter = Report.make()
-    return Layer.merge(layer(counter), Layer.succeed(Counter, counter))
-  })
-
-// Without a tracer Effect would still make its own spans and send their ids over HTTP.
-const off: Layer.Layer<never> = Layer.merge(
-  Layer.succeed(References.TracerEnabled, false),
-  Layer.succeed(Enabled, false)
-)
-
-/**
- * Everything that a configuration sets, with the tracer where tracing or metrics are on. Where they are off, log lines are
- * redacted all the same, and a trace of others passes through.
- */
-const whole = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>): Layer.Layer<never> =>
-  Layer.mergeAll(
-    config.enabled.value ? on(config, tracer) : config.metrics === undefined ? off : tracer,
-    Layer.succeed(Redaction.Current, config.privacy.redact),
-    Layer.succeed(Propagation.Propagators, config.propagators.value)
-  )
-
-const on = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>): Layer.Layer<never> =>
-  Layer.mergeAll(
-    tracer,
-    Layer.succeed(References.TracerEnabled, true),
-    Layer.succeed(Enabled, true),
-    content(config.privacy)
-  )
-
-// What work that is traced has to know: it makes content, and only it can leave it out.
-const content = (privacy: TelemetryConfig.Resolved["privacy"]): Layer.Layer<never> => {
-  const { capture, contentBytes, redact, taskContent } = privacy
-  const mode = capture.value
-  return Layer.mergeAll(
-    Layer.succeed(
-      Span.TaskContent,
-      taskContent.value ? (task: unknown) => Span.taskContent(task, redact) : () => Redaction.mark
-    ),
-    Layer.succeed(
-      Capture.Current,
-      mode === "NO_CONTENT"
-        ? undefined
-        : {
-            attributes: mode !== "EVENT_ONLY",
-            event: mode !== "SPAN_ONLY",
-            bytes: contentBytes.value,
-            redact
-          }
-    )
-  )
-}
-
-/** Our own tracer. What it needs is loaded now, and no earlier. */
-const own = (
-  config: TelemetryConfig.Resolved,
-  sinks: Effect.Effect<ReadonlyArray<Sink>, never, Scope.Scope>,
-  sampler?: Sampler | undefined,
-  metrics: Effect.Effect<OtlpMetrics | undefined> = Effect.undefined
-): Layer.Layer<never> =>
-  Layer.effectContext(
-    Effect.gen(function* () {
-      const own = yield* Effect.promise(() => import("./Tracer.ts"))
-      const observer = yield* metrics
-      const places = yield* Effect.acquireRelease(sinks, (places) =>
-        Effect.promise(() => {
-          const ended = Promise.all(places.map((place) => place.shutdown()))
-          return Promise.all([ended, observer?.shutdown(ended)])
-        })
-      )
-      const { parentBased, ratio } = config.sampler.value
-      const tracer = own.make({
-        sampler: sampler ?? own.ratio(ratio, parentBased),
-        limits: config.limits,
-        guard: yield* guardOf(config),
-        sinks: places,
-        keep: config.keep.value.errors || config.keep.value.slowerThan !== undefined ? config.keep.value : undefined,
-        observer
-      })
-      return Context.make(
-        Tracer.Tracer,
-        config.interop.value ? (yield* Effect.promise(() => import("./Interop.ts"))).make(tracer) : tracer
-      ).pipe(
-        Context.add(Flush, () =>
-          Promise.all([...places.map((place) => place.flush()), observer?.flush()]).then(() => {})
-        ),
-        Context.add(ChunkTimes.Current, observer?.onChunk)
-      )
-    })
-  )
-
-/** Metrics without tracing: spans are made, looked at when they end, and seen by nobody else. */
-const measured = (
-  config: TelemetryConfig.Resolved,
-  metrics: Effect.Effect<OtlpMetrics | undefined>
-): Layer.Layer<never> =>
-  Layer.unwrap(
-    Effect.gen(function* () {
-      const observer = yield* Effect.acquireRelease(metrics, (metrics) =>
-        Effect.promise(() => metrics?.shutdown(Promise.resolve()) ?? Promise.resolve())
-      )
-      if (observer === undefined) {
-        return off
-      }
-      const { unseen } = yield* Effect.promise(() => import("./Tracer.ts"))
-      const tracer = unseen({ limits: config.limits, guard: yield* guardOf(config), observer })
-      return Layer.succeedContext(
-        Context.make(Tracer.Tracer, tracer).pipe(
-          Context.add(References.TracerEnabled, true),
-          Context.add(Enabled, false),
-          Context.add(Flush, observer.flush),
-          Context.add(ChunkTimes.Current, observer.onChunk),
-          Context.add(Span.TaskContent, () => Redaction.mark)
-        )
-      )
-    })
-  )
-
-/** Metrics to the collector of the configuration; `undefined` where they are off, or cannot be sent. */
-const metricsOf = (
-  config: TelemetryConfig.Resolved,
-  diagnostics: Diagnostics.Diagnostics,
-  counter: Report.Counter | undefined
-): Effect.Effect<OtlpMetrics | undefined> => {
-  const settings = config.metrics
-  return settings === undefined
-    ? Effect.undefined
-    : Effect.gen(function* () {
-        const client = yield* Effect.flatMap(clientOf(settings, diagnostics, "metrics"), Effect.fromResult)
-        const { make } = yield* Effect.promise(() => import("./OtlpMetrics.ts"))
-        return make({ client, settings, service: config, counter, warn: (line) => diagnostics("error", line) })
-      }).pipe(
-        Effect.catchCause((cause) =>
-          Effect.sync(() => {
-            // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
-            const why = Option.getOrElse(Cause.findErrorOption(cause), () => "they cannot be set up")
-            diagnostics("error", `metrics are not sent: ${why}`)
-            return undefined
-          })
-        )
-      )
-}
-
-const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
-  Effect.map(
-    Effect.promise(() => import("./SpanGuard.ts")),
-    ({ make }) => make({ bytes: privacy.spanBytes.value, redact: privacy.redact })
-  )
-
-const sinks = (
-  config: TelemetryConfig.Resolved,
-  stderr: Stderr.Stderr,
-  diagnostics: Diagnostics.Diagnostics,
-  counter: Report.Counter,
-  end: "complaints" | "summary"
-): Effect.Effect<ReadonlyArray<Sink>, never, Scope.Scope> =>
-  Effect.map(
-    Effect.forEach(config.exporters.value, (exporter) =>
-      // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
-      (exporter === "otlp" ? toCollector(config, diagnostics, counter, end) : toConsole(config, stderr)).pipe(
-        Effect.catchCause(() =>
-          Effect.succeed(
-            Result.fail(
-              `the exporter ${exporter === "otlp" ? `to ${config.endpoint.value.address} ` : ""}cannot be set up`
-            )
-          )
-        )
-      )
-    ),
-    (made) =>
-      made.flatMap((sink) => {
-        if (Result.isSuccess(sink)) {
-          return [sink.success]
-        }
-        diagnostics("error", `spans are not sent: ${sink.failure}`)
-        return []
-      })
-  )
-
-type Made = Effect.Effect<Result.Result<Sink, string>, never, Scope.Scope>
-
-const toCollector = (
-  config: TelemetryConfig.Resolved,
-  diagnostics: Diagnostics.Diagnostics,
-  counter: Report.Counter,
-  end: "complaints" | "summary"
-): Made =>
-  Effect.gen(function* () {
-    const client = yield* clientOf(config, diagnostics)
-    const { exporter } = yield* Effect.promise(() => import("./OtlpSink.ts"))
-    const settings = config.spool.value
-    const spool =
-      settings === undefined
-        ? undefined
-        : yield* Effect.flatMap(
-            Effect.promise(() => import("./Spool.ts")),
-            ({ make }) => make(settings)
-          )
-    const ended = told(diagnostics, end, SpoolConfig.pushCommand(settings, destination(config)))
-    return Result.map(client, (client) => exporter({ client, config, counter, spool, ended }))
-  })
-
-// What the next command would not know: the environment it has is the same. A query may hold a key.
-const destination = ({ endpoint, otlp: { protocol } }: TelemetryConfig.Resolved): string => {
-  const { path, url } = endpoint.value
-  const given = endpoint.source === "flag/program" && url !== Endpoint.local(protocol.value).url && !path.includes("?")
-  return (
-    (given ? ` --otlp-endpoint ${url}` : "") +
-    (protocol.source === "flag/program" ? ` --otlp-protocol ${protocol.value}` : "")
-  )
-}
-
-// Each loads what its protocol needs, and nothing of the other.
-const clientOf = (
-  { endpoint: { value }, otlp }: Pick<TelemetryConfig.Resolved, "endpoint" | "otlp">,
-  diagnostics: Diagnostics.Diagnostics,
-  signal: Endpoint.Signal = "traces"
-): Effect.Effect<Result.Result<OtlpClient, string>> =>
-  Effect.gen(function* () {
-    const { make } = yield* Effect.promise(() =>
-      value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts")
-    )
-    const { untraced } = yield* Effect.promise(() => import("./OtlpUntraced.ts"))
-    return Result.map(make(value, otlp, signal), (client) => ({
-      ...client,
-      send: (request, millis, done) =>
-        untraced(() =>
-          client.send(request, millis, (outcome) => {
-            const failed = outcome._tag === "Failed"
-            const what = failed ? outcome.reason : `${client.address} accepted it`
-            diagnostics(failed ? "info" : "debug", `a request of ${request.length} bytes: ${what}`)
-            done(outcome)
-          })
-        )
-    }))
-  })
-
-const toExporter = (
-  config: TelemetryConfig.Resolved,
-  exporter: SpanExporter,
-  diagnostics: Diagnostics.Diagnostics,
-  counter: Report.Counter
-): Effect.Effect<ReadonlyArray<Sink>> =>
-  Effect.map(
-    Effect.promise(() => import("./OtlpSink.ts")),
-    ({ foreign }) => [foreign({ config, exporter, counter, ended: told(diagnostics, "complaints", "") })]
-  )
-
-// Nobody is told by the way that all went well but who asked for it.
-const told =
-  (diagnostics: Diagnostics.Diagnostics, end: "complaints" | "summary", push: string) =>
-  (report: Report.Report): void => {
-    const level = report.kept + report.lost + report.dropped > 0 ? "error" : "warn"
-    for (const line of end === "summary" ? Report.summary(report, push) : Report.complaints(report, push)) {
-      diagnostics(level, line)
-    }
-  }
-
-const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
-  Effect.zipWith(
-    Effect.promise(() => import("./ConsoleSpans.ts")),
-    Stderr.colours,
-    (console, colour) =>
-      Result.succeed(
-        console.make({ format: config.traceFormat.value, colour, columns: stderr.columns, write: stderr.write })
-      )
-  )
-
-// What tells lines from now on, and has told the warnings.
-const warned = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Diagnostics.Diagnostics => {
-  const diagnostics = Diagnostics.make(config.logLevel.value, stderr.write)
-  for (const warning of config.warnings) {
-    diagnostics("warn", warning)
-  }
-  return diagnostics
-}
-
-// A tracer that works with parts of OpenTelemetry, which have things to say.
-const withMessages = (
-  config: TelemetryConfig.Resolved,
-  tracer: Layer.Layer<never>,
-  diagnostics: Diagnostics.Diagnostics
-): Layer.Layer<never> =>
-  Layer.provideMerge(
-    tracer,
-    Layer.unwrap(
-      Effect.map(
-        Effect.promise(() => import("./DiagLogger.ts")),
-        ({ layer }) => layer(diagnostics, config.otlp)
-      )
-    )
-  )
 
 /**
  * Continues the trace named by `TRACEPARENT` and `TRACESTATE`, with the values of `BAGGAGE`, for a command that another

@@ -58,6 +58,7 @@ const order = [
     "OtlpSink",
     "Bridge",
     "OpenTelemetry",
+    "TelemetryLayers",
     "Telemetry"
   ],
   // Graphs
@@ -99,7 +100,8 @@ const knowOpenTelemetry = [
   "OtlpSpans",
   "OtlpUntraced",
   "SpanBuffer",
-  "Telemetry"
+  "Telemetry",
+  "TelemetryLayers"
 ]
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
 const knowNode = [
@@ -184,7 +186,10 @@ describe("imports of src", () => {
   })
 
   it("Telemetry loads OpenTelemetry only when tracing is on: its own imports of it are types", () => {
-    const text = modules.find(({ name }) => name === "Telemetry")?.text ?? ""
+    const text = modules
+      .filter(({ name }) => name === "Telemetry" || name === "TelemetryLayers")
+      .map(({ text }) => text)
+      .join("\n")
     const eager = [
       ...text.matchAll(
         /^import (?!type)[^\n]*"(@[^"]*opentelemetry[^"]*|\.\/(?:Tracer|RecordedSpan|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metrics|DiagLogger|ConsoleSpans)\.ts)"/gm
