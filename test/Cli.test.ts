@@ -454,7 +454,7 @@ describe("tinyllm run", () => {
 })
 
 describe("telemetry never harms a run", () => {
-  const untraced = Effect.map(cli(["run", "What is 2 + 2?", "--demo"]), ({ code, stdout }) => ({ code, stdout }))
+  const untraced = cli(["run", "What is 2 + 2?", "--demo"])
 
   const harmless = (mode: Collector.Mode | "down") =>
     Effect.gen(function* () {
@@ -467,11 +467,13 @@ describe("telemetry never harms a run", () => {
         "--otlp-endpoint",
         endpoint
       ])
-      assert.deepStrictEqual({ code, stdout }, yield* untraced)
+      const without = yield* untraced
+      assert.deepStrictEqual({ code, stdout }, { code: without.code, stdout: without.stdout })
       const lines = stderr.split("\n").filter((line) => line !== "" && !line.includes("no language model"))
       assert.strictEqual(lines.length, 1, stderr)
       assert.include(lines[0], `127.0.0.1:${port}`)
-      assert.isBelow(millis, 3500 + 1000, "3.5 s, and what a process takes to start on a busy machine")
+      // What a process takes to start depends on the machine and on what else it does; the untraced one tells.
+      assert.isBelow(millis - without.millis, 3500 + 500, "3.5 s, and what loading the exporter takes")
     })
 
   it.live("T44 says on one line what became of the spans, and nothing where they go to the console or nowhere", () =>
