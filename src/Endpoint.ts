@@ -18,6 +18,7 @@ export type Signal = "traces" | "metrics"
 /** Where spans or metrics are sent. */
 export interface Endpoint {
   readonly protocol: Protocol
+  readonly signal: Signal
   /** Scheme, host and port, and the path over HTTP, without a query: `http://localhost:4318/v1/traces`. */
   readonly url: string
   /** Host and port, as messages name them: `localhost:4317`, `[::1]:4317`. */
@@ -108,6 +109,7 @@ export const parse = (
   const path = protocol === "grpc" ? "" : rule === "exact" ? pathname : underBase(pathname, rule, usual)
   return Result.succeed({
     protocol,
+    signal,
     url: origin + path,
     address,
     host: hostInUrl.replace(/^\[|\]$/g, ""),

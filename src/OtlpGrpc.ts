@@ -16,7 +16,7 @@ import * as Result from "effect/Result"
 import { AsyncLocalStorage } from "node:async_hooks"
 import { subscribe } from "node:diagnostics_channel"
 import { isIP, type Socket } from "node:net"
-import type { Endpoint, Signal } from "./Endpoint.ts"
+import type { Endpoint } from "./Endpoint.ts"
 import { accepted, noConnection, quote, refused, silence, unknownHost } from "./OtlpAnswers.ts"
 import type { Outcome, Reason } from "./OtlpAnswers.ts"
 import * as OtlpCertificates from "./OtlpCertificates.ts"
@@ -26,15 +26,9 @@ import * as RetryInfo from "./RetryInfo.ts"
 import { version } from "./Version.ts"
 
 /** Makes a client; no connection yet. The failure says which setting is wrong and quotes nothing of it. */
-export const make = (
-  endpoint: Endpoint,
-  settings: OtlpSettings,
-  signal: Signal = "traces"
-): Result.Result<OtlpClient, string> =>
+export const make = (endpoint: Endpoint, settings: OtlpSettings): Result.Result<OtlpClient, string> =>
   settings.problem === undefined
-    ? Result.map(channelCredentials(endpoint, settings), (credentials) =>
-        connect(endpoint, settings, credentials, methods[signal])
-      )
+    ? Result.map(channelCredentials(endpoint, settings), (credentials) => connect(endpoint, settings, credentials))
     : Result.fail(settings.problem)
 
 // https://github.com/open-telemetry/opentelemetry-proto/tree/main/opentelemetry/proto/collector
@@ -43,12 +37,7 @@ const methods = {
   metrics: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 } as const
 
-const connect = (
-  endpoint: Endpoint,
-  settings: OtlpSettings,
-  channel: ChannelCredentials,
-  method: string
-): OtlpClient => {
+const connect = (endpoint: Endpoint, settings: OtlpSettings, channel: ChannelCredentials): OtlpClient => {
   const metadata = new Metadata()
   for (const [key, value] of Redacted.value(settings.headers)) {
     metadata.set(key, value)
@@ -91,7 +80,7 @@ const connect = (
     send: (request, millis, done) =>
       openedFor.run(sockets, () => {
         const call = connected().makeUnaryRequest(
-          method,
+          methods[endpoint.signal],
           (bytes: Uint8Array) => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
           (bytes) => bytes,
           request,

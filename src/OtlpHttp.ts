@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { gzip } from "node:zlib"
-import type { Endpoint, Signal } from "./Endpoint.ts"
+import type { Endpoint } from "./Endpoint.ts"
 import { accepted, noConnection, quote, refused, silence, unknownHost } from "./OtlpAnswers.ts"
 import type { Failed, Outcome, PartialSuccess, Reason } from "./OtlpAnswers.ts"
 import * as OtlpCertificates from "./OtlpCertificates.ts"
@@ -21,15 +21,8 @@ import type { Call, OtlpClient } from "./OtlpClient.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
 import { version } from "./Version.ts"
 
-/**
- * Makes a client; no connection yet. What it sends is decided by the path of the endpoint. The failure says which setting
- * is wrong and quotes nothing of it.
- */
-export const make = (
-  endpoint: Endpoint,
-  settings: OtlpSettings,
-  _signal: Signal = "traces"
-): Result.Result<OtlpClient, string> =>
+/** Makes a client; no connection yet. The failure says which setting is wrong and quotes nothing of it. */
+export const make = (endpoint: Endpoint, settings: OtlpSettings): Result.Result<OtlpClient, string> =>
   settings.problem !== undefined
     ? Result.fail(settings.problem)
     : endpoint.tls
@@ -260,7 +253,10 @@ const remedies = (
     308: moved,
     404: path,
     405: path,
-    413: (reason) => ({ reason, hint: "Set OTEL_BSP_MAX_EXPORT_BATCH_SIZE to less" }),
+    413: (reason) => ({
+      reason,
+      hint: endpoint.signal === "traces" ? "Set OTEL_BSP_MAX_EXPORT_BATCH_SIZE to less" : undefined
+    }),
     415: (text) => ({ reason: `${text}: it takes no protobuf`, hint: "Is it a collector for OTLP over HTTP?" })
   }
 }

@@ -45,14 +45,15 @@ export const make = (options: {
 
   const limitMillis = Math.min(settings.timeout.value, settings.otlp.timeoutMillis)
   const underWay = new Set<OtlpDelivery.Delivery>()
+  const ends = new Set<Promise<void>>()
   let endsSince: number | undefined
   let end: Promise<void> | undefined
   // Why something is missing at the collector: what counts from the start is whole again with the next success.
   let missing: string | undefined
   const cumulative = settings.temporality.value === "cumulative"
 
-  const deliver = (request: Uint8Array): Promise<void> =>
-    new Promise((resolve) => {
+  const deliver = (request: Uint8Array): Promise<void> => {
+    const ended = new Promise<void>((resolve) => {
       const delivery = OtlpDelivery.make({
         client,
         request,
@@ -75,6 +76,9 @@ export const make = (options: {
       underWay.add(delivery)
       delivery.start()
     })
+    ends.add(ended)
+    return ended.then(() => void ends.delete(ended))
+  }
 
   const send = (): Promise<void> =>
     reader.collect().then(
@@ -97,16 +101,22 @@ export const make = (options: {
   const shutdown = (spans: Promise<unknown>): Promise<void> => {
     clearInterval(timer)
     endsSince = performance.now()
-    for (const delivery of underWay) {
-      delivery.hurry()
-    }
-    const over = setTimeout(() => {
+    const giveUp = (): void => {
       for (const delivery of Array.from(underWay)) {
         delivery.giveUp(client.silence(OtlpDelivery.defaultEndMillis))
       }
-    }, OtlpDelivery.defaultEndMillis)
+    }
+    if (cumulative) {
+      // All of it is in what comes now.
+      giveUp()
+    }
+    for (const delivery of underWay) {
+      delivery.hurry()
+    }
+    const over = setTimeout(giveUp, OtlpDelivery.defaultEndMillis)
     return within(spans, patienceMillis)
       .then(send)
+      .then(() => Promise.all(ends))
       .then(() => {
         clearTimeout(over)
         client.close()

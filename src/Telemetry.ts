@@ -32,7 +32,8 @@ export type { Resolved, Sourced } from "./TelemetryConfig.ts"
 
 /**
  * Sends spans where the options say. What they leave open comes from the environment (`TINYLLM_*`, then `OTEL_*`),
- * then from the defaults; with nothing set, tracing is off.
+ * then from the defaults; with nothing set, tracing is off. Metrics are sent where `OTEL_METRICS_EXPORTER` says so, with
+ * tracing and without.
  *
  * Fails with `TelemetryConfigError` when an option or a `TINYLLM_*` variable is wrong.
  */

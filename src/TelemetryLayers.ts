@@ -172,7 +172,7 @@ export const metricsOf = (
   return settings === undefined
     ? Effect.undefined
     : Effect.gen(function* () {
-        const client = yield* Effect.flatMap(clientOf(settings, diagnostics, "metrics"), Effect.fromResult)
+        const client = yield* Effect.flatMap(clientOf(settings, diagnostics), Effect.fromResult)
         const { make } = yield* Effect.promise(() => import("./OtlpMetrics.ts"))
         return make({ client, settings, service: config, counter, warn: (line) => diagnostics("error", line) })
       }).pipe(
@@ -259,15 +259,14 @@ const destination = ({ endpoint, otlp: { protocol } }: TelemetryConfig.Resolved)
 // Each loads what its protocol needs, and nothing of the other.
 export const clientOf = (
   { endpoint: { value }, otlp }: Pick<TelemetryConfig.Resolved, "endpoint" | "otlp">,
-  diagnostics: Diagnostics.Diagnostics,
-  signal: Endpoint.Signal = "traces"
+  diagnostics: Diagnostics.Diagnostics
 ): Effect.Effect<Result.Result<OtlpClient, string>> =>
   Effect.gen(function* () {
     const { make } = yield* Effect.promise(() =>
       value.protocol === "grpc" ? import("./OtlpGrpc.ts") : import("./OtlpHttp.ts")
     )
     const { untraced } = yield* Effect.promise(() => import("./OtlpUntraced.ts"))
-    return Result.map(make(value, otlp, signal), (client) => ({
+    return Result.map(make(value, otlp), (client) => ({
       ...client,
       send: (request, millis, done) =>
         untraced(() =>

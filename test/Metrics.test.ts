@@ -2,6 +2,7 @@
 // A title begins with the number of the check that it shows.
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
+import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base"
 import { ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, type Scope, Stream } from "effect"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
@@ -498,6 +499,38 @@ describe("metrics at the collector", () => {
     })
   )
 
+  it.live("T60 are there beside an exporter of the program's, and count its spans", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const exporter = new InMemorySpanExporter()
+      yield* isolated(
+        Graph.run(asking, "hi").pipe(
+          Effect.provide(
+            Layer.merge(
+              Ollama.layerTest(() => "one"),
+              Layer.orDie(Telemetry.layerExporter(exporter))
+            )
+          )
+        ),
+        { OTEL_METRICS_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }
+      )
+      const metrics = latest(collector.metricCalls())
+      assert.strictEqual(sumOf(metrics["tinyllm.graph.executions"]?.points, "asInt"), 1)
+      assert.strictEqual(sumOf(metrics["tinyllm.spans.exported"]?.points, "asInt"), 3)
+    })
+  )
+
+  it.live("do not count what is left out of traces", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      yield* observe(
+        Effect.andThen(Graph.run(asking, "hi"), Effect.withSpan(Graph.run(asking, "hi"), "quiet", { sampled: false })),
+        { collector, options: traced }
+      )
+      assert.strictEqual(sumOf(latest(collector.metricCalls())["tinyllm.graph.executions"]?.points, "asInt"), 1)
+    })
+  )
+
   it.live("are not made of spans of OpenTelemetry's SDK, and that is said", () =>
     Effect.gen(function* () {
       const { stderr } = yield* isolated(Effect.void.pipe(Effect.provide(Telemetry.layerSdk([]))), {
@@ -609,14 +642,39 @@ describe("metrics of a process", () => {
     })
   )
 
+  // Exports from the start of the run on, which may take as long as they want.
+  const patient = { OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "60000", OTEL_METRIC_EXPORT_INTERVAL: "5" }
+
   it.live("T41 do not hold a process beyond its budget, beside spans, where nothing is answered", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make({ mode: "hang" })
-      const { code, millis, stderr, stdout } = yield* Effect.promise(() => runTo(collector, {}, ["--exporter", "otlp"]))
+      const { code, millis, stderr, stdout } = yield* Effect.promise(() =>
+        runTo(collector, patient, ["--exporter", "otlp"])
+      )
       assert.strictEqual(code, 0)
       assert.strictEqual(stdout, "4\n")
-      assert.match(stderr, /\ntinyllm: metrics not exported: no answer from 127\.0\.0\.1:\d+ within [\d.]+ s\. /)
-      assert.isBelow(millis, 6500)
+      assert.lengthOf(collector.metricCalls(), 2)
+      assert.deepStrictEqual(
+        stderr.match(/^tinyllm: metrics not exported: no answer from 127\.0\.0\.1:\d+ within [\d.]+ s\. /gm)?.length,
+        1
+      )
+      assert.isBelow(millis, 10_000)
+    })
+  )
+
+  it.live.each<[string, boolean]>([
+    ["cumulative", false],
+    ["delta", true]
+  ])("T41 say what is missing of an earlier export that hangs: %s", ([temporality, missing]) =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: (call) => (call === 1 ? "hang" : "ok") })
+      const { code, stderr } = yield* Effect.promise(() =>
+        runTo(collector, { ...patient, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: temporality })
+      )
+      assert.strictEqual(code, 0)
+      assert.lengthOf(collector.metricCalls(), 2)
+      assert.strictEqual(stderr.includes("metrics not exported: no answer from"), missing, stderr)
+      assert.strictEqual(stderr.trimEnd().split("\n").length, missing ? 2 : 1)
     })
   )
 
