@@ -52,6 +52,10 @@ export const normalizeAll = (values: Readonly<Record<string, unknown>>): Record<
 }
 
 const array = (values: ReadonlyArray<unknown>): AttributeValue => {
+  // What most lists are.
+  if (values.length > 0 && values.every((value) => typeof value === "string")) {
+    return values
+  }
   const primitives = values
     .filter((value) => value !== undefined && value !== null)
     .map((value) => (typeof value === "object" ? value : normalize(value)))

@@ -156,10 +156,10 @@ export const decided = (options: {
   readonly answerLength?: number | undefined
   readonly fallback?: boolean | undefined
 }): Effect.Effect<void> =>
-  Effect.flatMap(Visit.Current, (visit) =>
+  Effect.withFiber((fiber) =>
     Span.routerDecision({
       route: options.route,
-      candidates: options.routes ?? visit?.routes ?? [],
+      candidates: options.routes ?? fiber.getRef(Visit.Current)?.routes ?? [],
       strategy: options.strategy,
       answerLength: options.answerLength,
       fallback: options.fallback ?? false

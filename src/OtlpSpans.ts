@@ -23,8 +23,6 @@ export const readable =
     new Readable(span, resource)
 
 class Readable implements ReadableSpan {
-  readonly ended = true
-  readonly instrumentationScope = scope
   readonly resource: Resource
   private readonly span: RecordedSpan
   readonly parentSpanContext?: SpanContext
@@ -40,6 +38,12 @@ class Readable implements ReadableSpan {
     }
   }
 
+  get ended() {
+    return true
+  }
+  get instrumentationScope() {
+    return scope
+  }
   spanContext(): SpanContext {
     return this.context
   }
@@ -56,8 +60,9 @@ class Readable implements ReadableSpan {
     return hrTime(this.end)
   }
   get duration(): HrTime {
-    const nanos = this.end - this.span.startTime
-    return nanos > 0n ? hrTime(nanos) : [0, 0]
+    const nanos = Math.max(0, Number(this.end - this.span.startTime))
+    const seconds = Math.floor(nanos / 1_000_000_000)
+    return [seconds, nanos - seconds * 1_000_000_000]
   }
   get status() {
     const { failed, statusMessage } = this.span

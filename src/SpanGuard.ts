@@ -130,7 +130,7 @@ export const make = (options: Options): Guard => {
         ? value.length <= bytes
           ? value
           : Utf8.cut(Redaction.start(value, bytes, redact), bytes)
-        : Array.isArray(value) && (value.length > maximumItems || typeof value[0] === "string")
+        : Array.isArray(value) && (value.length > maximumItems || isLong(value, bytes))
           ? cutItems(value, bytes, redact)
           : value,
     finish: (span) => {
@@ -244,6 +244,18 @@ const bytesOf = (value: AttributeValue): number =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const maximumItems = 1024
+
+// Texts that take more than `bytes` with what stands around each. Numbers are never too long.
+const isLong = (items: ReadonlyArray<unknown>, bytes: number): boolean => {
+  let left = bytes
+  for (const item of items) {
+    if (typeof item !== "string") {
+      return false
+    }
+    left -= itemBytes + item.length
+  }
+  return left < 0
+}
 
 const cutItems = (items: ReadonlyArray<unknown>, bytes: number, redact: Redaction.Redact): AttributeValue => {
   let left = bytes
