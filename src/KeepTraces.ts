@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type { RecordedSpan, Trace } from "./RecordedSpan.ts"
+import { RecordedSpan, type Trace } from "./RecordedSpan.ts"
 import type { Sink } from "./Sink.ts"
 
 /** Which traces are kept in any case. */
@@ -25,6 +25,11 @@ const idleMillis = 60_000
 
 /** Why spans were lost that waited here. */
 export const noRoom = "more traces were open at once than can wait for their end"
+
+// Whether it is for us to keep a trace: a parent elsewhere that is not sampled is obeyed. One in this process, of another
+// layer with a keeper, may yet be kept.
+const isOpen = ({ origin }: Trace): boolean =>
+  origin === undefined || origin.sampled || (origin instanceof RecordedSpan && origin.recording)
 
 /** A place for all spans that are recorded, sampled or not, in front of the sinks. */
 export interface Keeper {
@@ -80,13 +85,13 @@ export const make = (
     (options.slowerThan !== undefined && (root.endTime ?? 0n) - root.startTime > options.slowerThan)
 
   return {
-    wants: (trace) => trace.origin === undefined && trace.kept !== false,
+    wants: (trace) => isOpen(trace) && trace.kept !== false,
     onEnd: (span) => {
       const { trace } = span
       // What ends after its root goes where the root went.
       if (span.sampled || trace.kept === true) {
         forward(span)
-      } else if (trace.origin === undefined && trace.kept === undefined) {
+      } else if (isOpen(trace) && trace.kept === undefined) {
         if (span.isLocalRoot) {
           const spans = close(trace, isWanted(span, trace.pending ?? []))
           if (trace.kept) {

@@ -36,7 +36,11 @@ export const exporter = (options: Options & { readonly client: OtlpClient; reado
 
 /** Spans to an exporter of the program's. */
 export const foreign = (options: Options & { readonly exporter: SpanExporter }): Sink =>
-  buffered(counting(options.exporter, options.counter), options, foreignEndMillis)
+  buffered(
+    counting(options.exporter, options.counter, options.config.batch.exportTimeoutMillis),
+    options,
+    foreignEndMillis
+  )
 
 interface Options {
   readonly config: Resolved
@@ -70,7 +74,7 @@ const ownEndMillis = 10_000
 
 const within = (end: Promise<void>, endMillis: number): Promise<void> =>
   new Promise((resolve) => {
-    const timer = setTimeout(resolve, endMillis)
+    const timer = setTimeout(resolve, Math.min(endMillis, maximumTimerMillis))
     void end
       .catch(() => {})
       .then(() => {
@@ -80,7 +84,7 @@ const within = (end: Promise<void>, endMillis: number): Promise<void> =>
   })
 
 // An exporter of others says whether it succeeded; it may also throw, or never say anything.
-const counting = (exporter: SpanExporter, counter: Report.Counter): SpanExporter => ({
+const counting = (exporter: SpanExporter, counter: Report.Counter, timeoutMillis: number): SpanExporter => ({
   export: (spans, done) => {
     let over = false
     const ended = (failure: string | undefined): void => {
@@ -88,6 +92,7 @@ const counting = (exporter: SpanExporter, counter: Report.Counter): SpanExporter
         return
       }
       over = true
+      clearTimeout(timer)
       if (failure === undefined) {
         counter.exported(spans.length, "the exporter")
       } else {
@@ -95,6 +100,12 @@ const counting = (exporter: SpanExporter, counter: Report.Counter): SpanExporter
       }
       done({ code: failure === undefined ? 0 : 1 })
     }
+    const timer = setTimeout(
+      () => ended(`the exporter did not end within ${timeoutMillis / 1000} s`),
+      Math.min(timeoutMillis, maximumTimerMillis)
+    )
+    // Nobody runs on for its sake.
+    timer.unref()
     const called = Result.try(() =>
       exporter.export(spans, ({ code, error }) =>
         ended(code === 0 ? undefined : redact(error?.message ?? "the exporter failed"))
@@ -104,5 +115,13 @@ const counting = (exporter: SpanExporter, counter: Report.Counter): SpanExporter
       ended("the exporter threw an error")
     }
   },
+  forceFlush: () =>
+    within(
+      Promise.resolve().then(() => exporter.forceFlush?.()),
+      timeoutMillis
+    ),
   shutdown: () => exporter.shutdown().catch(() => {})
 })
+
+// The longest that a timer of Node can run.
+const maximumTimerMillis = 2 ** 31 - 1

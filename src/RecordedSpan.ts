@@ -260,7 +260,7 @@ export class RecordedSpan implements Tracer.Span {
       this.failed = true
       this.statusMessage = SpanErrors.description(message, this.recorder.guard.redact)
       if (!Object.hasOwn(this.values, "error.type")) {
-        this.put("error.type", "_OTHER")
+        this.putAtEnd("error.type", "_OTHER")
       }
     }
   }
@@ -309,15 +309,29 @@ export class RecordedSpan implements Tracer.Span {
     const error = SpanErrors.firstError(exit)
     if (error === undefined) {
       if (Cause.hasInterruptsOnly(exit.cause)) {
-        this.put("effect.fiber.interrupted", true)
+        this.putAtEnd("effect.fiber.interrupted", true)
       }
       return
     }
-    this.put("error.type", Span.errorType(error.value))
+    this.putAtEnd("error.type", Span.errorType(error.value))
     this.fail(SpanErrors.messageOf(error.value, this.recorder.guard.redact))
     for (const fresh of SpanErrors.toRecord(this, exit, Context.get(this.annotations, Span.Afterwards))) {
       this.addEvent("exception", time, Span.exception(fresh, this.recorder.guard.redact))
     }
+  }
+
+  // How a span ended is part of it, also where no more attributes are allowed: the last one gives way.
+  private putAtEnd(key: string, value: Attribute.AttributeValue): void {
+    const { attributeCountLimit } = this.recorder.limits
+    if (this.valueCount >= attributeCountLimit && attributeCountLimit > 0 && !Object.hasOwn(this.values, key)) {
+      const last = Object.keys(this.values).at(-1)
+      if (last !== undefined) {
+        delete this.values[last]
+        this.valueCount--
+        this.droppedAttributes++
+      }
+    }
+    this.put(key, value)
   }
 
   private put(key: string, value: Attribute.AttributeValue): void {

@@ -115,7 +115,8 @@ export const make = (options: {
         timer.unref()
       }
     },
-    flush,
+    // An exporter may hold back what it was given.
+    flush: () => flush().then(() => exporter.forceFlush?.()),
     shutdown: () => {
       end ??= Promise.resolve()
         .then(() => {

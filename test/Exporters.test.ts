@@ -126,6 +126,47 @@ describe("Telemetry.layerExporter", () => {
     })
   )
 
+  it.live("T38 a batch that OTEL_BSP_EXPORT_TIMEOUT is over for is lost, and the next one has its turn", () =>
+    Effect.gen(function* () {
+      const kept = Kept.make()
+      let calls = 0
+      const first: SpanExporter = {
+        ...kept.exporter,
+        // The first four batches are never heard of again, which is as many as an exporter has at a time.
+        export: (batch, done) => (calls++ < 4 ? undefined : kept.exporter.export(batch, done))
+      }
+      const reports: Array<number> = []
+      const { stderr } = yield* through(
+        Effect.gen(function* () {
+          yield* spans(60)
+          yield* Telemetry.flush
+          reports.push((yield* Telemetry.report).exported, (yield* Telemetry.report).lost)
+        }),
+        first,
+        {},
+        { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "10", OTEL_BSP_EXPORT_TIMEOUT: "100" }
+      )
+      assert.deepStrictEqual(reports, [20, 40])
+      assert.strictEqual(stderr, "tinyllm: 40 spans not exported: the exporter did not end within 0.1 s\n")
+    })
+  )
+
+  it.live("Telemetry.flush has an exporter hand on what it holds back", () =>
+    Effect.gen(function* () {
+      const kept = Kept.make()
+      let flushed = 0
+      const holding: SpanExporter = {
+        ...kept.exporter,
+        forceFlush: () => {
+          flushed = kept.spans().length
+          return Promise.reject(new Error("never mind"))
+        }
+      }
+      yield* through(Effect.andThen(spans(3), Telemetry.flush), holding)
+      assert.strictEqual(flushed, 3)
+    })
+  )
+
   it.live("T45 holds no more than OTEL_BSP_MAX_QUEUE_SIZE, those under way included, and counts the rest", () =>
     Effect.gen(function* () {
       const kept = Kept.make()

@@ -105,6 +105,36 @@ describe("keep", () => {
     })
   )
 
+  it.effect("T54 keeps what failed below a sampled parent too, where the sampler does not obey it", () =>
+    Effect.gen(function* () {
+      const parent = Tracer.externalSpan({ traceId: "a".repeat(32), spanId: "b".repeat(16), sampled: true })
+      const sampler = { parentBased: false, threshold: undefined, isSampled: () => false }
+      const kept = (fails: boolean) =>
+        Effect.map(run(Effect.withParentSpan(work(fails), parent), { sampler, keep: { errors: true } }), ({ spans }) =>
+          names(spans)
+        )
+      assert.deepStrictEqual(yield* kept(true), ["inner", "beside", "root"])
+      assert.deepStrictEqual(yield* kept(false), [])
+    })
+  )
+
+  it.effect("T54 of two layers, one in the other, both keep their part of what failed", () =>
+    Effect.gen(function* () {
+      const options = { samplingRate: 0, keep: { errors: true } }
+      const inner = Kept.make()
+      const outer = yield* run(
+        Effect.fail(new Broken()).pipe(
+          Effect.withSpan("in"),
+          Effect.provide(Telemetry.layerExporter(inner.exporter, options)),
+          Effect.withSpan("out")
+        ),
+        options
+      )
+      assert.deepStrictEqual(names(inner.spans()), ["in"])
+      assert.deepStrictEqual(names(outer.spans), ["out"])
+    })
+  )
+
   it.effect("T55 ten thousand open traces do not exceed the cap, and what gave way is counted", () =>
     Effect.gen(function* () {
       const traces = 10_000

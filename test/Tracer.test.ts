@@ -148,6 +148,16 @@ describe.each([
       })
     )
 
+    it.effect("T15 says error.type also of a span that holds as many attributes as it may", () =>
+      Effect.gen(function* () {
+        const many = Object.fromEntries(Array.from({ length: 128 }, (_, index) => [`key${index}`, index]))
+        const [span] = yield* ofOurs(broken("full").pipe(Effect.withSpan("full", { attributes: many })))
+        assert.strictEqual(span?.attributes["error.type"], "Broken")
+        assert.lengthOf(Object.keys(span?.attributes ?? {}), 128)
+        assert.strictEqual(span?.droppedAttributesCount, 1)
+      })
+    )
+
     it.effect("T19 two failing branches are two errors, each recorded once", () =>
       Effect.gen(function* () {
         const branch = (name: string) => broken(name).pipe(Effect.withSpan(name), Effect.exit)
