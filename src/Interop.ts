@@ -19,11 +19,9 @@ export const make = (tracer: EffectTracer.Tracer): EffectTracer.Tracer => {
   Otel.context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   return {
     span: (options) => {
-      const parent = options.parent._tag === "None" && !options.root ? activeParent() : options.parent
+      const parent = options.parent._tag === "None" && !options.root ? activeParent() : Option.none()
       return tracer.span(
-        parent === options.parent
-          ? options
-          : { ...options, parent, sampled: options.sampled && Option.exists(parent, ({ sampled }) => sampled) }
+        Option.isNone(parent) ? options : { ...options, parent, sampled: options.sampled && parent.value.sampled }
       )
     },
     context: (primitive, fiber) => {
