@@ -38,13 +38,13 @@ export const push = (flags: TracePushFlags) =>
     }
     const pushed = yield* Telemetry.push(config, directory)
     for (const { damage, name } of pushed.damaged) {
-      tell(`${name} is skipped: ${damage}. Delete it to hear no more of it.`)
+      tell(`${fileName(name)} is skipped: ${damage}. Delete it to hear no more of it.`)
     }
     for (const { reason, spans } of pushed.rejected) {
       tell(`${count(spans, "span")} ${reason}`)
     }
     for (const { name, reason, spans } of pushed.refused) {
-      tell(`${name} with ${count(spans, "span")} stays: ${reason}. Delete it to hear no more of it.`)
+      tell(`${fileName(name)} with ${count(spans, "span")} stays: ${reason}. Delete it to hear no more of it.`)
     }
     const elsewhere = pushed.elsewhere === 0 ? "" : `; another process is sending ${count(pushed.elsewhere, "file")}`
     if (pushed.files > 0) {
@@ -74,5 +74,14 @@ const given = ({ otlpEndpoint, otlpProtocol }: TracePushFlags): Telemetry.Option
   ...(Option.isSome(otlpEndpoint) ? { otlpEndpoint: otlpEndpoint.value } : {}),
   ...(Option.isSome(otlpProtocol) ? { otlpProtocol: otlpProtocol.value } : {})
 })
+
+// A name is there to be found again. What a terminal would not show, or take for something else, is escaped.
+const fileName = (name: string): string =>
+  /^[\w.@%+~-]+$/.test(name)
+    ? name
+    : JSON.stringify(name).replace(
+        /[\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g,
+        (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
+      )
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`

@@ -22,6 +22,9 @@ const concurrentExports = 4
 // https://github.com/open-telemetry/opentelemetry-collector/tree/main/config/configgrpc#server-configuration
 const largestRequestBytes = 3.5 * 1024 * 1024
 
+// After the time for the collector, the disk gets this much for each answer: it may be far away and never say anything.
+const diskMillis = 300
+
 const unwritable: Reason = { reason: "they cannot be written as OTLP" }
 
 /** An exporter that can be told of the end before the last spans are handed over. */
@@ -58,6 +61,9 @@ export const make = (options: {
   let over = false
   let timer: NodeJS.Timeout | undefined
   let end: Promise<void> | undefined
+  // What is asked of the disk, as what is done without its answer; and whether it hangs, so that it is asked no more.
+  const asked = new Set<() => void>()
+  let hangs = false
   // Why a batch was not taken, twice. While that is so, what comes meanwhile is kept, and one at a time is sent.
   let down: Reason | undefined
 
@@ -86,30 +92,67 @@ export const make = (options: {
       })
     )
 
+  const ask = <A>(answer: Promise<A>, then: (answer: A) => void, without: () => void): void => {
+    asked.add(without)
+    void answer.then((answer) => {
+      if (asked.delete(without)) {
+        then(answer)
+      }
+    })
+  }
+
+  // The program ends, and the disk has to say something now and then.
+  const watch = (answers: number | undefined): void => {
+    timer = setTimeout(() => {
+      const now = spool?.answers()
+      if (now !== answers) {
+        watch(now)
+        return
+      }
+      hangs = true
+      for (const without of Array.from(asked)) {
+        asked.delete(without)
+        without()
+      }
+    }, diskMillis)
+  }
+
   const keep = (batch: Batch, request: Uint8Array, why: Reason, before?: Hold): void => {
-    const held = before ?? hold(batch, request)
-    if (spool === undefined || held === undefined) {
+    if (spool === undefined) {
       lose(batch, why)
       return
     }
-    void held.then((held) => {
+    const notKept = (because: string) => lose(batch, { reason: `${why.reason}; not kept: ${because}` })
+    const without = () => notKept(`the folder ${spool.directory} does not answer`)
+    const held = hangs ? undefined : (before ?? hold(batch, request))
+    if (held === undefined) {
+      without()
+      return
+    }
+    const kept = (held: Result.Result<Held, SpoolFailed>): void => {
       if (Result.isFailure(held)) {
-        lose(batch, { reason: `${why.reason}; not kept: ${held.failure.message}` })
+        notKept(held.failure.message)
         return
       }
       files.set(held.success.name, why.reason)
       counter.kept(batch.spans.length, why.reason)
       // If that fails the file is there all the same, and free when this process has ended.
-      void spool.run(held.success.release).then(() => finish(batch))
-    })
+      const end = () => finish(batch)
+      ask(spool.run(held.success.release), end, end)
+    }
+    ask(held, kept, without)
   }
 
   // What happened to a batch is counted when the disk knows it as well.
   const forget = (held: Hold | undefined, then: () => void): void => {
-    if (spool === undefined || held === undefined) {
+    if (spool === undefined || held === undefined || hangs) {
       then()
     } else {
-      void held.then((held) => (Result.isSuccess(held) ? spool.run(held.success.remove) : undefined)).then(then)
+      ask(
+        held.then((held) => (Result.isSuccess(held) ? spool.run(held.success.remove) : undefined)),
+        then,
+        then
+      )
     }
   }
 
@@ -189,6 +232,8 @@ export const make = (options: {
       delivery.giveUp(client.silence(OtlpDelivery.defaultEndMillis))
     }
     next()
+    // What is still open waits for the disk.
+    watch(spool?.answers())
   }
 
   const hurry = (): void => {

@@ -67,8 +67,8 @@ const buffered = (exporter: SpanExporter, { config, counter, ended }: Options, e
   }
 }
 
-// The exporter to a collector keeps within three seconds by itself, and says more about it. What is left to do then is
-// for the disk, which may be far away and not answer either.
+// The exporter to a collector keeps within three seconds by itself, gives up on a disk that hangs shortly after, and says
+// more about either. A disk that is slow, but writes, may go on for longer: what it writes is not lost.
 const foreignEndMillis = 3100
 const ownEndMillis = 10_000
 

@@ -57,7 +57,7 @@ export const otherReasons = "for other reasons"
 export const tooFast = "they came faster than they could be sent"
 
 /** Why spans were lost that had been kept on disk. */
-export const noRoom = "there is no more room for them on disk"
+export const noRoom = "the spool has no more room for them"
 
 /** Why spans were lost that ended when everything had been handed over. */
 export const tooLate = "they ended after the end of the program"
@@ -127,7 +127,7 @@ export const summary = (report: Report, push: string): readonly [line: string] =
 const line = (report: Report, push: string): string => {
   const { dropped, exported, kept, lost, recorded } = report
   const missing = kept + lost
-  const older = dropped === 0 ? "" : `; ${spans(dropped)} of earlier runs dropped, the disk had no more room for them`
+  const older = dropped === 0 ? "" : `; ${spans(dropped)} of earlier runs dropped, the spool had no more room for them`
   if (missing === 0) {
     return exported === 0 && recorded === 0
       ? "no spans exported: the trace was not sampled"
@@ -150,7 +150,7 @@ export const complaints = ({ dropped, reasons }: Report, push: string): Readonly
     const text = fate === "kept" ? `${reason}; kept, send them with "${push}"` : sentence(reason, hint)
     return `${spans(count)} not exported: ${text}`
   }),
-  ...(dropped === 0 ? [] : [`${spans(dropped)} of earlier runs dropped: the disk had no more room for them`])
+  ...(dropped === 0 ? [] : [`${spans(dropped)} of earlier runs dropped: the spool had no more room for them`])
 ]
 
 const why = (report: Report, fate: Reason["fate"]): string => {

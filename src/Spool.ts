@@ -17,19 +17,22 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash, randomBytes } from "node:crypto"
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises"
+import { constants } from "node:fs"
+import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import { hostname } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import type { Settings } from "./SpoolConfig.ts"
 
 /** A file could not be written, read or renamed. */
 export class SpoolFailed extends Schema.TaggedError<SpoolFailed>()("SpoolFailed", {
   directory: Schema.String,
   /** What the system says, such as `EACCES`. */
-  code: Schema.String
+  code: Schema.String,
+  /** What it was that failed; `use` by default. */
+  operation: Schema.optional(Schema.Literals(["make", "use"]))
 }) {
   override get message() {
-    const what = problems[this.code] ?? "cannot be used"
+    const what = problems[this.code] ?? (this.operation === "make" ? "cannot be made" : "cannot be used")
     return `the folder ${this.directory} ${what} (${this.code})`
   }
 }
@@ -78,12 +81,14 @@ interface Sender {
 export interface Spool {
   readonly directory: string
   /**
-   * Writes a request to the disk, held. The oldest files give way, as far as nobody is sending them; `dropped` hears of
-   * each.
+   * Writes a request to the disk, held. The oldest files give way, as far as they are whole and nobody is sending them;
+   * `dropped` hears of each.
    */
   readonly hold: (request: Uint8Array, spans: number, dropped: (file: File) => void) => Effect.Effect<Held, SpoolFailed>
   /** Runs what this module makes from where no effects are; it goes on when the effect around has ended. */
   readonly run: <A>(effect: Effect.Effect<A, SpoolFailed>) => Promise<Result.Result<A, SpoolFailed>>
+  /** How often the disk has answered so far, whatever it was: it hangs when this stands still while it is asked. */
+  readonly answers: () => number
 }
 
 /** Opens a spool; nothing is touched yet. */
@@ -92,13 +97,14 @@ export const make = (settings: Settings): Effect.Effect<Spool, never, Scope.Scop
     const run = yield* FiberSet.makeRuntimePromise()
     // One file after the other: each makes room for itself.
     const turn = yield* Semaphore.make(1)
+    const whole = new Set<string>()
     let count = 0
     return {
       directory: settings.directory,
       hold: (request, spans, dropped) =>
         Effect.gen(function* () {
-          yield* attempt(settings.directory, () => mkdir(settings.directory, { recursive: true, mode: 0o700 }))
-          yield* makeRoom(settings, { files: 1, bytes: request.length }, dropped)
+          yield* makeFolder(settings.directory, settings.directory)
+          yield* makeRoom(settings, whole, { files: 1, bytes: request.length }, dropped)
           const now = yield* Clock.currentTimeMillis
           const name = nameOf(now, count++, spans, request)
           const held = heldBy(now, name)
@@ -111,7 +117,7 @@ export const make = (settings: Settings): Effect.Effect<Spool, never, Scope.Scop
           return {
             ...holds,
             // What was being sent until now did not count when room was made.
-            release: Effect.andThen(holds.release, makeRoom(settings, { files: 0, bytes: 0 }, dropped)).pipe(
+            release: Effect.andThen(holds.release, makeRoom(settings, whole, { files: 0, bytes: 0 }, dropped)).pipe(
               turn.withPermits(1)
             )
           }
@@ -123,15 +129,38 @@ export const make = (settings: Settings): Effect.Effect<Spool, never, Scope.Scop
             Effect.catchDefect(() => Effect.fail(new SpoolFailed({ directory: settings.directory, code: "defect" }))),
             Effect.result
           )
-        )
+        ).catch(() => Result.fail(new SpoolFailed({ directory: settings.directory, code: "interrupted" }))),
+      answers: () => answers
     }
   })
 
-const attempt = <A>(directory: string, operation: () => Promise<A>): Effect.Effect<A, SpoolFailed> =>
+let answers = 0
+
+const attempt = <A>(
+  directory: string,
+  operation: (signal: AbortSignal) => Promise<A>,
+  what: "make" | "use" = "use"
+): Effect.Effect<A, SpoolFailed> =>
   Effect.tryPromise({
-    try: operation,
-    catch: (error) => new SpoolFailed({ directory, code: String((error as NodeJS.ErrnoException).code ?? error) })
+    try: (signal) => operation(signal).finally(() => void answers++),
+    catch: (error) =>
+      new SpoolFailed({ directory, code: String((error as NodeJS.ErrnoException).code ?? error), operation: what })
   })
+
+// `mkdir` of Node can do this by itself, but never ends, and keeps a processor busy, where a folder that is there says
+// `ENOENT` about one to be made in it, such as `/proc`.
+const makeFolder = (directory: string, path: string): Effect.Effect<void, SpoolFailed> => {
+  const isFolder = attempt(directory, () => stat(path)).pipe(
+    Effect.match({ onFailure: () => false, onSuccess: (found) => found.isDirectory() })
+  )
+  const make = attempt(directory, () => mkdir(path, { mode: 0o700 }), "make").pipe(
+    Effect.catch((failure) => Effect.flatMap(isFolder, (is) => (is ? Effect.void : Effect.fail(failure))))
+  )
+  const parent = dirname(path)
+  return parent === path
+    ? make
+    : Effect.catchIf(make, isGone, () => Effect.andThen(makeFolder(directory, parent), make))
+}
 
 const isGone = ({ code }: SpoolFailed): boolean => code === "ENOENT"
 
@@ -139,12 +168,31 @@ const isGone = ({ code }: SpoolFailed): boolean => code === "ENOENT"
 const ifThere = <A>(operation: Effect.Effect<A, SpoolFailed>): Effect.Effect<boolean, SpoolFailed> =>
   Effect.as(operation, true).pipe(Effect.catchIf(isGone, () => Effect.succeed(false)))
 
+// A name may say anything. A file whose size is another one is damaged, or just being written: it takes no part in this.
+// `whole` are names that have been compared before.
 const makeRoom = Effect.fnUntraced(function* (
   settings: Settings,
+  whole: Set<string>,
   more: { readonly files: number; readonly bytes: number },
   dropped: (file: File) => void
 ) {
-  const { files } = yield* list(settings.directory)
+  const listed = yield* list(settings.directory)
+  const names = new Set(listed.files.map(({ name }) => name))
+  for (const name of whole) {
+    if (!names.has(name)) {
+      whole.delete(name)
+    }
+  }
+  yield* Effect.forEach(
+    listed.files.filter(({ name }) => !whole.has(name)),
+    (file) =>
+      attempt(settings.directory, () => lstat(join(settings.directory, fileName(file)))).pipe(
+        Effect.map((found) => (found.isFile() && found.size === file.bytes ? whole.add(file.name) : whole)),
+        Effect.ignore
+      ),
+    { concurrency: 8, discard: true }
+  )
+  const files = listed.files.filter(({ name }) => whole.has(name))
   const now = yield* Clock.currentTimeMillis
   let total = files.reduce((sum, file) => sum + file.bytes, more.bytes)
   let count = files.length + more.files
@@ -224,18 +272,32 @@ export const take = (directory: string, file: File): Effect.Effect<Taken | undef
       return undefined
     }
     const holds = holding(directory, file.name, held, file.spans)
-    const read = yield* Effect.result(attempt(directory, () => readFile(join(directory, held))))
-    if (Result.isFailure(read)) {
-      return { ...holds, damage: `it cannot be read (${read.failure.code})` }
-    }
-    const request: Uint8Array = read.success
-    if (request.length !== file.bytes) {
-      return { ...holds, damage: `it has ${request.length} of ${file.bytes} bytes` }
-    }
-    return checksum(request) === file.checksum
-      ? { ...holds, request }
-      : { ...holds, damage: "its content is not what was written" }
+    const content = yield* read(directory, held, file).pipe(
+      Effect.interruptible,
+      Effect.onInterrupt(() => Effect.ignore(holds.release))
+    )
+    return { ...holds, ...content }
   }).pipe(Effect.uninterruptible)
+
+const read = Effect.fnUntraced(function* (directory: string, held: string, file: File) {
+  const path = join(directory, held)
+  const found = yield* Effect.result(attempt(directory, () => lstat(path)))
+  if (Result.isSuccess(found) && !found.success.isFile()) {
+    return { damage: "it is no regular file" }
+  }
+  if (Result.isSuccess(found) && found.success.size !== file.bytes) {
+    return { damage: `it has ${found.success.size} of ${file.bytes} bytes` }
+  }
+  const content = yield* Effect.result(attempt(directory, (signal) => readFile(path, { flag: reading, signal })))
+  if (Result.isFailure(content)) {
+    return { damage: `it cannot be read (${content.failure.code})` }
+  }
+  const request: Uint8Array = content.success
+  return checksum(request) === file.checksum ? { request } : { damage: "its content is not what was written" }
+})
+
+// A pipe that has come in the place of a file must not make a thread wait, which nothing ends, not even the process.
+const reading = constants.O_RDONLY | (process.platform === "win32" ? 0 : constants.O_NONBLOCK | constants.O_NOFOLLOW)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Names

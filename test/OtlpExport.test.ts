@@ -506,10 +506,10 @@ describe("The spool of a program", () => {
         assert.isTrue(home.names().every((name) => !before.includes(name)))
         const command = `"tinyllm trace push --otlp-endpoint http://127.0.0.1:${port} --directory ${home.directory}"`
         assert.deepStrictEqual(stderr.trimEnd().split("\n").toSorted(), [
-          "tinyllm: 2 spans not exported: there is no more room for them on disk",
+          "tinyllm: 2 spans not exported: the spool has no more room for them",
           "tinyllm: 3 spans not exported: connection refused at 127.0.0.1:" +
             `${port}; kept, send them with ${command}`,
-          "tinyllm: 3 spans of earlier runs dropped: the disk had no more room for them"
+          "tinyllm: 3 spans of earlier runs dropped: the spool had no more room for them"
         ])
       })
   )

@@ -245,6 +245,51 @@ describe("T41 a black hole", () => {
   })
 })
 
+describe.concurrent("A spool", () => {
+  const run = async (env: Record<string, string>) => {
+    const port = await Collector.deadPort()
+    const args = ["run", "2+2", "--demo", "--otlp-endpoint", `http://127.0.0.1:${port}`]
+    const child = Process.spawnNode("src/Main.ts", args, { env })
+    await child.waitForStdout("4")
+    const answered = performance.now()
+    const { code, stderr } = await child.exit
+    assert.strictEqual(code, 0)
+    return { millis: performance.now() - answered, port, line: stderr.trimEnd().split("\n").at(-1) }
+  }
+
+  // Where `mkdir` says ENOENT although there is a folder to make it in.
+  it.runIf(process.platform === "linux")(
+    "that cannot be made costs no more time than the collector, and a line that says both",
+    async () => {
+      const { line, millis, port } = await run({ TINYLLM_HOME: "/proc/nope" })
+      assert.isBelow(millis, 3000)
+      assert.strictEqual(
+        line,
+        `tinyllm: 6 spans not exported: connection refused at 127.0.0.1:${port}; not kept: ` +
+          "the folder /proc/nope/spool cannot be made (ENOENT)"
+      )
+    }
+  )
+
+  it("that never answers is not waited for, and the line says why the spans were not exported", async () => {
+    const home = Spool.home()
+    const silent = `import fs from "node:fs/promises"
+import { syncBuiltinESMExports } from "node:module"
+fs.mkdir = () => new Promise(() => {})
+syncBuiltinESMExports()`
+    const { line, millis, port } = await run({
+      TINYLLM_HOME: home.path,
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(silent)}`
+    })
+    assert.isBelow(millis, 3500 + 500, "and what two processes at once take")
+    assert.strictEqual(
+      line,
+      `tinyllm: 6 spans not exported: connection refused at 127.0.0.1:${port}; not kept: ` +
+        `the folder ${home.directory} does not answer`
+    )
+  })
+})
+
 describe("A program that is killed", () => {
   it("loses what was recorded since the last export, and nothing else", async () => {
     const port = await Collector.deadPort()

@@ -125,7 +125,7 @@ describe("Report.summary", () => {
       }
     ],
     [
-      '2 spans not exported: connection refused at localhost:4317; kept, send them with "tinyllm trace push"; 7 spans of earlier runs dropped, the disk had no more room for them',
+      '2 spans not exported: connection refused at localhost:4317; kept, send them with "tinyllm trace push"; 7 spans of earlier runs dropped, the spool had no more room for them',
       (counter) => {
         counter.ended(2)
         counter.kept(2, refused)

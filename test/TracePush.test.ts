@@ -1,6 +1,7 @@
 // `tinyllm trace push`, and the files between a run and it: real processes, a real collector.
 import { Effect } from "effect"
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "vitest"
 import * as Telemetry from "../src/Telemetry.ts"
@@ -123,6 +124,53 @@ describe.concurrent("tinyllm trace push", () => {
     assert.deepStrictEqual(home.names(), [cut, changed, "mine.otlp"].toSorted())
   })
 
+  it("names what is no file, and does not wait for it", async () => {
+    const home = Spool.home()
+    await spool(home, 1)
+    const name = (begin: number) => `2024010${begin}T000000001Z-0000000000000000-5spans-10bytes-0123456789abcdef.otlp`
+    const path = (begin: number) => join(home.directory, name(begin))
+    execFileSync("mkfifo", [path(1)])
+    mkdirSync(path(2))
+    symlinkSync("/dev/zero", path(3))
+    const collector = await collect()
+    const { code, millis, stderr, stdout } = await push(home, collector.url)
+    assert.deepStrictEqual(
+      { code, stderr, stdout },
+      {
+        code: 0,
+        stderr: [1, 2, 3]
+          .map(
+            (begin) => `tinyllm: ${name(begin)} is skipped: it is no regular file. Delete it to hear no more of it.\n`
+          )
+          .join(""),
+        stdout: `1 span in 1 file sent to ${collector.url.slice(7)}\n`
+      }
+    )
+    assert.isBelow(millis, 15_000)
+    assert.deepStrictEqual(home.names(), [1, 2, 3].map(name))
+  })
+
+  it("names a file with an odd name so that it can be found", async () => {
+    const home = Spool.home()
+    mkdirSync(home.directory)
+    const names = ["a\u001b[31m\nb.otlp", "c\u202ed \u009b.otlp", "é'\\.otlp"]
+    for (const name of names) {
+      writeFileSync(join(home.directory, name), "")
+    }
+    const { code, stderr } = await push(home, await nowhere)
+    assert.strictEqual(code, 0)
+    const said = [...stderr.matchAll(/^tinyllm: (".*") is skipped: /gm)].map(([, name = ""]) => name)
+    assert.deepStrictEqual(said, [
+      String.raw`"a\u001b[31m\nb.otlp"`,
+      String.raw`"c\u202ed \u009b.otlp"`,
+      String.raw`"é'\\.otlp"`
+    ])
+    assert.deepStrictEqual(
+      said.map((name) => JSON.parse(name)),
+      names
+    )
+  })
+
   it("leaves what the collector does not want, sends the rest, and stops at what is wrong with itself", async () => {
     const home = Spool.home()
     await spool(home, 3)
@@ -231,6 +279,40 @@ describe.concurrent("tinyllm trace push", () => {
 })
 
 describe.concurrent("The spool", () => {
+  it("makes the folders that are missing, for their owner only", async () => {
+    const home = Spool.home()
+    const below = { ...home, directory: join(home.path, "a", "b", "spool") }
+    await spool(below, 1)
+    assert.lengthOf(readdirSync(below.directory), 1)
+    for (const folder of ["a", "a/b", "a/b/spool"]) {
+      assert.strictEqual(statSync(join(home.path, folder)).mode & 0o777, 0o700, folder)
+    }
+  })
+
+  it("goes by what files are, not by what their names say", async () => {
+    const home = Spool.home()
+    await spool(home, 2)
+    const before = home.names()
+    const bogus = [
+      "20200101T000000000Z-0000000000000000-9spans-3bytes-0123456789abcdef.otlp",
+      "20990101T000000000Z-0000000000000000-1spans-999999999999bytes-0123456789abcdef.otlp"
+    ]
+    for (const name of bogus) {
+      writeFileSync(join(home.directory, name), "")
+    }
+    const { stderr } = await Process.runNode("test/fixtures/traced.ts", ["ok"], {
+      env: {
+        TINYLLM_TRACING: "true",
+        TINYLLM_OTLP_ENDPOINT: await nowhere,
+        TINYLLM_SPOOL: "true",
+        TINYLLM_HOME: home.path
+      }
+    })
+    assert.notInclude(stderr, "dropped")
+    assert.includeMembers([...home.names()], [...before, ...bogus])
+    assert.lengthOf(home.names(), 5)
+  })
+
   it("takes the files of several processes at once", async () => {
     const home = Spool.home()
     const env = {
