@@ -98,8 +98,13 @@ const patch = (span: Bridged, guard: SpanGuard.Guard): EffectTracer.Span => {
     span.span.addEvent(name, normal as Otel.Attributes, hrTime(time))
   }
   span.event = (name, time, attributes) => {
-    if (span.status._tag === "Started" && !SpanGuard.isLogLine(attributes)) {
+    if (span.status._tag !== "Started") {
+      return
+    }
+    if (!SpanGuard.isLogLine(attributes)) {
       attempt(() => record(name, time, attributes))
+    } else if (guard.logEvents) {
+      attempt(() => record(SpanGuard.logEventName, time, SpanGuard.logEvent(attributes)))
     }
   }
   const conclude = (time: bigint, exit: Exit.Exit<unknown, unknown>): void => {

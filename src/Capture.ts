@@ -25,6 +25,11 @@ export const Current: Context.Reference<Capture | undefined> = Context.Reference
   defaultValue: (): Capture | undefined => undefined
 })
 
+/** Whether log lines become events of spans, without what they say; `false` by default. Telemetry sets it. */
+export const LogEvents: Context.Reference<boolean> = Context.Reference("tinyllm/Capture/LogEvents", {
+  defaultValue: () => false
+})
+
 /** The event that holds content. https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/ */
 export const eventName = "gen_ai.client.inference.operation.details"
 

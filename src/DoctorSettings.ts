@@ -63,6 +63,12 @@ export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
     line("Context", config.propagators.value.join(", ") || "none", config.propagators),
     line("Content", content(privacy), privacy.capture),
     line("Content", `${privacy.contentBytes.value} bytes of an attribute`, privacy.contentBytes),
+    line("Content", `${patterns(privacy.patterns.value)} of secrets beside the built-in ones`, privacy.patterns),
+    line(
+      "Content",
+      `log lines are ${privacy.logEvents.value ? "events, without their text" : "no events"}`,
+      privacy.logEvents
+    ),
     line("Span", `${privacy.spanBytes.value} bytes at most`, privacy.spanBytes),
     line("Log level", config.logLevel.value, config.logLevel),
     ...metrics(config)
@@ -104,6 +110,8 @@ const content = ({ capture, taskContent }: Telemetry.Resolved["privacy"]): strin
     : taskContent.value
       ? "the start of the task, no prompts and answers"
       : "none"
+
+const patterns = (count: number): string => (count === 1 ? "1 pattern" : `${count} patterns`)
 
 const line = (name: string, text: string, from: Pick<Telemetry.Sourced<unknown>, "source">): Line => ({
   name,

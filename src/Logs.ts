@@ -1,8 +1,8 @@
 /**
  * Log lines on standard error, with the ids of the span they were written in.
  *
- * A line names its trace, so one can go from a log to the trace and back. Log lines are not copied into spans: they may
- * hold anything, and span events are a closed set.
+ * A line names its trace, so one can go from a log to the trace and back. What it says is not copied into spans: it may
+ * be anything, and span events are a closed set.
  *
  * @since 0.1.0
  */
@@ -16,6 +16,7 @@ import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
+import * as Capture from "./Capture.ts"
 import * as Redaction from "./Redaction.ts"
 import * as Span from "./Span.ts"
 import * as Stderr from "./Stderr.ts"
@@ -61,6 +62,10 @@ export const layer = (options: {
             const current = record.fiber.getRef(Redaction.Current)
             const redact: Redaction.Redact = own === undefined ? current : (text) => own(current(text))
             stderr.write(`${format(toLine(record, redact))}\n`)
+            if (record.fiber.getRef(Capture.LogEvents)) {
+              // Its event has the whole line; our tracers leave the level of it.
+              Logger.tracerLogger.log(record)
+            }
           })
         ])
       })

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Sourced, Warn } from "./EnvironmentValues.ts"
-import { ours, TelemetryConfigError, variable } from "./EnvironmentValues.ts"
+import { boolean, ours, TelemetryConfigError, variable } from "./EnvironmentValues.ts"
 import * as Redaction from "./Redaction.ts"
 import * as SpanGuard from "./SpanGuard.ts"
 
@@ -27,19 +27,25 @@ export const options = {
   /** Bytes of one span at most, 16 384 by default. */
   spanBudgetBytes: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 4096, maximum: 4_000_000 }))),
   /** Bytes of one attribute that holds content, 2000 by default. */
-  contentBudgetBytes: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 256, maximum: 1_000_000 })))
+  contentBudgetBytes: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 256, maximum: 1_000_000 }))),
+  /**
+   * Whether a log line that is written inside a span is an event of it too: `log`, with its level, and nothing of what
+   * the line says. Off by default.
+   */
+  logEvents: Schema.optional(Schema.Boolean)
 }
 
 const spanBytes = "a whole number of bytes from 4096 to 4000000"
 const contentBytes = "a whole number of bytes from 256 to 1000000"
-const patterns = "regular expressions"
+const expressions = "regular expressions"
 
 /** What the options may be. */
 export const allowed: Readonly<Record<keyof typeof options, string>> = {
   captureContent: `true, false, ${CaptureMode.literals.join(", ")}`,
-  redact: `a list of ${patterns}`,
+  redact: `a list of ${expressions}`,
   spanBudgetBytes: spanBytes,
-  contentBudgetBytes: contentBytes
+  contentBudgetBytes: contentBytes,
+  logEvents: "true or false"
 }
 
 /** What the environment says; `undefined` is unset. */
@@ -48,6 +54,7 @@ export interface PrivacySettings {
   readonly redact: Sourced<ReadonlyArray<RegExp>> | undefined
   readonly spanBytes: Sourced<number> | undefined
   readonly contentBytes: Sourced<number> | undefined
+  readonly logEvents: Sourced<boolean> | undefined
 }
 
 /** Reads the variables. Fails with `TelemetryConfigError` when a `TINYLLM_*` variable is wrong. */
@@ -56,7 +63,8 @@ export const read = Effect.fnUntraced(function* (warn: Warn) {
     capture: yield* capture(warn),
     redact: yield* redact,
     spanBytes: yield* ours("TINYLLM_SPAN_BUDGET", spanBytes, whole(4096, 4_000_000)),
-    contentBytes: yield* ours("TINYLLM_CONTENT_BUDGET", contentBytes, whole(256, 1_000_000))
+    contentBytes: yield* ours("TINYLLM_CONTENT_BUDGET", contentBytes, whole(256, 1_000_000)),
+    logEvents: yield* ours("TINYLLM_LOG_EVENTS", allowed.logEvents, boolean)
   } satisfies PrivacySettings
 })
 
@@ -66,10 +74,14 @@ export interface Privacy {
   /** Whether `task.content` holds the start of the task. */
   readonly taskContent: Sourced<boolean>
   readonly redact: Redaction.Redact
+  /** How many patterns are replaced beside what looks like a secret. */
+  readonly patterns: Sourced<number>
   /** Bytes of one span. */
   readonly spanBytes: Sourced<number>
   /** Bytes of one attribute that holds content. */
   readonly contentBytes: Sourced<number>
+  /** Whether spans have events for log lines. */
+  readonly logEvents: Sourced<boolean>
 }
 
 type Options = { readonly [K in keyof typeof options]?: (typeof options)[K]["Type"] }
@@ -92,6 +104,7 @@ export const resolve = Effect.fnUntraced(function* (
   const spanBytes = setOr(given.spanBudgetBytes, env.spanBytes, SpanGuard.defaultBytes)
   const contentBytes = setOr(given.contentBudgetBytes, env.contentBytes, defaultContentBytes)
   const mode = asked?.value ?? "NO_CONTENT"
+  const patterns = [...(env.redact?.value ?? []), ...(given.redact ?? [])]
 
   // What is recorded twice takes twice the room.
   const room = Math.floor((spanBytes.value - restBytes) / (mode === "SPAN_AND_EVENT" ? 6 : 3))
@@ -109,9 +122,14 @@ export const resolve = Effect.fnUntraced(function* (
   return {
     capture: { value: fits ? mode : "NO_CONTENT", source: asked?.source ?? "default" },
     taskContent: { value: asked?.value !== "NO_CONTENT", source: asked?.source ?? "default" },
-    redact: Redaction.withPatterns([...(env.redact?.value ?? []), ...(given.redact ?? [])]),
+    redact: Redaction.withPatterns(patterns),
+    patterns: {
+      value: patterns.length,
+      source: given.redact === undefined ? (env.redact?.source ?? "default") : "flag/program"
+    },
     spanBytes,
-    contentBytes: { value: Math.max(fitting, leastContentBytes), source: contentBytes.source }
+    contentBytes: { value: Math.max(fitting, leastContentBytes), source: contentBytes.source },
+    logEvents: setOr(given.logEvents, env.logEvents, false)
   } satisfies Privacy
 })
 
@@ -124,7 +142,7 @@ const restBytes = 3712
 const modeOf = (given: boolean | CaptureMode): CaptureMode =>
   typeof given === "string" ? given : given ? "SPAN_ONLY" : "NO_CONTENT"
 
-const setOr = (given: number | undefined, env: Sourced<number> | undefined, otherwise: number): Sourced<number> =>
+const setOr = <A>(given: A | undefined, env: Sourced<A> | undefined, otherwise: A): Sourced<A> =>
   given !== undefined ? { value: given, source: "flag/program" } : (env ?? { value: otherwise, source: "default" })
 
 const refuse = (setting: string, allowed: string, why: string) =>
@@ -155,7 +173,7 @@ const redact = Effect.flatMap(variable(variableOfRedact), (text) => {
   }
   const parsed = Redaction.parse(text.value)
   return typeof parsed === "string"
-    ? refuse(variableOfRedact, `${patterns}, one a line`, parsed)
+    ? refuse(variableOfRedact, `${expressions}, one a line`, parsed)
     : Effect.succeed({ value: parsed, source: text.source })
 })
 

@@ -225,7 +225,13 @@ export class RecordedSpan implements Tracer.Span {
   }
 
   event(name: string, time: bigint, attributes?: Record<string, unknown>): void {
-    if (!this.recording || this.endTime !== undefined || SpanGuard.isLogLine(attributes)) {
+    if (!this.recording || this.endTime !== undefined) {
+      return
+    }
+    if (SpanGuard.isLogLine(attributes)) {
+      if (this.recorder.guard.logEvents) {
+        this.addEvent(SpanGuard.logEventName, time, SpanGuard.logEvent(attributes))
+      }
       return
     }
     if (name === "exception" && attributes !== undefined) {

@@ -16,6 +16,8 @@ export interface Options {
   /** Of one span as OTLP, its events and links included. */
   readonly bytes: number
   readonly redact: Redaction.Redact
+  /** Whether log lines are events. */
+  readonly logEvents: boolean
 }
 
 /** The parts of a span that has ended. They are changed in place. */
@@ -44,24 +46,31 @@ export interface Guard {
   /** For a span that has ended. Says what had to be left out. */
   readonly finish: (span: Parts) => Dropped
   readonly redact: Redaction.Redact
+  readonly logEvents: boolean
 }
+
+const level = "effect.logLevel"
 
 /**
  * Whether an event is a log line: Effect's loggers by default write every line into the span that is open, the whole
- * message as the name. What a log line says goes to the log only.
+ * message as the name. What a log line says goes to the log only: `logEvent` is what may be left of it.
  */
 export const isLogLine = (attributes: Readonly<Record<string, unknown>> | undefined): boolean => {
   // A proxy may throw; asked for every event, so without a closure.
   try {
-    return (
-      attributes !== undefined &&
-      Object.hasOwn(attributes, "effect.logLevel") &&
-      Object.hasOwn(attributes, "effect.fiberId")
-    )
+    return attributes !== undefined && Object.hasOwn(attributes, level) && Object.hasOwn(attributes, "effect.fiberId")
   } catch {
     return false
   }
 }
+
+/** The name of the event that may stand for a log line. */
+export const logEventName = "log"
+
+/** All that such an event has: the level. */
+export const logEvent = (line: Readonly<Record<string, unknown>> | undefined): Record<string, unknown> => ({
+  [level]: line?.[level]
+})
 
 /** The budget of a span, in bytes, where none is set. */
 export const defaultBytes = 16 * 1024
@@ -124,6 +133,7 @@ export const make = (options: Options): Guard => {
 
   return {
     redact,
+    logEvents: options.logEvents,
     name: shortName,
     value: (value) =>
       typeof value === "string"

@@ -76,9 +76,10 @@ export const on = (config: TelemetryConfig.Resolved, tracer: Layer.Layer<never>)
 
 // What work that is traced has to know: it makes content, and only it can leave it out.
 const content = (privacy: TelemetryConfig.Resolved["privacy"]): Layer.Layer<never> => {
-  const { capture, contentBytes, redact, taskContent } = privacy
+  const { capture, contentBytes, logEvents, redact, taskContent } = privacy
   const mode = capture.value
   return Layer.mergeAll(
+    Layer.succeed(Capture.LogEvents, logEvents.value),
     Layer.succeed(
       Span.TaskContent,
       taskContent.value ? (task: unknown) => Span.taskContent(task, redact) : () => Redaction.mark
@@ -190,7 +191,7 @@ export const metricsOf = (
 export const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
   Effect.map(
     Effect.promise(() => import("./SpanGuard.ts")),
-    ({ make }) => make({ bytes: privacy.spanBytes.value, redact: privacy.redact })
+    ({ make }) => make({ bytes: privacy.spanBytes.value, redact: privacy.redact, logEvents: privacy.logEvents.value })
   )
 
 export const sinks = (

@@ -655,7 +655,7 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       Effect.provide(
         Layer.mergeAll(
           Layer.provide(client, double),
-          Telemetry.layer({ otlpEndpoint: collector.url, captureContent: "SPAN_AND_EVENT" })
+          Telemetry.layer({ otlpEndpoint: collector.url, captureContent: "SPAN_AND_EVENT", logEvents: true })
         ).pipe(Layer.provide(noVariables))
       )
     )
@@ -898,7 +898,8 @@ describe("names in the documents", () => {
       redact: undefined,
       spool: String(config.spool.value !== undefined),
       spanBudgetBytes: String(config.privacy.spanBytes.value),
-      contentBudgetBytes: String(config.privacy.contentBytes.value)
+      contentBudgetBytes: String(config.privacy.contentBytes.value),
+      logEvents: String(config.privacy.logEvents.value)
     })
     assert.include(defaults("Variable"), {
       OTEL_TRACES_SAMPLER: Telemetry.samplerName(config.sampler.value),

@@ -46,6 +46,8 @@ const all: ReadonlyArray<readonly [name: string, value: string, shown: string]> 
   ["OTEL_PROPAGATORS", "b3,baggage", "Context   b3, baggage"],
   ["OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", "NO_CONTENT", "Content   none"],
   ["TINYLLM_CONTENT_BUDGET", "300", "Content   300 bytes of an attribute"],
+  ["TINYLLM_REDACT", "customer-\\d+", "Content   1 pattern of secrets beside the built-in ones"],
+  ["TINYLLM_LOG_EVENTS", "true", "Content   log lines are events, without their text"],
   ["TINYLLM_SPAN_BUDGET", "5000", "Span      5000 bytes at most"],
   ["OTEL_LOG_LEVEL", "error", "Log level error"]
 ]

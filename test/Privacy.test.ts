@@ -7,9 +7,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Graph from "../src/Graph.ts"
+import * as Logs from "../src/Logs.ts"
 import * as Node from "../src/Node.ts"
 import { OllamaDouble, type Reply, type Script } from "../src/OllamaDouble.ts"
 import * as Span from "../src/Span.ts"
+import * as Stderr from "../src/Stderr.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Collector from "./support/Collector.ts"
 import * as GenAi from "./support/GenAi.ts"
@@ -104,6 +106,13 @@ const application = (
   })
 
 const silent = Object.assign(Object.create(console), { log: () => {}, error: () => {} }) as Console.Console
+
+const nowhere = Layer.succeed(Stderr.Stderr, {
+  write: () => {},
+  status: () => {},
+  isTerminal: false,
+  columns: () => undefined
+})
 
 class Broken extends Error {
   readonly _tag = "Broken"
@@ -415,6 +424,28 @@ describe.each(["own", "sdk"] as const)("spans of the tracer %s", (tracer) => {
         spans.map(({ events, name }) => [name, ...events.map((event) => event.name)]),
         [["work", "cache.hit"]]
       )
+    })
+  )
+
+  it.live("T21 T26 hold the level of log lines and nothing else of them, where that is asked for", () =>
+    Effect.gen(function* () {
+      const lines = Effect.logWarning("CANARY_LOGLINE", { key: "CANARY_LOGLINE" }).pipe(
+        Effect.annotateLogs("key", "CANARY_LOGLINE"),
+        Effect.andThen(Effect.logDebug("below the lowest level")),
+        Effect.withSpan("work")
+      )
+      const logged = yield* Effect.all([
+        spansOf(tracer, Effect.provideService(lines, Console.Console, silent), { logEvents: true }),
+        spansOf(tracer, Effect.provide(lines, Logs.layer({ format: "json" }).pipe(Layer.provide(nowhere))), {
+          logEvents: true
+        })
+      ])
+      for (const spans of logged) {
+        assert.deepStrictEqual(
+          spans.map(({ events }) => events.map(({ attributes, name }) => [name, attributes])),
+          [[["log", { "effect.logLevel": "WARN" }]]]
+        )
+      }
     })
   )
 
