@@ -1,8 +1,6 @@
 // `tinyllm doctor --telemetry` against servers of each kind, as a person would run it.
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
-import { once } from "node:events"
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net"
 import { afterAll, beforeAll } from "vitest"
 import * as DoctorTelemetry from "../src/DoctorTelemetry.ts"
 import * as NodePorts from "../src/NodePorts.ts"
@@ -11,23 +9,12 @@ import * as Telemetry from "../src/Telemetry.ts"
 import * as Certificates from "./support/Certificates.ts"
 import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
+import * as Listener from "./support/Listener.ts"
 import * as Process from "./support/Process.ts"
 
 const authority = Certificates.authority()
 const { paths, remove } = Certificates.files({ authority: authority.certificate })
 afterAll(remove)
-
-/** Accepts connections and says nothing. */
-const silent = async () => {
-  const open = new Set<Socket>()
-  const server: Server = createServer((socket) => void open.add(socket.on("error", () => {})))
-  await once(server.listen(0, "127.0.0.1"), "listening")
-  const close = async () => {
-    server.close()
-    open.forEach((socket) => socket.destroy())
-  }
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close }
-}
 
 const start = async () => ({
   grpc: await Collector.start(),
@@ -40,7 +27,7 @@ const start = async () => ({
   httpForbidden: await HttpCollector.start({ mode: { status: 403 } }),
   grpcHangs: await Collector.start({ mode: "hang" }),
   httpHangs: await HttpCollector.start({ mode: "hang" }),
-  silent: await silent(),
+  silent: await Listener.start(),
   grpcBroken: await Collector.start({ mode: { refuse: "UNIMPLEMENTED" } }),
   httpMissing: await HttpCollector.start({ mode: { status: 404 } }),
   rejecting: await Collector.start({ mode: { reject: 1, message: "no room" } })

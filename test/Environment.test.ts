@@ -2,13 +2,12 @@
 // is in TelemetryConfig.test.ts, and addresses are in Endpoint.test.ts.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Tracer } from "effect"
-import { once } from "node:events"
-import { createServer, type AddressInfo, type Socket } from "node:net"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import { isolated } from "./support/Isolated.ts"
+import * as Listener from "./support/Listener.ts"
 import * as Process from "./support/Process.ts"
 
 /** Runs an effect with spans to a collector, as the environment says; gives what standard error would show. */
@@ -25,21 +24,6 @@ const spans = (count: number) =>
 const ask = (args: ReadonlyArray<string>, env: Record<string, string>) =>
   Effect.promise(() => Process.runNode("src/Main.ts", ["run", "1 + 1", "--demo", ...args], { env }))
 
-/** Counts connections, whatever is spoken on them. */
-const listener = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const open = new Set<Socket>()
-    const server = createServer((socket) => void open.add(socket.on("error", () => {})))
-    await once(server.listen(0, "127.0.0.1"), "listening")
-    return { server, open, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
-  }),
-  ({ open, server }) =>
-    Effect.sync(() => {
-      server.close()
-      open.forEach((socket) => socket.destroy())
-    })
-)
-
 describe("OTEL_SDK_DISABLED", () => {
   it.live.each<[string, boolean]>([
     ["true", false],
@@ -48,7 +32,7 @@ describe("OTEL_SDK_DISABLED", () => {
     "T27 =%s makes no connection, also where everything else asks for one; the answer and the exit code stay",
     ([value, http]) =>
       Effect.gen(function* () {
-        const { open, url } = yield* listener
+        const { connections, url } = yield* Listener.make()
         const { code, stderr, stdout } = yield* ask(["--tracing", "--otlp-endpoint", url], {
           OTEL_SDK_DISABLED: value,
           OTEL_TRACES_EXPORTER: "otlp",
@@ -56,7 +40,7 @@ describe("OTEL_SDK_DISABLED", () => {
           OTEL_EXPORTER_OTLP_PROTOCOL: http ? "http/protobuf" : "grpc"
         })
         assert.deepStrictEqual({ code, stdout }, { code: 0, stdout: "2\n" })
-        assert.strictEqual(open.size, 0)
+        assert.strictEqual(connections(), 0)
         assert.include(stderr, "tinyllm: tracing was asked for, but OTEL_SDK_DISABLED=true turns it off\n")
       })
   )
@@ -110,13 +94,13 @@ describe("OTEL_TRACES_EXPORTER", () => {
 
   it.live("T30 =none makes no connection, and =zipkin none either, with a warning", () =>
     Effect.gen(function* () {
-      const { open, url } = yield* listener
+      const { connections, url } = yield* Listener.make()
       assert.strictEqual(yield* run(spans(1), url, { OTEL_TRACES_EXPORTER: "none" }), "")
       assert.strictEqual(
         yield* run(spans(1), url, { OTEL_TRACES_EXPORTER: "zipkin" }),
         "tinyllm: OTEL_TRACES_EXPORTER=zipkin is ignored: it must be otlp, console, none or a list of them; spans do not go there\n"
       )
-      assert.strictEqual(open.size, 0)
+      assert.strictEqual(connections(), 0)
     })
   )
 })

@@ -14,11 +14,11 @@ import {
   Stream
 } from "effect"
 import { HttpClient, HttpClientError, HttpClientResponse } from "effect/http"
-import * as Net from "node:net"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
 import { OllamaDouble, type Refusal, type Reply } from "../src/OllamaDouble.ts"
 import { against, ask, requests, until } from "./support/Double.ts"
+import * as Listener from "./support/Listener.ts"
 import { named, Spans } from "./support/Spans.ts"
 
 const chat = (request = ask()) => Ollama.Ollama.use((ollama) => ollama.chat(request))
@@ -694,27 +694,8 @@ describe("errors", () => {
   )
 })
 
-/** A server on a loopback port that is not even HTTP; its connections are counted from 1. */
-const listening = (serve: (socket: Net.Socket, connection: number) => void) =>
-  Effect.gen(function* () {
-    const sockets: Array<Net.Socket> = []
-    const server = Net.createServer((socket) => {
-      sockets.push(socket.on("error", () => {}))
-      serve(socket, sockets.length)
-    })
-    yield* Effect.acquireRelease(
-      Effect.callback<void>((resume) => void server.listen(0, "127.0.0.1", () => resume(Effect.void))),
-      () =>
-        Effect.sync(() => {
-          sockets.forEach((socket) => socket.destroy())
-          server.close()
-        })
-    )
-    return { port: (server.address() as Net.AddressInfo).port, connections: () => sockets.length }
-  })
-
 /** Says these bytes to everyone who says something. */
-const bare = (bytes: string | Buffer) => listening((socket) => void socket.once("data", () => socket.end(bytes)))
+const bare = (bytes: string | Buffer) => Listener.make((socket) => void socket.once("data", () => socket.end(bytes)))
 
 describe("time limits", () => {
   const phase = (error: Ollama.OllamaError) =>
@@ -974,7 +955,7 @@ describe("other operations", () => {
     Effect.gen(function* () {
       const answer = '{"version":"1","details":null}'
       let stale = 0
-      const server = yield* listening((socket, connection) => {
+      const server = yield* Listener.make((socket, connection) => {
         socket.on("data", () => {
           // The first connection serves one request and breaks at the second.
           if (connection === 1 && socket.bytesWritten > 0) {

@@ -3,11 +3,12 @@ import { Effect, Exit, Fiber } from "effect"
 import { once } from "node:events"
 import { statSync, writeFileSync } from "node:fs"
 import { createServer as createHttp2Server } from "node:http2"
-import { createServer, type AddressInfo, type Socket } from "node:net"
+import type { AddressInfo } from "node:net"
 import * as Report from "../src/Report.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Collector from "./support/Collector.ts"
 import { isolated } from "./support/Isolated.ts"
+import * as Listener from "./support/Listener.ts"
 import * as Process from "./support/Process.ts"
 import * as Spool from "./support/Spool.ts"
 
@@ -24,28 +25,6 @@ const work = Effect.as(spans(2), 42)
 
 /** One span is one batch and is sent at once, while the program runs on. */
 const atOnce = { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "1" }
-
-/** A server on loopback that is no collector, closed with the test. */
-const listener = (on: (socket: Socket) => void, port = 0) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const open = new Set<Socket>()
-      const server = createServer((socket) => {
-        open.add(socket.on("error", () => {}))
-        on(socket)
-      })
-      server.listen(port, "127.0.0.1")
-      await once(server, "listening")
-      return { server, open, port: (server.address() as AddressInfo).port }
-    }),
-    ({ open, server }) =>
-      Effect.sync(() => {
-        server.close()
-        for (const socket of open) {
-          socket.destroy()
-        }
-      })
-  )
 
 describe("What a collector does not take", () => {
   it.live("is counted, with the collector's words, redacted and cut", () =>
@@ -363,7 +342,7 @@ describe("A connection", () => {
     Effect.gen(function* () {
       // Who may not listen on port 80 can still be the proxy that is asked for it.
       let asked = ""
-      const proxy = yield* listener((socket) => socket.on("data", (bytes) => (asked += String(bytes))).resume())
+      const proxy = yield* Listener.make((socket) => socket.on("data", (bytes) => (asked += String(bytes))).resume())
       const env = otlp("http://collector.test:80", {
         http_proxy: `http://127.0.0.1:${proxy.port}`,
         OTEL_EXPORTER_OTLP_TIMEOUT: "500"
@@ -378,7 +357,7 @@ describe("A connection", () => {
 
   it.live("that cannot be made is told without the frame that gRPC puts around it", () =>
     Effect.gen(function* () {
-      const cut = yield* listener((socket) => void socket.resetAndDestroy())
+      const cut = yield* Listener.make((socket) => void socket.resetAndDestroy())
       const plain = yield* Collector.make()
       for (const [url, reason] of [
         [`http://127.0.0.1:${cut.port}`, "(?:connect|read) ECONNRESET[ 0-9.:]*"],

@@ -5,13 +5,12 @@ import { context } from "@opentelemetry/api"
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
 import { isTracingSuppressed } from "@opentelemetry/core"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
-import { once } from "node:events"
-import { createServer, type AddressInfo, type Socket } from "node:net"
 import * as Telemetry from "../src/Telemetry.ts"
 import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import { isolated } from "./support/Isolated.ts"
+import * as Listener from "./support/Listener.ts"
 import * as Process from "./support/Process.ts"
 
 const spans = (count: number) =>
@@ -25,25 +24,6 @@ const work = Effect.as(spans(2), 42)
 
 /** One span is one batch and is sent at once, while the program runs on. */
 const atOnce = { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "1" }
-
-/** A server on loopback that is no collector, closed with the test. */
-const listener = (on: (socket: Socket) => void) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const open = new Set<Socket>()
-      const server = createServer((socket) => {
-        open.add(socket.on("error", () => {}))
-        on(socket)
-      })
-      await once(server.listen(0, "127.0.0.1"), "listening")
-      return { server, open, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
-    }),
-    ({ open, server }) =>
-      Effect.sync(() => {
-        server.close()
-        open.forEach((socket) => socket.destroy())
-      })
-  )
 
 describe("A request over HTTP", () => {
   it.live("is a POST of protobuf, with the headers of both variables, which cannot change what it is", () =>
@@ -178,11 +158,9 @@ describe("Another attempt over HTTP", () => {
 
   it.live("is made after a connection that broke off, at once where that was an idle one", () =>
     Effect.gen(function* () {
-      let connections = 0
       let requests = 0
       // Takes one request on each connection, and cuts the next one off.
-      const server = yield* listener((socket) => {
-        connections += 1
+      const server = yield* Listener.make((socket) => {
         let taken = 0
         socket.on("data", (bytes) => {
           if (bytes.includes("POST")) {
@@ -204,7 +182,7 @@ describe("Another attempt over HTTP", () => {
         { ...atOnce, OTEL_LOG_LEVEL: "info" }
       )
       assert.strictEqual(stderr, "", "no attempt failed")
-      assert.deepStrictEqual([requests, connections], [3, 2])
+      assert.deepStrictEqual([requests, server.connections()], [3, 2])
       assert.isBelow(performance.now() - begin, 2000)
     })
   )

@@ -2,14 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import type { SpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Effect, Exit, Layer, Option, References, Tracer } from "effect"
-import { once } from "node:events"
 import { readFileSync } from "node:fs"
-import { createServer, type AddressInfo } from "node:net"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
 import { isolated } from "./support/Isolated.ts"
+import * as Listener from "./support/Listener.ts"
 import * as Process from "./support/Process.ts"
 
 const traced = "test/fixtures/traced.ts"
@@ -512,11 +511,9 @@ describe("A program with Telemetry.layerConfig", () => {
   it.each(["http", "https"])(
     "T41 neither does one that accepts a connection and says nothing, over %s",
     async (scheme) => {
-      const server = createServer(() => {}).listen(0, "127.0.0.1")
-      await once(server, "listening")
-      const { port } = server.address() as AddressInfo
+      const { close, port } = await Listener.start()
       const result = await afterAnswer(["ok"], `${scheme}://localhost:${port}`)
-      server.close()
+      await close()
       assert.deepInclude(result, {
         code: 0,
         stdout: "answer\n",
