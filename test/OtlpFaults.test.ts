@@ -1,24 +1,20 @@
 // Collectors that are not as one would like them, and programs that live with that: real processes, real sockets.
-import { once } from "node:events"
-import { createConnection, createServer, type AddressInfo, type Server, type Socket } from "node:net"
-import { afterAll, assert, describe, it } from "vitest"
+import { createConnection, type Socket } from "node:net"
+import { assert, describe, it } from "vitest"
+import * as Closing from "./support/Closing.ts"
 import * as Collector from "./support/Collector.ts"
+import * as Listener from "./support/Listener.ts"
 import * as Process from "./support/Process.ts"
 import * as Spool from "./support/Spool.ts"
 
 const traced = "test/fixtures/traced.ts"
 const dripping = "test/fixtures/dripping.ts"
 
-const open: Array<() => unknown> = []
-afterAll(async () => {
-  await Promise.all(open.splice(0).map((close) => close()))
-})
+const closing = Closing.afterAll()
 
-const collect = async (...options: Parameters<typeof Collector.start>) => {
-  const collector = await Collector.start(...options)
-  open.push(collector.close)
-  return collector
-}
+const collect = async (...options: Parameters<typeof Collector.start>) => closing(await Collector.start(...options))
+
+const listen = async (...options: Parameters<typeof Listener.start>) => closing(await Listener.start(...options))
 
 const environment = (url: string, home: string, rest: Record<string, string> = {}) => ({
   TINYLLM_TRACING: "true",
@@ -27,26 +23,6 @@ const environment = (url: string, home: string, rest: Record<string, string> = {
   TINYLLM_HOME: home,
   ...rest
 })
-
-/** A server that is no collector; what it does with a connection is its own affair. */
-const serve = async (on: (socket: Socket) => void) => {
-  const sockets = new Set<Socket>()
-  const server = createServer((socket) => {
-    sockets.add(socket.on("error", () => {}))
-    on(socket)
-  })
-  server.listen(0, "127.0.0.1")
-  await once(server, "listening")
-  open.push(() => close(server, sockets))
-  return { port: (server.address() as AddressInfo).port }
-}
-
-const close = (server: Server, sockets: ReadonlySet<Socket>) => {
-  server.close()
-  for (const socket of sockets) {
-    socket.destroy()
-  }
-}
 
 const kept = `kept, send them with "tinyllm trace push"`
 
@@ -151,13 +127,11 @@ describe.concurrent("T40 a collector", () => {
   it("that closes the connection in the middle of a batch gets it again, with the same spans", async () => {
     const collector = await collect()
     const behind: Array<Socket> = []
-    let connections = 0
-    const front = await serve((socket) => {
-      connections++
+    const front = await listen((socket, connection) => {
       const through = createConnection({ host: "127.0.0.1", port: collector.port }).on("error", () => {})
       behind.push(through)
       through.pipe(socket)
-      if (connections > 1) {
+      if (connection > 1) {
         socket.pipe(through)
         return
       }
@@ -175,13 +149,13 @@ describe.concurrent("T40 a collector", () => {
     })
     const home = Spool.home()
     const { code, stderr } = await Process.runNode(traced, ["ok", "400"], {
-      env: environment(`http://127.0.0.1:${front.port}`, home.path)
+      env: environment(front.url, home.path)
     })
     for (const socket of behind) {
       socket.destroy()
     }
     assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
-    assert.isAbove(connections, 1)
+    assert.isAbove(front.connections(), 1)
     assert.lengthOf(collector.spans(), 401)
     assert.strictEqual(new Set(collector.spans().map(({ spanId }) => spanId)).size, 401)
     assert.deepStrictEqual(home.names(), [])
@@ -224,8 +198,8 @@ describe.concurrent("T40 a collector", () => {
 describe("T41 a black hole", () => {
   it("of whatever kind takes three seconds at most, and the spans are kept", async () => {
     const hang = await collect({ mode: "hang" })
-    const silent = await serve(() => {})
-    const urls = [hang.url, `http://127.0.0.1:${silent.port}`, `https://127.0.0.1:${silent.port}`]
+    const silent = await listen()
+    const urls = [hang.url, silent.url, `https://127.0.0.1:${silent.port}`]
     await Promise.all(
       urls.map(async (url) => {
         const home = Spool.home()

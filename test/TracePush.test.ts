@@ -3,8 +3,9 @@ import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterAll, assert, describe, it } from "vitest"
+import { assert, describe, it } from "vitest"
 import * as Telemetry from "../src/Telemetry.ts"
+import * as Closing from "./support/Closing.ts"
 import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import { isolated } from "./support/Isolated.ts"
@@ -13,16 +14,9 @@ import * as Spool from "./support/Spool.ts"
 
 const dripping = "test/fixtures/dripping.ts"
 
-const open: Array<() => unknown> = []
-afterAll(async () => {
-  await Promise.all(open.splice(0).map((close) => close()))
-})
+const closing = Closing.afterAll()
 
-const collect = async (...options: Parameters<typeof Collector.start>) => {
-  const collector = await Collector.start(...options)
-  open.push(collector.close)
-  return collector
-}
+const collect = async (...options: Parameters<typeof Collector.start>) => closing(await Collector.start(...options))
 
 const push = (home: Spool.Home, url: string, args: ReadonlyArray<string> = [], env: Record<string, string> = {}) =>
   Process.runNode("src/Main.ts", ["trace", "push", "--otlp-endpoint", url, ...args], {
@@ -78,8 +72,7 @@ describe.concurrent("tinyllm trace push", () => {
     const home = Spool.home()
     await spool(home, 2)
     const files = home.bytes()
-    const collector = await HttpCollector.start()
-    open.push(collector.close)
+    const collector = closing(await HttpCollector.start())
     const result = await push(home, collector.url, ["--otlp-protocol", "http/protobuf"], {
       TINYLLM_OTLP_ENDPOINT: await nowhere,
       OTEL_EXPORTER_OTLP_HEADERS: "x-key=1"
