@@ -1,30 +1,15 @@
 // A collector in a process of its own: acknowledges every export at once and counts the spans in it. Its parent asks by
 // a message for the count so far, and gets it by a message.
 import * as grpc from "@grpc/grpc-js"
+import * as OtlpMethod from "../test/support/OtlpMethod.ts"
 
 let spans = 0
 
 const server = new grpc.Server({ "grpc.max_receive_message_length": -1 })
-const identity = (bytes: Buffer) => bytes
-server.addService(
-  {
-    export: {
-      path: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: identity,
-      requestDeserialize: identity,
-      responseSerialize: identity,
-      responseDeserialize: identity
-    }
-  },
-  {
-    export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
-      answer(null, Buffer.alloc(0))
-      spans += countSpans(call.request)
-    }
-  }
-)
+OtlpMethod.serve(server, "trace.v1.TraceService", (call, answer) => {
+  answer(null, Buffer.alloc(0))
+  spans += countSpans(call.request)
+})
 server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) {
     throw error

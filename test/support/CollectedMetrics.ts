@@ -1,6 +1,6 @@
 /** Metrics as a collector receives them: OTLP in protobuf, decoded. */
 import protobuf from "protobufjs"
-import { type Call, values, type WireAttribute } from "./Collector.ts"
+import { type Call, common, values, type WireAttribute } from "./Collector.ts"
 
 /** One point: what was counted, for one set of dimensions. */
 export interface Point {
@@ -31,9 +31,7 @@ const { root } = protobuf.parse(
   `syntax = "proto3";
   message Request { repeated ResourceMetrics resource_metrics = 1; }
   message ResourceMetrics { Resource resource = 1; repeated ScopeMetrics scope_metrics = 2; }
-  message Resource { repeated KeyValue attributes = 1; }
   message ScopeMetrics { Scope scope = 1; repeated Metric metrics = 2; }
-  message Scope { string name = 1; string version = 2; }
   message Metric {
     string name = 1; string description = 2; string unit = 3;
     oneof data { Other gauge = 5; Sum sum = 7; Histogram histogram = 9; Other exponential = 10; Other summary = 11; }
@@ -51,14 +49,7 @@ const { root } = protobuf.parse(
     repeated Exemplar exemplars = 8; double min = 11; double max = 12;
   }
   message Exemplar { fixed64 time_unix_nano = 2; }
-  message KeyValue { string key = 1; AnyValue value = 2; }
-  message AnyValue {
-    oneof value {
-      string string_value = 1; bool bool_value = 2; int64 int_value = 3; double double_value = 4;
-      ArrayValue array_value = 5;
-    }
-  }
-  message ArrayValue { repeated AnyValue values = 1; }`
+  ${common}`
 )
 
 const Request = root.lookupType("Request")

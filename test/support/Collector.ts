@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url"
 import type * as Scope from "effect/Scope"
 import protobuf from "protobufjs"
 import type { Identity } from "./Certificates.ts"
+import * as OtlpMethod from "./OtlpMethod.ts"
 
 /** An attribute as OTLP has it: exactly one key. */
 export interface OtlpValue {
@@ -113,53 +114,42 @@ export const start = async (options: Options = {}): Promise<Collector> => {
   const metricCalls: Array<Call> = []
   const spans: Array<CollectedSpan> = []
   const server = new grpc.Server({ "grpc.max_receive_message_length": -1 })
-  const identity = (bytes: Buffer) => bytes
-  const service = (path: string, calls: Array<Call>, taken: (bytes: Buffer) => void) =>
-    [
-      {
-        export: {
-          path,
-          requestStream: false,
-          responseStream: false,
-          requestSerialize: identity,
-          requestDeserialize: identity,
-          responseSerialize: identity,
-          responseDeserialize: identity
-        }
-      },
-      {
-        export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, answer: grpc.sendUnaryData<Buffer>) => {
-          calls.push({ bytes: call.request, headers: call.metadata.getMap() })
-          const mode = typeof self.mode === "function" ? self.mode(calls.length) : self.mode
-          const take = () => {
-            taken(call.request)
-            answer(null, Buffer.alloc(0))
+  const handler =
+    (calls: Array<Call>, taken: (bytes: Buffer) => void): grpc.handleUnaryCall<Buffer, Buffer> =>
+    (call, answer) => {
+      calls.push({ bytes: call.request, headers: call.metadata.getMap() })
+      const mode = typeof self.mode === "function" ? self.mode(calls.length) : self.mode
+      const take = () => {
+        taken(call.request)
+        answer(null, Buffer.alloc(0))
+      }
+      if (mode === "ok") {
+        take()
+      } else if (mode !== "hang") {
+        if ("refuse" in mode) {
+          const metadata = new grpc.Metadata()
+          if (mode.retryMillis !== undefined) {
+            metadata.set("grpc-status-details-bin", retryInfo(grpc.status[mode.refuse], mode.retryMillis))
           }
-          if (mode === "ok") {
-            take()
-          } else if (mode !== "hang") {
-            if ("refuse" in mode) {
-              const metadata = new grpc.Metadata()
-              if (mode.retryMillis !== undefined) {
-                metadata.set("grpc-status-details-bin", retryInfo(grpc.status[mode.refuse], mode.retryMillis))
-              }
-              answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test", metadata })
-            } else if ("reject" in mode) {
-              answer(null, partialSuccess(mode.reject, mode.message))
-            } else {
-              setTimeout(take, mode.delayMillis)
-            }
-          }
+          answer({ code: grpc.status[mode.refuse], details: mode.details ?? "refused by the test", metadata })
+        } else if ("reject" in mode) {
+          answer(null, partialSuccess(mode.reject, mode.message))
+        } else {
+          setTimeout(take, mode.delayMillis)
         }
       }
-    ] as const
-  server.addService(
-    ...service("/opentelemetry.proto.collector.trace.v1.TraceService/Export", calls, (bytes) => {
+    }
+  OtlpMethod.serve(
+    server,
+    "trace.v1.TraceService",
+    handler(calls, (bytes) => {
       spans.push(...decode(bytes))
     })
   )
-  server.addService(
-    ...service("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", metricCalls, () => {})
+  OtlpMethod.serve(
+    server,
+    "metrics.v1.MetricsService",
+    handler(metricCalls, () => {})
   )
   const port = await new Promise<number>((resolve, reject) => {
     const { tls } = options
@@ -225,6 +215,23 @@ export const deadPort = async (): Promise<number> => {
 // https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/trace/v1/trace.proto
 // ---------------------------------------------------------------------------------------------------------------------
 
+/**
+ * What all signals have in common, to stand behind the messages of one.
+ * https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/common/v1/common.proto
+ */
+export const common = `
+  message Resource { repeated KeyValue attributes = 1; }
+  message Scope { string name = 1; string version = 2; }
+  message KeyValue { string key = 1; AnyValue value = 2; }
+  message AnyValue {
+    oneof value {
+      string string_value = 1; bool bool_value = 2; int64 int_value = 3; double double_value = 4;
+      ArrayValue array_value = 5; KeyValueList kvlist_value = 6; bytes bytes_value = 7;
+    }
+  }
+  message ArrayValue { repeated AnyValue values = 1; }
+  message KeyValueList { repeated KeyValue values = 1; }`
+
 const { root } = protobuf.parse(
   `syntax = "proto3";
   message ExportTraceServiceResponse { PartialSuccess partial_success = 1; }
@@ -235,9 +242,7 @@ const { root } = protobuf.parse(
   message PartialSuccess { int64 rejected_spans = 1; string error_message = 2; }
   message ExportTraceServiceRequest { repeated ResourceSpans resource_spans = 1; }
   message ResourceSpans { Resource resource = 1; repeated ScopeSpans scope_spans = 2; }
-  message Resource { repeated KeyValue attributes = 1; }
   message ScopeSpans { Scope scope = 1; repeated Span spans = 2; }
-  message Scope { string name = 1; string version = 2; }
   message Span {
     bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; bytes parent_span_id = 4; string name = 5;
     int32 kind = 6; fixed64 start_time_unix_nano = 7; fixed64 end_time_unix_nano = 8;
@@ -253,15 +258,7 @@ const { root } = protobuf.parse(
     uint32 dropped_attributes_count = 5;
   }
   message Status { string message = 2; int32 code = 3; }
-  message KeyValue { string key = 1; AnyValue value = 2; }
-  message AnyValue {
-    oneof value {
-      string string_value = 1; bool bool_value = 2; int64 int_value = 3; double double_value = 4;
-      ArrayValue array_value = 5; KeyValueList kvlist_value = 6; bytes bytes_value = 7;
-    }
-  }
-  message ArrayValue { repeated AnyValue values = 1; }
-  message KeyValueList { repeated KeyValue values = 1; }`
+  ${common}`
 )
 
 const Request = root.lookupType("ExportTraceServiceRequest")
