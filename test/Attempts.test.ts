@@ -65,123 +65,96 @@ const below = (node: Node.Node<number, unknown, unknown>) =>
     return lines(root, "")
   })
 
+/** Asserts what `below` gives. */
+const shows = (node: Node.Node<number, unknown, unknown>, lines: ReadonlyArray<string>) =>
+  Effect.map(below(node), (shown) => assert.deepStrictEqual(shown, lines))
+
 describe("Node.retry around Node.fallback", () => {
-  it.effect("T17 T19 has the attempts of the fallback inside its own, and every error once", () =>
-    Effect.gen(function* () {
-      const node = flaky(3)
-      assert.deepStrictEqual(yield* below(node.pipe(Node.fallback(node), again(3))), [
-        "node",
-        "  1!",
-        "    1! boom 1",
-        "  node.fallback! boom 2",
-        "  2",
-        "    1! boom 3",
-        "    node.fallback"
-      ])
-    })
-  )
+  it.effect("T17 T19 has the attempts of the fallback inside its own, and every error once", () => {
+    const node = flaky(3)
+    return shows(node.pipe(Node.fallback(node), again(3)), [
+      "node",
+      "  1!",
+      "    1! boom 1",
+      "  node.fallback! boom 2",
+      "  2",
+      "    1! boom 3",
+      "    node.fallback"
+    ])
+  })
 
   it.effect("T17 writes no attempt of its own when the fallback answers", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* below(flaky(1).pipe(Node.fallback(flaky(0)), again(3))), [
-        "node",
-        "  1! boom 1",
-        "  node.fallback"
-      ])
-    })
+    shows(flaky(1).pipe(Node.fallback(flaky(0)), again(3)), ["node", "  1! boom 1", "  node.fallback"])
   )
 })
 
 describe("Node.retry around Node.retry", () => {
   it.effect("T17 T19 counts the attempts of each, the inner ones inside of the outer ones", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* below(flaky(4).pipe(again(1), again(3))), [
-        "node",
-        "  1!",
-        "    1! boom 1",
-        "    2! boom 2",
-        "  2!",
-        "    1! boom 3",
-        "    2! boom 4",
-        "  3"
-      ])
-    })
+    shows(flaky(4).pipe(again(1), again(3)), [
+      "node",
+      "  1!",
+      "    1! boom 1",
+      "    2! boom 2",
+      "  2!",
+      "    1! boom 3",
+      "    2! boom 4",
+      "  3"
+    ])
   )
 
   it.effect("T17 writes only the attempts of the inner one when that is enough", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* below(flaky(1).pipe(again(1), again(3))), ["node", "  1! boom 1", "  2"])
-    })
+    shows(flaky(1).pipe(again(1), again(3)), ["node", "  1! boom 1", "  2"])
   )
 
   it.effect("T17 T19 three deep, every level inside of the one above", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* below(flaky(4).pipe(again(1), again(1), again(1))), [
-        "node",
-        "  1!",
-        "    1!",
-        "      1! boom 1",
-        "      2! boom 2",
-        "    2!",
-        "      1! boom 3",
-        "      2! boom 4",
-        "  2"
-      ])
-    })
+    shows(flaky(4).pipe(again(1), again(1), again(1)), [
+      "node",
+      "  1!",
+      "    1!",
+      "      1! boom 1",
+      "      2! boom 2",
+      "    2!",
+      "      1! boom 3",
+      "      2! boom 4",
+      "  2"
+    ])
   )
 
-  it.effect("T17 writes what an attempt held when a time-out ends it", () =>
-    Effect.gen(function* () {
-      let calls = 0
-      const node = Node.tool((_: number) =>
-        ++calls === 1 ? Effect.fail(new Boom({ message: "boom" })) : calls === 2 ? Effect.never : Effect.succeed(calls)
-      )
-      assert.deepStrictEqual(yield* below(node.pipe(again(1), Node.timeout("10 seconds"), again(1))), [
-        "node",
-        `  1! The node "node" did not finish within 10s.`,
-        "    1! boom",
-        "    2",
-        "  2"
-      ])
-    })
-  )
+  it.effect("T17 writes what an attempt held when a time-out ends it", () => {
+    let calls = 0
+    const node = Node.tool((_: number) =>
+      ++calls === 1 ? Effect.fail(new Boom({ message: "boom" })) : calls === 2 ? Effect.never : Effect.succeed(calls)
+    )
+    return shows(node.pipe(again(1), Node.timeout("10 seconds"), again(1)), [
+      "node",
+      `  1! The node "node" did not finish within 10s.`,
+      "    1! boom",
+      "    2",
+      "  2"
+    ])
+  })
 })
 
 describe("Node.fallback around Node.retry", () => {
   it.effect("T17 T19 needs no attempt of its own: the last one of the retry shows the error", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* below(flaky(9).pipe(again(1), Node.fallback(flaky(0)))), [
-        "node",
-        "  1! boom 1",
-        "  2! boom 2",
-        "  node.fallback"
-      ])
-    })
+    shows(flaky(9).pipe(again(1), Node.fallback(flaky(0))), ["node", "  1! boom 1", "  2! boom 2", "  node.fallback"])
   )
 
-  it.effect("T17 shows the failure when nothing was tried again", () =>
-    Effect.gen(function* () {
-      const once = Node.retry({ while: () => false })
-      assert.deepStrictEqual(yield* below(flaky(9).pipe(once, Node.fallback(flaky(0)))), [
-        "node",
-        "  1! boom 1",
-        "  node.fallback"
-      ])
-    })
-  )
+  it.effect("T17 shows the failure when nothing was tried again", () => {
+    const once = Node.retry({ while: () => false })
+    return shows(flaky(9).pipe(once, Node.fallback(flaky(0))), ["node", "  1! boom 1", "  node.fallback"])
+  })
 
-  it.effect("T17 T19 shows an error that arose around the retry, with the attempts below", () =>
-    Effect.gen(function* () {
-      const node = flaky(9).pipe(again(60), Node.timeout("1500 millis"), Node.fallback(flaky(0)))
-      assert.deepStrictEqual(yield* below(node), [
-        "node",
-        `  1! The node "node" did not finish within 1s 500ms.`,
-        "    1! boom 1",
-        "    2! boom 2",
-        "  node.fallback"
-      ])
-    })
-  )
+  it.effect("T17 T19 shows an error that arose around the retry, with the attempts below", () => {
+    const node = flaky(9).pipe(again(60), Node.timeout("1500 millis"), Node.fallback(flaky(0)))
+    return shows(node, [
+      "node",
+      `  1! The node "node" did not finish within 1s 500ms.`,
+      "    1! boom 1",
+      "    2! boom 2",
+      "  node.fallback"
+    ])
+  })
 })
 
 describe("the ids of fallbacks", () => {
