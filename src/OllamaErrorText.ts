@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 
 /** What the body of an error holds. */
 export interface Said {
@@ -42,13 +43,11 @@ export const errorText = (error: unknown): string | undefined =>
       ? error
       : (string(record(error)?.["message"]) ?? "an error without a text")
 
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
+const parse = (text: string): unknown =>
+  Result.getOrElse(
+    Result.try((): unknown => JSON.parse(text)),
+    () => undefined
+  )
 
 const record = (value: unknown): Readonly<Record<string, unknown>> | undefined =>
   typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Result from "effect/Result"
 import type { Completion, Part, Timings } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
@@ -233,10 +234,8 @@ const positive = (value: unknown): number | undefined =>
   typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined
 
 // `undefined` stands for what is no JSON: JSON itself has no such value.
-const parse = (line: string): unknown => {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
-}
+const parse = (line: string): unknown =>
+  Result.getOrElse(
+    Result.try((): unknown => JSON.parse(line)),
+    () => undefined
+  )

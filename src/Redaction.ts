@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Result from "effect/Result"
 import * as Utf8 from "./Utf8.ts"
 
 /** Replaces the secrets in a text by `__REDACTED__`. */
@@ -173,15 +174,15 @@ export const parse = (text: string): ReadonlyArray<RegExp> | string => {
   return patterns
 }
 
-const compile = (source: string, flags: string): RegExp | string => {
-  try {
-    return new RegExp(source, flags)
-  } catch (error) {
-    // The message quotes the pattern and ends with what is wrong with it.
-    const [why = ""] = /[A-Z][A-Za-z ]*$/.exec(error instanceof Error ? error.message : "") ?? []
-    return why === "" ? "it is no regular expression" : `it is no regular expression (${why.toLowerCase()})`
-  }
-}
+const compile = (source: string, flags: string): RegExp | string =>
+  Result.getOrElse(
+    Result.try(() => new RegExp(source, flags)),
+    (error) => {
+      // The message quotes the pattern and ends with what is wrong with it.
+      const [why = ""] = /[A-Z][A-Za-z ]*$/.exec(error instanceof Error ? error.message : "") ?? []
+      return why === "" ? "it is no regular expression" : `it is no regular expression (${why.toLowerCase()})`
+    }
+  )
 
 // Backtracking takes exponential time only where a repetition has another one, or a choice, inside.
 const isExponential = (source: string): boolean => {
