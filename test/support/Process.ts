@@ -1,6 +1,6 @@
 /** Commands as real child processes: what a person would see, and how long it took. */
 import { spawn as nodeSpawn } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -41,12 +41,8 @@ export interface Options {
 /** The root of the repository. */
 export const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** A folder for the files of one test file, which goes when its tests have ended. */
-export const scratch = (): string => {
-  const folder = mkdtempSync(join(tmpdir(), "tinyllm-test-"))
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
+/** A folder for the files of one test file, which goes when all tests have ended. */
+export const scratch = (): string => mkdtempSync(join(tmpdir(), "tinyllm-test-"))
 
 let home: string | undefined
 
