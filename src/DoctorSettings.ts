@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { namesSecret } from "./Redaction.ts"
+import { isSecret } from "./Redaction.ts"
 import * as Telemetry from "./Telemetry.ts"
 
 /** A setting, what it is, and whether that is a default, which is told only to who asks for all. */
@@ -44,7 +44,7 @@ export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
       ? []
       : [line("Identity", otlp.clientCertificate.value, otlp.clientCertificate)]),
     ...Object.entries(config.resourceAttributes).map(([key, value]) =>
-      line("Resource", `${key}=${namesSecret(key) ? "***" : privacy.redact(value)}`, {
+      line("Resource", `${key}=${isSecret(key, value) ? "***" : privacy.redact(value)}`, {
         source: "OTEL_RESOURCE_ATTRIBUTES"
       })
     ),

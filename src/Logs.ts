@@ -18,6 +18,7 @@ import * as Tracer from "effect/Tracer"
 import * as Attribute from "./Attribute.ts"
 import * as Capture from "./Capture.ts"
 import * as Redaction from "./Redaction.ts"
+import * as SecretPatterns from "./SecretPatterns.ts"
 import * as Span from "./Span.ts"
 import * as Stderr from "./Stderr.ts"
 
@@ -43,7 +44,7 @@ export const layer = (options: {
 }): Layer.Layer<never> => {
   const patterns = options.redact ?? []
   for (const pattern of patterns) {
-    const problem = Redaction.problem(pattern)
+    const problem = SecretPatterns.problem(pattern)
     if (problem !== undefined) {
       throw new RangeError(
         `Logs.layer: redact must be a list of regular expressions, got one that cannot be used: ${problem}`
@@ -101,11 +102,11 @@ const toLine = (record: Logger.Options<unknown>, all: Redaction.Redact): Line =>
   for (const [key, value] of Object.entries(annotations)) {
     const normal = readable(value)
     if (key !== "execution_id" && normal !== undefined) {
-      add(key, withoutSecret(key, normal, redact))
+      add(redact(key), withoutSecret(key, normal, redact))
     }
   }
   for (const [label, since] of fiber.getRef(References.CurrentLogSpans)) {
-    add(`${label}_ms`, record.date.getTime() - since)
+    add(`${redact(label)}_ms`, record.date.getTime() - since)
   }
   if (record.cause.reasons.length > 0) {
     fields.push(["cause", redact(attempt(() => Cause.pretty(record.cause)))])
@@ -138,19 +139,20 @@ const attempt = <A>(read: () => A): A | string => Result.getOrElse(Result.try(re
 
 const readable = (value: unknown): Attribute.AttributeValue | undefined => attempt(() => Attribute.normalize(value))
 
-// A number is no secret, whatever its name: `max_token=512`.
 const withoutSecret = (
   key: string,
   value: Attribute.AttributeValue,
   redact: Redaction.Redact
 ): Attribute.AttributeValue =>
-  typeof value === "string"
-    ? Redaction.namesSecret(key) && value !== "<redacted>"
-      ? Redaction.mark
-      : redact(value)
-    : Array.isArray(value)
-      ? value.map((item: unknown) => (typeof item === "string" ? withoutSecret(key, item, redact) : item) as string)
-      : value
+  typeof value === "boolean" || value === "<redacted>"
+    ? value
+    : typeof value === "object"
+      ? value.map((item) => withoutSecret(key, item, redact) as string)
+      : Redaction.isSecret(key, value)
+        ? Redaction.mark
+        : typeof value === "string"
+          ? redact(value)
+          : value
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Formats

@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import type { Sourced, Warn } from "./EnvironmentValues.ts"
 import { boolean, ours, TelemetryConfigError, variable } from "./EnvironmentValues.ts"
 import * as Redaction from "./Redaction.ts"
+import * as SecretPatterns from "./SecretPatterns.ts"
 import * as SpanGuard from "./SpanGuard.ts"
 
 /** Where prompts and answers are recorded: nowhere, as attributes of spans, in events of spans, or in both. */
@@ -94,7 +95,7 @@ export const resolve = Effect.fnUntraced(function* (
   warn: (line: string) => void
 ) {
   for (const pattern of given.redact ?? []) {
-    const problem = Redaction.problem(pattern)
+    const problem = SecretPatterns.problem(pattern)
     if (problem !== undefined) {
       return yield* refuse("redact", allowed.redact, problem)
     }
@@ -171,7 +172,7 @@ const redact = Effect.flatMap(variable(variableOfRedact), (text) => {
   if (text === undefined) {
     return Effect.undefined
   }
-  const parsed = Redaction.parse(text.value)
+  const parsed = SecretPatterns.parse(text.value)
   return typeof parsed === "string"
     ? refuse(variableOfRedact, `${expressions}, one a line`, parsed)
     : Effect.succeed({ value: parsed, source: text.source })

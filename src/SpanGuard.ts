@@ -80,6 +80,7 @@ export const make = (options: Options): Guard => {
   const { bytes, redact } = options
   const configured = redact !== Redaction.redact
   const names = new Map<string, string>()
+  const keys = new Map<string, string>()
 
   const clean = (key: string, value: AttributeValue): AttributeValue => {
     if (typeof value === "string") {
@@ -87,13 +88,18 @@ export const make = (options: Options): Guard => {
       return kind === ordinary || (kind === ours && configured)
         ? redact(value)
         : kind === secret && value !== redactedValue
-          ? Redaction.mark
+          ? Redaction.isSecret(key, value)
+            ? Redaction.mark
+            : redact(value)
           : value
+    }
+    if (typeof value === "number") {
+      return kindOf(key) === secret && Redaction.isSecret(key, value) ? Redaction.mark : value
     }
     return Array.isArray(value) ? cleanItems(key, value) : value
   }
   const cleanItems = (key: string, values: ReadonlyArray<unknown>): AttributeValue => {
-    const cleaned = values.map((item) => (typeof item === "string" ? clean(key, item) : item))
+    const cleaned = values.map((item) => clean(key, item as AttributeValue))
     return cleaned.some((item, index) => item !== values[index])
       ? (cleaned as ReadonlyArray<string>)
       : (values as ReadonlyArray<string>)
@@ -106,12 +112,17 @@ export const make = (options: Options): Guard => {
         continue
       }
       units += overhead + key.length
-      if (typeof value === "number" || typeof value === "boolean") {
-        continue
+      const cleaned = typeof value === "boolean" ? value : clean(key, value)
+      const name = configured ? shortKey(key) : key
+      if (name !== key) {
+        delete attributes[key]
+        units += name.length
       }
-      const cleaned = clean(key, value)
-      if (cleaned !== value) {
-        attributes[key] = cleaned
+      if (cleaned !== value || name !== key) {
+        attributes[name] = cleaned
+      }
+      if (typeof cleaned === "number" || typeof cleaned === "boolean") {
+        continue
       }
       units += typeof cleaned === "string" ? cleaned.length : sizeOfItems(cleaned)
     }
@@ -127,6 +138,19 @@ export const make = (options: Options): Guard => {
     const cleaned = Utf8.cut(Redaction.start(name, nameBytes, redact), nameBytes)
     if (names.size < maximumNames && name.length <= nameBytes) {
       names.set(name, cleaned)
+    }
+    return cleaned
+  }
+
+  // What keys hold is the program's, and the same again and again.
+  const shortKey = (key: string): string => {
+    const known = keys.get(key)
+    if (known !== undefined) {
+      return known
+    }
+    const cleaned = conventional.test(key) ? key : redact(key)
+    if (keys.size < maximumKeys && key.length <= nameBytes) {
+      keys.set(key, cleaned)
     }
     return cleaned
   }
@@ -207,6 +231,10 @@ const kinds = new Map<string, number>([
     "server.address"
   ].map((key) => [key, ours] as const)
 ])
+
+// Keys that TinyLLM and the conventions write: nobody finds a value under another name.
+const conventional =
+  /^(?:gen_ai|llm|graph|node|execution|task|router|retry|error|exception|server|tinyllm|effect)\.[a-zA-Z_.]+$/
 
 const maximumKeys = 2000
 

@@ -243,9 +243,10 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
       traceFormat: set(options.traceFormat) ?? { value: "tree", source: "default" },
       privacy,
       interop: set(options.interop) ?? { value: false, source: "default" },
-      resourceAttributes: Record.map(env.resourceAttributes, (value, key) =>
-        Redaction.namesSecret(key) ? Redaction.mark : privacy.redact(value)
-      ),
+      resourceAttributes: Record.mapEntries(env.resourceAttributes, (value, key) => [
+        privacy.redact(key),
+        Redaction.isSecret(key, value) ? Redaction.mark : privacy.redact(value)
+      ]),
       limits: env.limits,
       limitSources: env.limitSources,
       batch:

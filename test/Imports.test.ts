@@ -4,7 +4,21 @@ import { assert, describe, it } from "vitest"
 
 // From the bottom up: a module imports only what stands above it in this list, so nothing points back.
 const order = [
-  ["Version", "Ports", "Stderr", "Stdout", "Usage", "Utf8", "Redaction", "Attribute", "Span", "LogLine", "Visit"],
+  [
+    "Version",
+    "Ports",
+    "Stderr",
+    "Stdout",
+    "Usage",
+    "Utf8",
+    "Secrets",
+    "SecretPatterns",
+    "Redaction",
+    "Attribute",
+    "Span",
+    "LogLine",
+    "Visit"
+  ],
   ["Messages", "Capture", "ChunkTimes", "SpanGuard"],
   ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama

@@ -152,14 +152,17 @@ describe("what is redacted", () => {
   it.effect("T25 what describes the service, too", () =>
     Effect.gen(function* () {
       const env = {
-        OTEL_RESOURCE_ATTRIBUTES: "host=one,db.url=https%3A%2F%2Fme%3Ahunter22%40db%2F,api_key=hunter22,team=two"
+        OTEL_RESOURCE_ATTRIBUTES:
+          "host=one,db.url=https%3A%2F%2Fme%3Ahunter22%40db%2F,api_key=hunter22,team=two,two.id=1,auth.tokens=hunter22"
       }
       const { resourceAttributes } = yield* resolve({ redact: [/two/] }, env)
       assert.deepStrictEqual(resourceAttributes, {
         host: "one",
         "db.url": "https://__REDACTED__@db/",
         api_key: "__REDACTED__",
-        team: "__REDACTED__"
+        team: "__REDACTED__",
+        "__REDACTED__.id": "1",
+        "auth.tokens": "__REDACTED__"
       })
     })
   )

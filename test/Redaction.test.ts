@@ -1,5 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Redaction from "../src/Redaction.ts"
+import * as SecretPatterns from "../src/SecretPatterns.ts"
+
+const { mark } = Redaction
+
+const assertCases = (cases: Readonly<Record<string, string>>): void => {
+  for (const [text, expected] of Object.entries(cases)) {
+    assert.strictEqual(Redaction.redact(text), expected)
+    assert.strictEqual(Redaction.redact(expected), expected, "what is redacted stays as it is")
+  }
+}
 
 describe("Redaction.redact", () => {
   it("replaces what looks like a secret and leaves the rest", () => {
@@ -23,10 +33,58 @@ describe("Redaction.redact", () => {
         "The token count is 42; see https://host/a and mail a@b",
       "a basic example of token counting": "a basic example of token counting"
     }
-    for (const [text, expected] of Object.entries(cases)) {
-      assert.strictEqual(Redaction.redact(text), expected)
-      assert.strictEqual(Redaction.redact(expected), expected, "what is redacted stays as it is")
+    assertCases(cases)
+  })
+
+  it("T25 replaces every token of an authorization header", () => {
+    assertCases({
+      "Authorization: Basic dXNlcjpwYXNz": "Authorization: Basic __REDACTED__",
+      "Authorization: Bearer CANARYonlyletters": "Authorization: Bearer __REDACTED__",
+      "authorization=bearer CANARYonlyletters": "authorization=bearer __REDACTED__",
+      "Proxy-Authorization: Basic dXNlcjpwYXNz, x: y": "Proxy-Authorization: Basic __REDACTED__, x: y",
+      "a bearer of unhappytidings": "a bearer of unhappytidings",
+      "authorization: basic": "authorization: basic",
+      "authorization by bearer tokens": "authorization by bearer tokens"
+    })
+  })
+
+  it("T25 replaces the userinfo of URLs up to the last @ before the path", () => {
+    const long = "Q".repeat(300)
+    assertCases({
+      "https://bob:p4ss@CANARY4@host/x": "https://__REDACTED__@host/x",
+      "https://bob:pa/ss@CANARY@host/x": "https://__REDACTED__@host/x",
+      [`https://bob:${long}@host/x?y=1`]: "https://__REDACTED__@host/x?y=1",
+      "http://a/b,http://u:p@host,https://v:q@host?x":
+        "http://a/b,http://__REDACTED__@host,https://__REDACTED__@host?x",
+      "see <https://host/a> and mail a@b": "see <https://host/a> and mail a@b",
+      [`https://host/${long}/@user`]: `https://host/${long}/@user`,
+      "https://host:8080/a?b=c#d": "https://host:8080/a?b=c#d"
+    })
+  })
+
+  it("T25 replaces a whole value, with quotes in it, and every value of a list", () => {
+    assertCases({
+      '{"password":"ab\\"CANARY","a":"b"}': '{"password":"__REDACTED__","a":"b"}',
+      '{"password":"ab\\\\","a":"CANARY stays"}': '{"password":"ab\\\\","a":"CANARY stays"}'.replace("ab\\\\", mark),
+      'token="abc\\"defgh" x': 'token="__REDACTED__" x',
+      "token='abc\\'defgh' x": "token='__REDACTED__' x",
+      '{"apiKey":["CANARY1"]}': '{"apiKey":["__REDACTED__"]}',
+      '{"apiKey": ["CANARY1", "CANARY2"], "a": ["b"]}': '{"apiKey": ["__REDACTED__", "__REDACTED__"], "a": ["b"]}',
+      '{"token":123456789,"n":123456789}': '{"token":"__REDACTED__","n":123456789}',
+      '{"token":null,"secret":false}': '{"token":null,"secret":false}',
+      '{"token":[{"kind":"any"}],"secret":{}}': '{"token":[{"kind":"any"}],"secret":{}}',
+      "Map { 'password' => 'CANARY 1' }": "Map { 'password' => '__REDACTED__' }",
+      "private_key: CANARY, passphrase=CANARY": "private_key: __REDACTED__, passphrase=__REDACTED__",
+      "token=tokenCANARY": "token=__REDACTED__",
+      '{"max_tokens":123456,"tokens":"many"}': '{"max_tokens":123456,"tokens":"many"}'
+    })
+  })
+
+  it("T25 replaces keys with the usual prefixes", () => {
+    for (const key of ["ghu_CANARYGHU3aaaaaaaaaaaa", "ghr_CANARYGHR4aaaaaaaaaaaa", "ASIACANARYASIA11ABCD"]) {
+      assert.strictEqual(Redaction.redact(`got ${key}.`), "got __REDACTED__.")
     }
+    assert.strictEqual(Redaction.redact("fantASIA, Asia, ghu_"), "fantASIA, Asia, ghu_")
   })
 
   it("leaves JSON that parses, also JSON inside of JSON", () => {
@@ -40,11 +98,54 @@ describe("Redaction.redact", () => {
   })
 
   it("takes no longer for texts made to take long", () => {
-    const hard = ["token ", 'password="', "a://", "eyJa.", "-----BEGIN PRIVATE KEY-----", "secret\\", "bearer x"]
-    for (const text of hard) {
+    const hard = [
+      "token ",
+      'password="',
+      "a://",
+      "a://u@",
+      "eyJa.",
+      "-----BEGIN PRIVATE KEY-----",
+      "secret\\",
+      "bearer x",
+      "password=__REDACTED__",
+      'token="__REDACTED__\\"',
+      "token:[a,",
+      "token:[a ",
+      "authorization: bearer "
+    ].map((text) => text.repeat(65_536 / text.length))
+    const runs = ['password="aaaa', "password=aaaa", "password", "password ", "https://"].flatMap((text) =>
+      ["\\", " ", "@", "a"].map((char) => text + char.repeat(65_536))
+    )
+    for (const text of [...hard, ...runs]) {
       const begin = performance.now()
-      Redaction.redact(text.repeat(65_536 / text.length))
-      assert.isBelow(performance.now() - begin, 500, text)
+      Redaction.redact(text)
+      assert.isBelow(performance.now() - begin, 500, text.slice(0, 40))
+    }
+  })
+})
+
+describe("Redaction.isSecret", () => {
+  it("T25 goes by the name, and knows how many tokens from what they are", () => {
+    const { isSecret } = Redaction
+    for (const name of [
+      "db.password",
+      "Password",
+      "user.password.hash",
+      "auth.tokens",
+      "x-api-key",
+      "client.secret",
+      "authorization.header"
+    ]) {
+      assert.isTrue(isSecret(name, "CANARY"), name)
+    }
+    assert.isTrue(isSecret("db.password", 123_456_789))
+    assert.isTrue(isSecret("api_key", 123_456_789))
+    for (const name of ["max_token", "max_tokens", "gen_ai.usage.input_tokens"]) {
+      assert.isFalse(isSecret(name, 512), name)
+    }
+    assert.isFalse(isSecret("http.response.header.x-ratelimit-remaining-tokens", "149984"))
+    for (const name of ["tokens", "gen_ai.token.type", "tokenizer", "password.length", "secretary", "key"]) {
+      assert.isFalse(isSecret(name, "many"), name)
     }
   })
 })
@@ -128,9 +229,9 @@ describe("Redaction.withPatterns", () => {
   })
 })
 
-describe("Redaction.parse", () => {
+describe("SecretPatterns.parse", () => {
   it("takes patterns, one a line, with flags or without", () => {
-    const patterns = Redaction.parse("customer-\\d+\n\n  /iban [a-z]+/i \r\nx")
+    const patterns = SecretPatterns.parse("customer-\\d+\n\n  /iban [a-z]+/i \r\nx")
     assert.deepStrictEqual(patterns, [/customer-\d+/, /iban [a-z]+/i, /x/])
   })
 
@@ -145,12 +246,12 @@ describe("Redaction.parse", () => {
       "(a|b){20}": /^line 1: it repeats a group/
     }
     for (const [text, why] of Object.entries(cases)) {
-      const parsed = Redaction.parse(text)
+      const parsed = SecretPatterns.parse(text)
       assert.match(String(parsed), why)
       assert.notInclude(String(parsed), "hunter22")
     }
     for (const fine of ["[(a+)+]", "\\(a+\\)+", "(a+)?b", "(?:ab)+", "a{2,5}", "(?<=x)y+"]) {
-      assert.isArray(Redaction.parse(fine), fine)
+      assert.isArray(SecretPatterns.parse(fine), fine)
     }
   })
 })

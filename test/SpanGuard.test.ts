@@ -99,6 +99,50 @@ describe("SpanGuard.finish", () => {
     })
   })
 
+  it("T25 replaces what configured patterns match in keys, but in none of the conventions", () => {
+    const own = SpanGuard.make({
+      bytes: 16_384,
+      redact: Redaction.withPatterns([/acme|[a-z]*model/]),
+      logEvents: false
+    })
+    const span = ended({
+      attributes: { "acme.orders": 1, "llm.model": "m", "acme.list": ["acme"], plain: true },
+      events: [{ name: "e", attributes: { "x.acme": "y" } }]
+    })
+    own.finish(span)
+    assert.deepStrictEqual(span.attributes, {
+      "llm.model": "m",
+      plain: true,
+      "__REDACTED__.orders": 1,
+      "__REDACTED__.list": ["__REDACTED__"]
+    })
+    assert.deepStrictEqual(span.events[0]?.attributes, { "x.__REDACTED__": "y" })
+  })
+
+  it("T25 replaces what a key calls a secret, numbers too, but not how many tokens there are", () => {
+    const span = ended({
+      attributes: {
+        "db.password": 123_456_789,
+        "user.password.hash": "CANARY",
+        "auth.tokens": ["CANARY"],
+        pins: [1, 2],
+        passwords: [1, 2],
+        "llm.input_tokens": 123_456_789,
+        max_token: 512
+      }
+    })
+    guard.finish(span)
+    assert.deepStrictEqual(span.attributes, {
+      "db.password": "__REDACTED__",
+      "user.password.hash": "__REDACTED__",
+      "auth.tokens": ["__REDACTED__"],
+      pins: [1, 2],
+      passwords: ["__REDACTED__", "__REDACTED__"],
+      "llm.input_tokens": 123_456_789,
+      max_token: 512
+    })
+  })
+
   it("keeps every span within its budget, whatever is in it", () => {
     const big = { big: megabytes("x") }
     const cases: Record<string, Parameters<typeof ended>[0]> = {
