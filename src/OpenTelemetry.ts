@@ -90,13 +90,14 @@ const failSafe = (processor: SpanProcessor): SpanProcessor => ({
   onStart: (span, context) => attempt(() => processor.onStart(span, context)),
   onEnding: (span) => attempt(() => processor.onEnding?.(span)),
   onEnd: (span) => attempt(() => processor.onEnd(span)),
-  forceFlush: () => processor.forceFlush().catch(() => {}),
-  shutdown: () => processor.shutdown().catch(() => {})
+  forceFlush: () => attempt(() => processor.forceFlush()),
+  shutdown: () => attempt(() => processor.shutdown())
 })
 
-const attempt = (run: () => void): void => {
+// It may also be asynchronous where it need not.
+const attempt = async (run: () => unknown): Promise<void> => {
   try {
-    run()
+    await run()
   } catch (error) {
     diag.error("A span processor failed", error)
   }

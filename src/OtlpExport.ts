@@ -22,6 +22,9 @@ const concurrentExports = 4
 // https://github.com/open-telemetry/opentelemetry-collector/tree/main/config/configgrpc#server-configuration
 const largestRequestBytes = 3.5 * 1024 * 1024
 
+// After so long without an answer a batch is on disk, where there is one, and what a killed process loses is younger.
+const unansweredMillis = 1000
+
 // After the time for the collector, the disk gets this much for each answer: it may be far away and never say anything.
 const diskMillis = 300
 
@@ -51,6 +54,8 @@ export const make = (options: {
   const { client, counter, spool, timeoutMillis } = options
   const waiting: Array<Batch> = []
   const underWay = new Set<OtlpDelivery.Delivery>()
+  // Those of them without an answer for some time.
+  const unanswered = new Set<OtlpDelivery.Delivery>()
   const idle = new Set<() => void>()
   // Files that were written here, with the reason; they may have to give way to later ones.
   const files = new Map<string, string>()
@@ -158,6 +163,21 @@ export const make = (options: {
 
   const send = (batch: Batch, request: Uint8Array): void => {
     let held: Hold | undefined
+    // If the process is killed now, the spans are not gone with it. And what is on disk need not be in memory.
+    const secure = (): void => {
+      if (held === undefined) {
+        held = hold(batch, request)
+        void held?.then((held) => (Result.isSuccess(held) ? batch.done() : undefined))
+      }
+    }
+    const late =
+      spool === undefined
+        ? undefined
+        : setTimeout(() => {
+            unanswered.add(delivery)
+            secure()
+            next()
+          }, unansweredMillis)
     const delivery = OtlpDelivery.make({
       client,
       request,
@@ -165,15 +185,15 @@ export const make = (options: {
       endsSince: () => endsSince,
       again: (failures, reason) => {
         if (failures === 1) {
-          // If the process is killed now, the spans are not gone with it. And what is on disk need not be in memory.
-          held = hold(batch, request)
-          void held?.then((held) => (Result.isSuccess(held) ? batch.done() : undefined))
+          secure()
         } else {
           down = reason
           next()
         }
       },
       done: (end) => {
+        clearTimeout(late)
+        unanswered.delete(delivery)
         underWay.delete(delivery)
         if (end._tag === "Accepted") {
           const rejected = Math.min(end.rejected, batch.spans.length)
@@ -202,7 +222,11 @@ export const make = (options: {
     }
     busy = true
     while (waiting.length > 0) {
-      const why = over ? (down ?? client.silence(OtlpDelivery.defaultEndMillis)) : underWay.size > 0 ? down : undefined
+      const why = over
+        ? (down ?? client.silence(OtlpDelivery.defaultEndMillis))
+        : underWay.size > 0
+          ? (down ?? (unanswered.size >= concurrentExports ? client.silence(unansweredMillis) : undefined))
+          : undefined
       const kept = why !== undefined && (over || spool !== undefined)
       if (!kept && underWay.size >= concurrentExports) {
         break

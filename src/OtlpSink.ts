@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base"
-import * as Result from "effect/Result"
 import type { OtlpClient } from "./OtlpClient.ts"
 import * as OtlpExport from "./OtlpExport.ts"
 import * as OtlpResource from "./OtlpResource.ts"
@@ -21,26 +20,20 @@ export const readable = ({ resourceAttributes, serviceName }: Resolved) =>
   OtlpSpans.readable(OtlpResource.make(serviceName.value, resourceAttributes))
 
 /** Spans to the collector of the configuration, by way of a spool where it names one. */
-export const exporter = (options: Options & { readonly client: OtlpClient; readonly spool: Spool | undefined }): Sink =>
-  buffered(
-    OtlpExport.make({
-      client: options.client,
-      // Two variables say how long an export may take. The shorter one holds.
-      timeoutMillis: Math.min(options.config.timeoutMillis, options.config.batch.exportTimeoutMillis),
-      counter: options.counter,
-      spool: options.spool
-    }),
-    options,
-    ownEndMillis
-  )
+export const exporter = (
+  options: Options & { readonly client: OtlpClient; readonly spool: Spool | undefined }
+): Sink => {
+  const { client, config, counter, spool } = options
+  // Two variables say how long an export may take. The shorter one holds.
+  const timeoutMillis = Math.min(config.timeoutMillis, config.batch.exportTimeoutMillis)
+  return buffered(OtlpExport.make({ client, timeoutMillis, counter, spool }), options, timeoutMillis, ownEndMillis)
+}
 
 /** Spans to an exporter of the program's. */
-export const foreign = (options: Options & { readonly exporter: SpanExporter }): Sink =>
-  buffered(
-    counting(options.exporter, options.counter, options.config.batch.exportTimeoutMillis),
-    options,
-    foreignEndMillis
-  )
+export const foreign = (options: Options & { readonly exporter: SpanExporter }): Sink => {
+  const timeoutMillis = options.config.batch.exportTimeoutMillis
+  return buffered(counting(options.exporter, options.counter, timeoutMillis), options, timeoutMillis, foreignEndMillis)
+}
 
 interface Options {
   readonly config: Resolved
@@ -49,7 +42,12 @@ interface Options {
   readonly ended: (report: Report.Report) => void
 }
 
-const buffered = (exporter: SpanExporter, { config, counter, ended }: Options, endMillis: number): Sink => {
+const buffered = (
+  exporter: SpanExporter,
+  { config, counter, ended }: Options,
+  timeoutMillis: number,
+  endMillis: number
+): Sink => {
   const buffer = SpanBuffer.make({ exporter, toReadable: readable(config), batch: config.batch, counter })
   return {
     onEnd: buffer.onEnd,
@@ -57,7 +55,8 @@ const buffered = (exporter: SpanExporter, { config, counter, ended }: Options, e
       counter.ended(spans)
       counter.lost(spans, reason)
     },
-    flush: buffer.flush,
+    // Where a collector hangs, the batches behind the first ones would wait for as long as those, one after the other.
+    flush: () => within(buffer.flush(), timeoutMillis),
     shutdown: () =>
       within(buffer.shutdown(), endMillis).then(() => {
         const { exported, kept, lost, recorded } = counter.snapshot()
@@ -106,22 +105,23 @@ const counting = (exporter: SpanExporter, counter: Report.Counter, timeoutMillis
     )
     // Nobody runs on for its sake.
     timer.unref()
-    const called = Result.try(() =>
+    // Promised nothing, but it may be an asynchronous function.
+    void called(() =>
       exporter.export(spans, ({ code, error }) =>
         ended(code === 0 ? undefined : redact(error?.message ?? "the exporter failed"))
       )
-    )
-    if (Result.isFailure(called)) {
-      ended("the exporter threw an error")
-    }
+    ).catch(() => ended("the exporter threw an error"))
   },
   forceFlush: () =>
     within(
-      Promise.resolve().then(() => exporter.forceFlush?.()),
+      called(() => exporter.forceFlush?.()),
       timeoutMillis
     ),
-  shutdown: () => exporter.shutdown().catch(() => {})
+  shutdown: () => called(() => exporter.shutdown()).catch(() => {})
 })
+
+// Now, with whatever it throws in the promise.
+const called = async (call: () => unknown): Promise<void> => void (await call())
 
 // The longest that a timer of Node can run.
 const maximumTimerMillis = 2 ** 31 - 1

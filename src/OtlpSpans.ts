@@ -106,7 +106,10 @@ const contextOf = (span: Tracer.AnySpan): SpanContext =>
 
 const newContext = (span: Tracer.AnySpan): SpanContext => {
   const ours = span instanceof RecordedSpan
-  const state = ours ? span[TraceContext.stateKey] : TraceContext.stateOf(span)
+  const state = TraceContext.limitState(
+    ours ? span[TraceContext.stateKey] : TraceContext.stateOf(span),
+    TraceContext.exportedStateLength
+  )
   const context = {
     traceId: span.traceId,
     spanId: span.spanId,

@@ -10,7 +10,11 @@ import * as NodePlatform from "./NodePlatform.ts"
 
 export { runMain } from "@effect/platform-node/NodeRuntime"
 
-export const program = Effect.suspend(() => Cli.main(process.argv.slice(2))).pipe(Effect.provide(NodePlatform.layer))
+export const program = Effect.suspend(() => {
+  // The terminal is closed, which is no reason to lose spans: it ends as by Ctrl-C, for which the runtime listens.
+  process.once("SIGHUP", () => process.emit("SIGINT"))
+  return Cli.main(process.argv.slice(2))
+}).pipe(Effect.provide(NodePlatform.layer))
 
 /** Exits whatever still holds the process, a collector that never answers for one. */
 export const teardown: Runtime.Teardown = (exit) => Runtime.defaultTeardown(exit, (code) => process.exit(code))

@@ -9,6 +9,7 @@
  */
 import type { AttributeValue } from "./Attribute.ts"
 import * as Redaction from "./Redaction.ts"
+import { exportedStateLength } from "./TraceContext.ts"
 import * as Utf8 from "./Utf8.ts"
 
 /** How spans are guarded. */
@@ -257,11 +258,11 @@ const kindOf = (key: string): number => {
 // Tags and lengths of one attribute or event, and a number or a time, which is the most that a fixed field takes.
 const overhead = 24
 
-// Ids, times, kind, flags, counts, the description of the status, and a `tracestate` of the length that W3C allows.
-const fixedBytes = 128 + 4 * nameBytes + 512
+// Ids, times, kind, flags, counts, the description of the status, and a `tracestate`.
+const fixedBytes = 128 + 4 * nameBytes + exportedStateLength
 
 // Ids and a `tracestate` of their own.
-const linkBytes = 64 + 512
+const linkBytes = 64 + exportedStateLength
 
 const itemBytes = 12
 

@@ -120,11 +120,14 @@ export const withStateMember = (
  */
 export const maximumStateLength = 4096
 
-/** A `tracestate` that is not too long to be sent: members of more than 128 characters go first, then the last. */
-export const limitState = (state: string | undefined): string | undefined => {
+/** How many characters of `tracestate` a span, or a link of one, is exported with at most. */
+export const exportedStateLength = 512
+
+/** A `tracestate` that is not too long: members of more than 128 characters go first, then the last. */
+export const limitState = (state: string | undefined, maximum = maximumStateLength): string | undefined => {
   const members = [...membersOf(state)]
   let length = members.reduce((sum, member) => sum + member.length + 1, -1)
-  while (length > maximumStateLength) {
+  while (length > maximum) {
     const large = members.findLastIndex((member) => member.length > 128)
     const [removed = ""] = members.splice(large === -1 ? members.length - 1 : large, 1)
     length -= removed.length + 1
@@ -157,7 +160,14 @@ export const externalSpan = ({ flags, spanId, state, traceId }: TraceContext): T
     spanId,
     sampled: (flags & sampledFlag) !== 0,
     annotations:
-      state === undefined ? own : Context.add(Context.add(own, TraceState, state), BridgeState, otelState(state))
+      state === undefined
+        ? own
+        : Context.add(
+            Context.add(own, TraceState, state),
+            BridgeState,
+            // Spans are exported with it; what is sent to others is the whole one.
+            otelState(limitState(state, exportedStateLength))
+          )
   })
 }
 

@@ -531,7 +531,7 @@ describe("Ctrl-C", () => {
       })
     )
 
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     it.live(`T43 ${signal} closes the request, delivers the spans and exits with 130 within a second`, () =>
       Effect.gen(function* () {
         const collector = yield* interrupted("ok", signal, 1000)

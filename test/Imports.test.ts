@@ -19,8 +19,8 @@ const order = [
     "LogLine",
     "Visit"
   ],
-  ["Messages", "Capture", "ChunkTimes", "SpanGuard"],
-  ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
+  ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanGuard"],
+  ["Endpoint", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
   ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
   ["OllamaCall", "OllamaTest", "Ollama"],

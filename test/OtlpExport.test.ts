@@ -216,6 +216,27 @@ describe("How long an export may take", () => {
   )
 })
 
+describe("Telemetry.flush", () => {
+  it.live("waits for as long as one export may take, also where a collector hangs and there are many", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: "hang" })
+      const millis: Array<number> = []
+      yield* send(
+        Effect.gen(function* () {
+          yield* spans(400)
+          const begin = performance.now()
+          yield* Telemetry.flush
+          millis.push(performance.now() - begin)
+        }),
+        collector.url,
+        { OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "10", OTEL_EXPORTER_OTLP_TIMEOUT: "200" }
+      )
+      // Ten times as long, if each batch waited for those before it.
+      assert.isBelow(millis[0] ?? Infinity, 1000)
+    })
+  )
+})
+
 describe("Two layers to one collector", () => {
   it.live("close their own connections", () =>
     Effect.gen(function* () {

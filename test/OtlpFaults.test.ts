@@ -57,7 +57,7 @@ describe("T40 a collector that refuses with", () => {
         const collector = await collect({ mode: { refuse } })
         const home = Spool.home()
         const { code, stderr, stdout } = await Process.runNode(traced, ["ok"], {
-          env: environment(collector.url, home.path, { OTEL_EXPORTER_OTLP_TIMEOUT: "800" })
+          env: environment(collector.url, home.path, { OTEL_EXPORTER_OTLP_TIMEOUT: "1500" })
         })
         assert.deepStrictEqual({ code, stdout }, { code: 0, stdout: "answer\n" }, refuse)
         const reason =
@@ -172,7 +172,8 @@ describe.concurrent("T40 a collector", () => {
     await child.waitForStdout("span 12\n")
     const first = await Collector.start({ port })
     await child.waitForStdout("span 28\n")
-    await first.close()
+    // What has come and is not acknowledged would come again.
+    await first.drain()
     await child.waitForStdout("span 44\n")
     const second = await collect({ port })
     const { code, stderr } = await child.exit
@@ -265,6 +266,26 @@ syncBuiltinESMExports()`
 })
 
 describe("A program that is killed", () => {
+  it("loses nothing of what a collector has not answered for a second, however long it may take", async () => {
+    const collector = await collect({ mode: "hang" })
+    const home = Spool.home()
+    const env = environment(collector.url, home.path, {
+      OTEL_BSP_SCHEDULE_DELAY: "50",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "60000"
+    })
+    // More batches than are sent at once: those behind them have to be kept too.
+    const child = Process.spawnNode(dripping, ["20", "60", "sleep"], { env })
+    await child.waitForStdout("done")
+    const deadline = performance.now() + 8000
+    while (home.spans().length < 20) {
+      assert.isBelow(performance.now(), deadline, `${home.spans().length} spans in ${home.names().length} files`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    child.kill("SIGKILL")
+    await child.exit
+    assert.lengthOf(home.spans(), 20)
+  })
+
   it("loses what was recorded since the last export, and nothing else", async () => {
     const port = await Collector.deadPort()
     const home = Spool.home()

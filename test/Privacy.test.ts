@@ -13,6 +13,7 @@ import { OllamaDouble, type Reply, type Script } from "../src/OllamaDouble.ts"
 import * as Span from "../src/Span.ts"
 import * as Stderr from "../src/Stderr.ts"
 import * as Telemetry from "../src/Telemetry.ts"
+import * as TraceContext from "../src/TraceContext.ts"
 import * as Collector from "./support/Collector.ts"
 import * as GenAi from "./support/GenAi.ts"
 import * as Process from "./support/Process.ts"
@@ -484,6 +485,14 @@ describe("the size of a span", () => {
     })
 
   const megabytes = (text: string) => text.repeat(10_000_000 / text.length)
+  // A tracestate as long as the standard allows.
+  const elsewhere = TraceContext.externalSpan({
+    traceId: "1".repeat(32),
+    spanId: "1".repeat(16),
+    flags: 1,
+    state: Array.from({ length: 32 }, (_, i) => `k${i + 10}${"x".repeat(253)}=${"v".repeat(256)}`).join(",")
+  })
+
   // The request has the resource too.
   const budget = 16_384 + 400
 
@@ -526,7 +535,17 @@ describe("the size of a span", () => {
     ],
     ["a name", Effect.withSpan(Effect.void, megabytes("n"))],
     ["the name of an event", Effect.withSpan(Span.event(megabytes("e")), "work")],
-    ["a key", Effect.withSpan(Span.attributes({ [megabytes("k")]: 1, small: 1 }), "work")]
+    ["a key", Effect.withSpan(Span.attributes({ [megabytes("k")]: 1, small: 1 }), "work")],
+    [
+      "an attribute below a long tracestate",
+      Effect.withSpan(Span.attributes({ big: megabytes("x") }), "work", { parent: elsewhere })
+    ],
+    [
+      "links to long tracestates",
+      Effect.withSpan(Effect.void, "work", {
+        links: Array.from({ length: 100 }, () => ({ span: elsewhere, attributes: { big: "x".repeat(100_000) } }))
+      })
+    ]
   ])("T24 stays within its budget with ten megabytes of %s", ([, self]) =>
     Effect.gen(function* () {
       const { collector, span } = yield* exported(self)

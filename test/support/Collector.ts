@@ -107,6 +107,8 @@ export interface Collector {
   /** Resolves once there are that many spans; rejects after `timeoutMillis`. */
   readonly waitFor: (count: number, timeoutMillis?: number) => Promise<ReadonlyArray<CollectedSpan>>
   readonly close: () => Promise<void>
+  /** Closes it when it has answered what came until now. */
+  readonly drain: () => Promise<void>
 }
 
 export const start = async (options: Options = {}): Promise<Collector> => {
@@ -190,7 +192,8 @@ export const start = async (options: Options = {}): Promise<Collector> => {
       }
       return spans
     },
-    close: async () => server.forceShutdown()
+    close: async () => server.forceShutdown(),
+    drain: () => new Promise((resolve) => server.tryShutdown(() => resolve()))
   }
   return self
 }
