@@ -2,12 +2,13 @@
  * Keeps traces that one always wants: those that failed, and those that took long, whatever share of the rest is kept.
  *
  * Whether a trace failed is known when its root has ended. Until then the spans of a trace that the sampler did not
- * choose wait here, as many as there is room for. What a parent elsewhere has decided is obeyed all the same, and other
- * services are told "not sampled": of a trace that is kept afterwards, their part is not there.
+ * choose wait here, as many as there is room for; a trace that is known to be wanted goes out at once, and so does all
+ * that follows of it. What a parent elsewhere has decided is obeyed all the same, and other services are told "not
+ * sampled": of a trace that is kept afterwards, their part is not there.
  *
  * @since 0.1.0
  */
-import { RecordedSpan, type Trace } from "./RecordedSpan.ts"
+import { RecordedSpan, type Gone, type Trace } from "./RecordedSpan.ts"
 import type { Sink } from "./Sink.ts"
 
 /** Which traces are kept in any case. */
@@ -21,10 +22,13 @@ export interface Options {
 // Every trace that is open costs memory, and some roots never end.
 const maximumTraces = 1000
 const maximumSpans = 10_000
-const idleMillis = 60_000
 
-/** Why spans were lost that waited here. */
-export const noRoom = "more traces were open at once than can wait for their end"
+// Why spans were lost that waited here.
+const reasons = {
+  traces: "more traces were open at once than can wait for their end",
+  spans: "more spans waited for the end of their traces than there is room for",
+  end: "their traces had not ended when the program did, so that nobody knew whether to keep them"
+}
 
 // Whether it is for us to keep a trace: a parent elsewhere that is not sampled is obeyed. One in this process, of another
 // layer with a keeper, may yet be kept.
@@ -36,79 +40,131 @@ export interface Keeper {
   /** Whether spans of a trace are recorded that the sampler did not choose. */
   readonly wants: (trace: Trace) => boolean
   readonly onEnd: (span: RecordedSpan) => void
-  /** Traces that wait for their end. */
-  readonly open: () => { readonly traces: number; readonly spans: number }
+  /** The program ends, at a time in nanoseconds since 1970: nothing waits any longer. The sinks still take spans. */
+  readonly end: (time: bigint) => void
 }
 
-/** Makes a keeper. `now` is a clock in milliseconds that does not go back. */
-export const make = (
-  options: Options,
-  sinks: ReadonlyArray<Sink>,
-  now: () => number = () => performance.now()
-): Keeper => {
+/** Makes a keeper. */
+export const make = (options: Options, sinks: ReadonlyArray<Sink>): Keeper => {
   const forward = (span: RecordedSpan): void => {
     for (const sink of sinks) {
       sink.onEnd(span)
     }
   }
-  // Those that were idle for longest come first.
-  const open = new Map<Trace, number>()
+  const lose = (spans: number, reason: string): void => {
+    if (spans > 0) {
+      for (const sink of sinks) {
+        sink.onLost?.(spans, reason)
+      }
+    }
+  }
+  // Those with spans that wait. Those that were idle for longest come first.
+  const open = new Set<Trace>()
   let waiting = 0
+  // Spans that gave way, of traces of which nobody knows yet whether they are wanted.
+  const undecided = { traces: 0, spans: 0 }
+  let over = false
 
-  const close = (trace: Trace, kept: boolean): ReadonlyArray<RecordedSpan> => {
-    const spans = trace.pending ?? []
+  const decide = (trace: Trace, kept: boolean): void => {
+    const { gone, pending } = trace
     trace.kept = kept
     trace.pending = undefined
-    waiting -= spans.length
-    open.delete(trace)
-    return spans
-  }
-
-  const evict = (trace: Trace): void => {
-    const spans = close(trace, false)
-    for (const sink of sinks) {
-      sink.onLost?.(spans.length, noRoom)
+    trace.gone = undefined
+    if (pending !== undefined) {
+      waiting -= pending.length
+      open.delete(trace)
+      if (kept) {
+        pending.forEach(forward)
+      }
+    }
+    if (gone !== undefined && !over) {
+      for (const cause of ["traces", "spans"] as const) {
+        undecided[cause] -= gone[cause]
+        // What gave way of a trace that nobody wants is no loss.
+        lose(kept ? gone[cause] : 0, reasons[cause])
+      }
     }
   }
 
-  const makeRoom = (at: number): void => {
-    for (const [trace, since] of open) {
-      if (open.size <= maximumTraces && waiting <= maximumSpans && at - since <= idleMillis) {
+  const giveWay = (trace: Trace, spans: number, cause: Gone["latest"]): void => {
+    trace.gone ??= { traces: 0, spans: 0, latest: cause }
+    trace.gone[cause] += spans
+    trace.gone.latest = cause
+    undecided[cause] += spans
+  }
+
+  const isSlow = (trace: Trace, at: bigint): boolean =>
+    options.slowerThan !== undefined && at - trace.startTime > options.slowerThan
+
+  const makeRoom = (span: RecordedSpan, at: bigint): void => {
+    for (const trace of open) {
+      if (open.size <= maximumTraces && waiting <= maximumSpans) {
         break
       }
-      evict(trace)
+      const cause = open.size > maximumTraces ? "traces" : "spans"
+      const pending = trace.pending ?? []
+      if (isSlow(trace, at)) {
+        decide(trace, true)
+      } else if (trace === span.trace) {
+        // It is the only one that waits. What it has stays, and is kept if it is wanted in the end.
+        pending.pop()
+        waiting--
+        giveWay(trace, 1, cause)
+      } else {
+        giveWay(trace, pending.length, cause)
+        waiting -= pending.length
+        trace.pending = undefined
+        open.delete(trace)
+      }
     }
   }
 
-  const isWanted = (root: RecordedSpan, spans: ReadonlyArray<RecordedSpan>): boolean =>
-    (options.errors && (root.failed || spans.some((span) => span.failed))) ||
-    (options.slowerThan !== undefined && (root.endTime ?? 0n) - root.startTime > options.slowerThan)
+  const hold = (span: RecordedSpan, at: bigint): void => {
+    const { trace } = span
+    if (trace.gone !== undefined && trace.pending === undefined) {
+      // Others have its place now: a few traces that are whole are worth more than many in pieces.
+      giveWay(trace, 1, trace.gone.latest)
+      return
+    }
+    trace.pending ??= []
+    trace.pending.push(span)
+    waiting++
+    open.delete(trace)
+    open.add(trace)
+    makeRoom(span, at)
+  }
 
   return {
     wants: (trace) => isOpen(trace) && trace.kept !== false,
     onEnd: (span) => {
       const { trace } = span
+      const at = span.endTime ?? span.startTime
       // What ends after its root goes where the root went.
-      if (span.sampled || trace.kept === true) {
-        forward(span)
-      } else if (isOpen(trace) && trace.kept === undefined) {
-        if (span.isLocalRoot) {
-          const spans = close(trace, isWanted(span, trace.pending ?? []))
-          if (trace.kept) {
-            spans.forEach(forward)
-            forward(span)
-          }
-        } else {
-          trace.pending ??= []
-          trace.pending.push(span)
-          waiting++
-          const at = now()
-          open.delete(trace)
-          open.set(trace, at)
-          makeRoom(at)
+      if (trace.kept === undefined && isOpen(trace)) {
+        if ((options.errors && span.failed) || isSlow(trace, at)) {
+          decide(trace, true)
+        } else if (span.isLocalRoot) {
+          decide(trace, false)
         }
       }
+      if (span.sampled || trace.kept === true) {
+        forward(span)
+      } else if (trace.kept === undefined && !over && isOpen(trace)) {
+        hold(span, at)
+      }
     },
-    open: () => ({ traces: open.size, spans: waiting })
+    end: (time) => {
+      for (const trace of open) {
+        const spans = trace.pending?.length ?? 0
+        const kept = isSlow(trace, time)
+        if (!kept) {
+          lose(spans, reasons.end)
+        }
+        decide(trace, kept)
+      }
+      over = true
+      lose(undecided.traces, reasons.traces)
+      lose(undecided.spans, reasons.spans)
+    }
   }
 }

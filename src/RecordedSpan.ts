@@ -50,10 +50,19 @@ export interface Link {
   readonly droppedAttributes: number
 }
 
+/** How many spans of a trace gave way before it was known whether it is kept: to more traces, or to more spans. */
+export interface Gone {
+  traces: number
+  spans: number
+  latest: "traces" | "spans"
+}
+
 /** What the spans of a trace share that begins here, or continues here from elsewhere. */
 export class Trace {
   /** The span elsewhere that the trace is continued from. */
   readonly origin: Tracer.AnySpan | undefined
+  /** When its first span here started, in nanoseconds since 1970. */
+  readonly startTime: bigint
   private drawn: string | undefined
   /** The `tracestate` of its spans. */
   state: string | undefined
@@ -62,15 +71,18 @@ export class Trace {
   /** What a keeper of whole traces knows of it. */
   pending: Array<RecordedSpan> | undefined
   kept: boolean | undefined
+  gone: Gone | undefined
 
-  constructor(origin: Tracer.AnySpan | undefined) {
+  constructor(origin: Tracer.AnySpan | undefined, startTime: bigint) {
     this.origin = origin
+    this.startTime = startTime
     this.drawn = origin?.traceId
     this.state = origin === undefined ? undefined : TraceContext.stateOf(origin)
     // Ids of our own are random in all their bits.
     this.otherFlags = origin === undefined ? randomFlag : TraceContext.flagsOf(origin) & ~1
     this.pending = undefined
     this.kept = undefined
+    this.gone = undefined
   }
 
   /** 32 hexadecimal digits. */
@@ -132,7 +144,7 @@ export class RecordedSpan implements Tracer.Span {
     this.annotations = options.annotations
     this.kind = options.kind
     this.startTime = options.startTime
-    this.trace = ours === undefined ? new Trace(parent) : ours.trace
+    this.trace = ours === undefined ? new Trace(parent, options.startTime) : ours.trace
     this.endTime = undefined
     this.values = newValues()
     this.events = noEvents

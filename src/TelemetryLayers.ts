@@ -7,6 +7,7 @@
  */
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base"
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -116,12 +117,17 @@ export const own = (
         })
       )
       const { parentBased, ratio } = config.sampler.value
+      const keep = config.keep.value
+      const keeper = keep.errors || keep.slowerThan !== undefined ? own.keeper(keep, places) : undefined
+      if (keeper !== undefined) {
+        yield* Effect.addFinalizer(() => Effect.map(Clock.currentTimeNanos, keeper.end))
+      }
       const tracer = own.make({
         sampler: sampler ?? own.ratio(ratio, parentBased),
         limits: config.limits,
         guard: yield* guardOf(config),
         sinks: places,
-        keep: config.keep.value.errors || config.keep.value.slowerThan !== undefined ? config.keep.value : undefined,
+        keeper,
         observer
       })
       return Context.make(

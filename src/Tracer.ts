@@ -7,13 +7,14 @@
  */
 import * as Context from "effect/Context"
 import * as EffectTracer from "effect/Tracer"
-import * as KeepTraces from "./KeepTraces.ts"
+import type * as KeepTraces from "./KeepTraces.ts"
 import { RecordedSpan, type Recorder } from "./RecordedSpan.ts"
 import type * as Sampling from "./Sampling.ts"
 import type { Observer, Sink } from "./Sink.ts"
 import type * as SpanGuard from "./SpanGuard.ts"
 import type { Limits } from "./EnvironmentVariables.ts"
 
+export { make as keeper } from "./KeepTraces.ts"
 export { ratio } from "./Sampling.ts"
 
 /** Makes a tracer that hands every sampled span to all sinks. */
@@ -22,14 +23,13 @@ export const make = (options: {
   readonly limits: Limits
   readonly guard: SpanGuard.Guard
   readonly sinks: ReadonlyArray<Sink>
-  /** Traces that are kept whatever the sampler says. */
-  readonly keep?: KeepTraces.Options | undefined
+  /** Keeps traces whatever the sampler says, in front of the same sinks. */
+  readonly keeper?: KeepTraces.Keeper | undefined
   /** Sees every span, and makes it recorded. */
   readonly observer?: Observer | undefined
 }): EffectTracer.Tracer => {
-  const { keep, observer, sinks } = options
+  const { keeper, observer, sinks } = options
   const [only] = sinks
-  const keeper = keep === undefined ? undefined : KeepTraces.make(keep, sinks)
   const onEnd: Recorder["onEnd"] =
     only !== undefined && sinks.length === 1
       ? only.onEnd
