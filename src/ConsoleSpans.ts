@@ -126,7 +126,7 @@ const toRecord = (span: RecordedSpan): SpanPrinter.SpanRecord => ({
   endTime: span.endTime ?? span.startTime,
   status: span.failed
     ? { code: "error", message: span.statusMessage === "" ? undefined : span.statusMessage }
-    : { code: "unset" },
+    : { code: span.ok ? "ok" : "unset" },
   attributes: span.values,
   events: span.events
 })

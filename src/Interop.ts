@@ -131,9 +131,15 @@ class ActiveSpan implements Otel.Span {
     }
     return this
   }
+  // "Ok" is final here: it overrides errors before and after it. Only a failure of the effect itself is one all the same.
+  // https://opentelemetry.io/docs/specs/otel/trace/api/#set-status
   setStatus({ code, message }: Otel.SpanStatus): this {
-    if (code === Otel.SpanStatusCode.ERROR && this.span instanceof RecordedSpan) {
-      this.span.fail(message ?? "")
+    if (this.span instanceof RecordedSpan) {
+      if (code === Otel.SpanStatusCode.OK) {
+        this.span.succeed()
+      } else if (code === Otel.SpanStatusCode.ERROR && !this.span.ok) {
+        this.span.fail(message ?? "")
+      }
     }
     return this
   }
@@ -142,7 +148,12 @@ class ActiveSpan implements Otel.Span {
   }
   end(): void {}
   isRecording(): boolean {
-    return this.span._tag === "Span" && this.span.sampled && this.span.status._tag === "Started"
+    return (
+      this.span._tag === "Span" &&
+      // What is not sampled may be recorded all the same, and kept in the end.
+      (this.span.sampled || (this.span instanceof RecordedSpan && this.span.recording)) &&
+      this.span.status._tag === "Started"
+    )
   }
   recordException(exception: Otel.Exception, time?: Otel.TimeInput): void {
     if (this.span._tag === "Span") {

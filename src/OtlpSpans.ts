@@ -65,8 +65,8 @@ class Readable implements ReadableSpan {
     return [seconds, nanos - seconds * 1_000_000_000]
   }
   get status() {
-    const { failed, statusMessage } = this.span
-    return failed ? { code: 2, ...(statusMessage === "" ? {} : { message: statusMessage }) } : { code: 0 }
+    const { failed, ok, statusMessage } = this.span
+    return failed ? { code: 2, ...(statusMessage === "" ? {} : { message: statusMessage }) } : { code: ok ? 1 : 0 }
   }
   get attributes() {
     return this.span.values as Record<string, string>

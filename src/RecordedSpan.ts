@@ -121,6 +121,8 @@ export class RecordedSpan implements Tracer.Span {
   /** Whether it ended as an error, and what the status says then. */
   failed: boolean
   statusMessage: string
+  /** Whether somebody said that it succeeded, beyond that nothing failed. */
+  ok: boolean
   /** Whether what is put into it is kept. */
   recording: boolean
   /** Whether it was asked for as one that is not recorded, or is below such a span. */
@@ -154,6 +156,7 @@ export class RecordedSpan implements Tracer.Span {
     this.droppedLinks = 0
     this.failed = false
     this.statusMessage = ""
+    this.ok = false
     this.exported = undefined
     this.drawn = undefined
     this.valueCount = 0
@@ -276,9 +279,23 @@ export class RecordedSpan implements Tracer.Span {
   fail(message: string): void {
     if (this.recording && this.endTime === undefined) {
       this.failed = true
+      this.ok = false
       this.statusMessage = SpanErrors.description(message, this.recorder.guard.redact)
       if (!Object.hasOwn(this.values, "error.type")) {
         this.putAtEnd("error.type", "_OTHER")
+      }
+    }
+  }
+
+  /** Marks it as a success, also where it was marked as an error before. */
+  succeed(): void {
+    if (this.recording && this.endTime === undefined) {
+      this.failed = false
+      this.statusMessage = ""
+      this.ok = true
+      if (Object.hasOwn(this.values, "error.type")) {
+        delete this.values["error.type"]
+        this.valueCount--
       }
     }
   }

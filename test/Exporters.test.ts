@@ -282,6 +282,52 @@ describe("interop", () => {
     })
   )
 
+  it.live("OK of a library is final: it overrides errors before and after it, but no failure of the effect", () =>
+    Effect.gen(function* () {
+      const { ERROR, OK, UNSET } = OtelApi.SpanStatusCode
+      const ended = (codes: ReadonlyArray<OtelApi.SpanStatusCode>, fails = false) =>
+        Effect.gen(function* () {
+          const kept = Kept.make()
+          const write = Effect.sync(() => {
+            for (const code of codes) {
+              OtelApi.trace.getActiveSpan()?.setStatus({ code, message: "of the library" })
+            }
+          })
+          yield* through(
+            Effect.andThen(write, fails ? Effect.fail("of the effect") : Effect.void).pipe(Effect.withSpan("ours")),
+            kept.exporter,
+            { interop: true }
+          )
+          const [span] = kept.spans()
+          return [span?.status, span?.attributes["error.type"]]
+        })
+      assert.deepStrictEqual(yield* ended([UNSET]), [{ code: UNSET }, undefined])
+      assert.deepStrictEqual(yield* ended([OK]), [{ code: OK }, undefined])
+      assert.deepStrictEqual(yield* ended([ERROR, OK]), [{ code: OK }, undefined])
+      assert.deepStrictEqual(yield* ended([OK, ERROR, UNSET]), [{ code: OK }, undefined])
+      assert.deepStrictEqual(yield* ended([ERROR, UNSET]), [{ code: ERROR, message: "of the library" }, "_OTHER"])
+      assert.deepStrictEqual(yield* ended([ERROR, OK], true), [{ code: ERROR, message: "of the effect" }, "_OTHER"])
+    })
+  )
+
+  it.live("a span that the rate did not choose is recording where it may be kept, and else not", () =>
+    Effect.gen(function* () {
+      const write = Effect.sync(() => {
+        const active = OtelApi.trace.getActiveSpan()
+        return active?.isRecording() === true && active.setAttribute("rows", 3).isRecording()
+      }).pipe(
+        Effect.tap(() => Effect.ignore(Effect.withSpan(Effect.fail("x"), "inner"))),
+        Effect.withSpan("ours")
+      )
+      const kept = Kept.make()
+      const recording = (options: Telemetry.ExporterOptions) =>
+        Effect.map(through(write, kept.exporter, { interop: true, samplingRate: 0, ...options }), ({ exit }) => exit)
+      assert.deepStrictEqual(yield* recording({ keep: { errors: true } }), Exit.succeed(true))
+      assert.strictEqual(kept.spans().find((span) => span.name === "ours")?.attributes["rows"], 3)
+      assert.deepStrictEqual(yield* recording({}), Exit.succeed(false))
+    })
+  )
+
   it.live("is off by default: OpenTelemetry's active span is nobody's", () =>
     Effect.gen(function* () {
       library()
