@@ -77,7 +77,7 @@ export class Trace {
     this.origin = origin
     this.startTime = startTime
     this.drawn = origin?.traceId
-    this.state = origin === undefined ? undefined : TraceContext.stateOf(origin)
+    this.state = origin === undefined ? undefined : Sampling.withoutWrongThreshold(TraceContext.stateOf(origin), origin)
     // Ids of our own are random in all their bits.
     this.otherFlags = origin === undefined ? randomFlag : TraceContext.flagsOf(origin) & ~1
     this.pending = undefined

@@ -61,7 +61,7 @@ export const decode = (th: string): string | undefined =>
   /^[0-9a-f]{1,14}$/.test(th) ? th.padEnd(digits, "0") : undefined
 
 /** The 56 random bits of a trace, as 14 hexadecimal digits: what `rv` says, or the end of the trace id. */
-const randomness = ({ traceId, traceState }: Candidate): string =>
+const randomness = ({ traceId, traceState }: Pick<Candidate, "traceId" | "traceState">): string =>
   (traceState === undefined ? undefined : /(?:^|,)ot=(?:[^,]*;)?rv:([0-9a-f]{14})(?:;|,|$)/.exec(traceState)?.[1]) ??
   traceId.slice(-digits)
 
@@ -75,4 +75,25 @@ export const withThreshold = (traceState: string | undefined, threshold: string 
   )
   const value = [...(threshold === undefined ? [] : [`th:${threshold}`]), ...parts].join(";")
   return TraceContext.withStateMember(traceState, "ot", value === "" ? undefined : value)
+}
+
+/**
+ * The `tracestate` of a parent elsewhere, without a threshold that says something else than the parent's decision, or that
+ * is none: whoever counts spans by it would count wrong. The rest is kept.
+ * https://opentelemetry.io/docs/specs/otel/trace/tracestate-handling/#sampling-threshold-value-th
+ */
+export const withoutWrongThreshold = (
+  traceState: string | undefined,
+  parent: { readonly traceId: string; readonly sampled: boolean }
+): string | undefined => {
+  const th = TraceContext.stateMember(traceState, "ot")
+    ?.split(";")
+    .find((part) => part.startsWith("th:"))
+  if (th === undefined) {
+    return traceState
+  }
+  const threshold = decode(th.slice("th:".length))
+  const isRight =
+    threshold !== undefined && randomness({ traceId: parent.traceId, traceState }) >= threshold === parent.sampled
+  return isRight ? traceState : withThreshold(traceState, undefined)
 }

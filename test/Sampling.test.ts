@@ -1,10 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { vi } from "vitest"
+import * as Graph from "../src/Graph.ts"
+import * as Node from "../src/Node.ts"
+import * as Propagation from "../src/Propagation.ts"
 import * as Sampling from "../src/Sampling.ts"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as TraceContext from "../src/TraceContext.ts"
+import * as Collector from "./support/Collector.ts"
+import { isolated } from "./support/Isolated.ts"
 import * as Kept from "./support/Kept.ts"
+import * as SeededIds from "./support/SeededIds.ts"
+
+vi.mock("../src/RandomIds.ts", () => import("./support/SeededIds.ts"))
 
 const candidate = (traceId: string, traceState?: string): Sampling.Candidate => ({
   traceId,
@@ -62,17 +71,8 @@ describe("Sampling.ratio", () => {
   })
 
   it("T51 keeps a tenth of ten thousand ids at 0.1, all of them at 0.5 too, none at 0 and every one at 1", () => {
-    // Numbers of a generator with a seed, so that every run sees the same ids.
-    // https://en.wikipedia.org/wiki/Xorshift#xorshift*
-    let state = 0x9e3779b97f4a7c15n
-    const next = () => {
-      state ^= state >> 12n
-      state = (state ^ (state << 25n)) & 0xffffffffffffffffn
-      state ^= state >> 27n
-      return (state * 0x2545f4914f6cdd1dn) & 0xffffffffffffffffn
-    }
-    const hex = () => next().toString(16).padStart(16, "0")
-    const ids = Array.from({ length: 10_000 }, () => hex() + hex())
+    SeededIds.restart()
+    const ids = Array.from({ length: 10_000 }, SeededIds.traceId)
     const kept = (share: number) => new Set(ids.filter((id) => Sampling.ratio(share).isSampled(candidate(id))))
     const tenth = kept(0.1)
     const half = kept(0.5)
@@ -83,6 +83,46 @@ describe("Sampling.ratio", () => {
     assert.strictEqual(kept(0).size, 0)
     assert.strictEqual(kept(1).size, ids.length)
   })
+})
+
+describe("A share", () => {
+  it.live(
+    "T51 of ten thousand runs is a tenth at a collector at 0.1, all of them at 0.5 too, and only whole traces",
+    () =>
+      Effect.gen(function* () {
+        const graph = Graph.make("g", {
+          nodes: { a: Node.transform((n: number) => n), b: Node.transform((n: number) => n) },
+          start: "a",
+          edges: { a: "b", b: "end" }
+        })
+        /** The traces that arrive of so many runs, which have the same ids each time. */
+        const arrived = (samplingRate: number, runs: number) =>
+          Effect.gen(function* () {
+            SeededIds.restart()
+            const collector = yield* Collector.make()
+            const { stderr } = yield* isolated(
+              Effect.forEach(Array.from({ length: runs }), (_, n) => Graph.run(graph, n), { discard: true }).pipe(
+                Effect.provide(Telemetry.layer({ otlpEndpoint: collector.url, samplingRate }))
+              )
+            )
+            assert.strictEqual(stderr, "")
+            const traces = Map.groupBy(collector.spans(), (span) => span.traceId)
+            for (const spans of traces.values()) {
+              assert.sameMembers(
+                spans.map((span) => span.name),
+                ["graph.execute", "node.transform", "node.transform"]
+              )
+            }
+            return new Set(traces.keys())
+          }).pipe(Effect.scoped)
+        assert.strictEqual((yield* arrived(0, 200)).size, 0)
+        assert.strictEqual((yield* arrived(1, 200)).size, 200)
+        const tenth = yield* arrived(0.1, 10_000)
+        assert.isTrue(tenth.size > 900 && tenth.size < 1100, `${tenth.size}`)
+        const half = yield* arrived(0.5, 10_000)
+        assert.isTrue([...tenth].every((traceId) => half.has(traceId)))
+      })
+  )
 })
 
 describe("Sampling.withThreshold", () => {
@@ -120,6 +160,46 @@ describe("A sampler", () => {
       assert.deepStrictEqual(Array.from(states), [undefined])
       const [whole] = yield* spansOf(work, { samplingRate: 1 })
       assert.isUndefined(whole?.spanContext().traceState, "nothing was left to chance")
+    })
+  )
+
+  it.effect("T56 erases a threshold of a parent that contradicts its decision, or is none, and nothing else", () =>
+    Effect.gen(function* () {
+      const [low, high] = [`${"1".repeat(18)}00000000000001`, `${"1".repeat(18)}ffffffffffffff`]
+      /** What the spans say below a parent with this, and what is told to other services. */
+      const states = (traceId: string, flags: number, state: string, options?: Telemetry.ExporterOptions) =>
+        Effect.gen(function* () {
+          const headers: Array<string | undefined> = []
+          const parent = TraceContext.externalSpan({ traceId, spanId: "b".repeat(16), flags, state })
+          const spans = yield* spansOf(
+            Propagation.inject.pipe(
+              Effect.map(({ tracestate }) => headers.push(tracestate)),
+              Effect.withSpan("child"),
+              Effect.withParentSpan(parent)
+            ),
+            options
+          )
+          const exported = spans.map((span) => span.spanContext().traceState?.serialize())
+          assert.deepStrictEqual(exported, flags === 1 ? headers : [], "what is exported is what is propagated")
+          return headers[0]
+        })
+      // Sampled below the threshold, dropped above it, and what is no threshold.
+      assert.isUndefined(yield* states(low, 1, "ot=th:c"))
+      assert.strictEqual(yield* states(low, 1, "a=1,ot=x:y;th:c,b=2"), "ot=x:y,a=1,b=2")
+      assert.isUndefined(yield* states(low, 1, "ot=th:c", { samplingRate: 0.5 }))
+      assert.isUndefined(yield* states(high, 0, "ot=th:4"))
+      assert.strictEqual(yield* states(low, 1, "ot=th:zz;x:1,foo=1"), "ot=x:1,foo=1")
+      assert.strictEqual(yield* states(high, 1, "ot=rv:00000000000001;th:c"), "ot=rv:00000000000001")
+      // Those that are right stay, as they were.
+      for (const [id, flags, state] of [
+        [low, 1, "ot=th:0"],
+        [low, 0, "a=1,ot=th:c"],
+        [high, 1, "a=1,ot=th:c"],
+        [low, 1, "a=1,ot=rv:ffffffffffffff;th:c"],
+        [`${"1".repeat(18)}c0000000000000`, 1, "ot=th:c"]
+      ] as const) {
+        assert.strictEqual(yield* states(id, flags, state), state)
+      }
     })
   )
 
