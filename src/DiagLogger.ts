@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Diagnostics, Level } from "./Diagnostics.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
-import { redact } from "./Redaction.ts"
 import * as Span from "./Span.ts"
 
 /**
@@ -60,5 +59,5 @@ const text = (parts: ReadonlyArray<unknown>, settings: OtlpSettings.OtlpSettings
   const told = parts.flatMap((part) =>
     part instanceof Error ? part.message : typeof part === "object" || typeof part === "function" ? [] : String(part)
   )
-  return Span.truncate(OtlpSettings.conceal(settings, redact(told.join(" ").replace(/\s+/g, " ").trim())), 500)
+  return Span.truncate(OtlpSettings.conceal(settings, told.join(" ").replace(/\s+/g, " ").trim()), 500)
 }

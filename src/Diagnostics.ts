@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type { LogLevel } from "./EnvironmentVariables.ts"
+import { harmless } from "./SpanPrinter.ts"
 
 /** The level of a line. */
 export type Level = Exclude<LogLevel, "none" | "all">
@@ -19,7 +20,8 @@ export const make = (lowest: LogLevel, write: (text: string) => void): Diagnosti
   const told = lowest === "all" ? levels.length : lowest === "none" ? 0 : levels.indexOf(lowest) + 1
   return (level, text) => {
     if (levels.indexOf(level) < told) {
-      write(`tinyllm: ${text}\n`)
+      // It may quote what a collector said.
+      write(`tinyllm: ${harmless(text)}\n`)
     }
   }
 }

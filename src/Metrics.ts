@@ -11,6 +11,7 @@ import { type Attributes, type Meter, ValueType } from "@opentelemetry/api"
 import type * as Tracer from "effect/Tracer"
 import type * as ChunkTimes from "./ChunkTimes.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
+import * as Redaction from "./Redaction.ts"
 import type * as Report from "./Report.ts"
 import type { Observer } from "./Sink.ts"
 
@@ -19,8 +20,15 @@ export interface Metrics extends Observer {
   readonly onChunk: ChunkTimes.Take
 }
 
-/** Makes the instruments. `counter` counts the spans that go to a collector, where some do. */
-export const make = (meter: Meter, counter: Report.Counter | undefined): Metrics => {
+/**
+ * Makes the instruments. `counter` counts the spans that go to a collector, where some do. What `redact` does to values
+ * of spans, it does to dimensions.
+ */
+export const make = (
+  meter: Meter,
+  counter: Report.Counter | undefined,
+  redact: Redaction.Redact = Redaction.redact
+): Metrics => {
   const seconds = (name: string, description: string) =>
     meter.createHistogram(name, {
       description,
@@ -50,7 +58,8 @@ export const make = (meter: Meter, counter: Report.Counter | undefined): Metrics
   })
 
   const running = new Set<RecordedSpan>()
-  const graphId = bounded()
+  const clean = cleaning(redact)
+  const graphId = bounded(clean)
   meter
     .createObservableUpDownCounter("tinyllm.graph.active", {
       description: "Runs of graphs that are in progress, sub-graphs included.",
@@ -78,11 +87,11 @@ export const make = (meter: Meter, counter: Report.Counter | undefined): Metrics
 
   const onCall = (span: RecordedSpan, time: bigint): void => {
     const { values } = span
-    const call = pick(values, callDimensions)
+    const call = pick(values, callDimensions, clean)
     const failure = values["error.type"]
     duration.record(
       Number(time - span.startTime) / 1e9,
-      typeof failure === "string" ? { ...call, "error.type": failure } : call
+      typeof failure === "string" ? { ...call, "error.type": clean(failure) } : call
     )
     for (const type of ["input", "output"] as const) {
       const count = values[`gen_ai.usage.${type}_tokens`]
@@ -141,11 +150,13 @@ const callDimensions = [
   "server.port"
 ] as const
 
-const pick = (values: RecordedSpan["values"], names: ReadonlyArray<string>): Attributes => {
+const pick = (values: RecordedSpan["values"], names: ReadonlyArray<string>, clean: Redaction.Redact): Attributes => {
   const picked: Attributes = {}
   for (const name of names) {
     const value = values[name]
-    if (typeof value === "string" || typeof value === "number") {
+    if (typeof value === "string") {
+      picked[name] = clean(value)
+    } else if (typeof value === "number") {
       picked[name] = value
     }
   }
@@ -159,13 +170,14 @@ const statusOf = ({ failed, values }: RecordedSpan): "success" | "failure" | "in
 const maximumGraphs = 100
 const otherGraphs = "_OTHER"
 
-const bounded = () => {
+const bounded = (clean: Redaction.Redact) => {
   const ids = new Set<string>()
   return {
-    of: (id: unknown): string => {
-      if (typeof id !== "string") {
+    of: (given: unknown): string => {
+      if (typeof given !== "string") {
         return otherGraphs
       }
+      const id = clean(given)
       if (!ids.has(id) && ids.size >= maximumGraphs) {
         return otherGraphs
       }
@@ -175,6 +187,23 @@ const bounded = () => {
     known: (): ReadonlyArray<string> => Array.from(ids)
   }
 }
+
+// There is no secret in names and settings that somebody chose but what patterns of theirs match, as in spans.
+const cleaning = (redact: Redaction.Redact): Redaction.Redact => {
+  if (redact === Redaction.redact) {
+    return (text) => text
+  }
+  const known = new Map<string, string>()
+  return (text) => {
+    const cleaned = known.get(text) ?? redact(text)
+    if (known.size < maximumKnown) {
+      known.set(text, cleaned)
+    }
+    return cleaned
+  }
+}
+
+const maximumKnown = 1000
 
 // What became of spans, as the report tells it.
 const fates = (meter: Meter, counter: Report.Counter): void => {

@@ -5,7 +5,6 @@
  */
 import type { Protocol } from "./Endpoint.ts"
 import * as OtlpSettings from "./OtlpSettings.ts"
-import { redact } from "./Redaction.ts"
 import * as Span from "./Span.ts"
 
 /** What became of one call. */
@@ -87,4 +86,4 @@ export const noConnection = (address: string, why: string, protocol: Protocol): 
 
 /** What others say, on one line: it may be long, and hold what they were sent. */
 export const quote = (text: string, settings: OtlpSettings.OtlpSettings): string =>
-  Span.truncate(OtlpSettings.conceal(settings, redact(text.replace(/\s+/g, " ").trim())), 200)
+  Span.truncate(OtlpSettings.conceal(settings, text.replace(/\s+/g, " ").trim()), 200)

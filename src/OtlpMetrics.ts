@@ -31,7 +31,7 @@ export interface OtlpMetrics extends Metrics.Metrics {
 export const make = (options: {
   readonly client: OtlpClient
   readonly settings: MetricSettings
-  readonly service: Pick<Resolved, "serviceName" | "resourceAttributes">
+  readonly service: Pick<Resolved, "serviceName" | "resourceAttributes" | "privacy">
   readonly counter: Report.Counter | undefined
   readonly warn: (line: string) => void
 }): OtlpMetrics => {
@@ -41,7 +41,7 @@ export const make = (options: {
     resource: OtlpResource.make(service.serviceName.value, service.resourceAttributes),
     readers: [reader]
   })
-  const metrics = Metrics.make(provider.getMeter("tinyllm", version), options.counter)
+  const metrics = Metrics.make(provider.getMeter("tinyllm", version), options.counter, service.privacy.redact)
 
   const limitMillis = Math.min(settings.timeout.value, settings.otlp.timeoutMillis)
   const underWay = new Set<OtlpDelivery.Delivery>()

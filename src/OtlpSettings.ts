@@ -13,6 +13,7 @@ import * as Redacted from "effect/Redacted"
 import type { Protocol, Reading, Signal } from "./Endpoint.ts"
 import { firstOf, millis, otelBoolean, otelChoice, ours, pairs, variable } from "./EnvironmentValues.ts"
 import type { Sourced, TelemetryConfigError, Warn } from "./EnvironmentValues.ts"
+import { mark, redact, type Redact } from "./Redaction.ts"
 
 /** What flags, program and environment say. */
 export interface OtlpSettings {
@@ -33,6 +34,8 @@ export interface OtlpSettings {
   readonly timeout: Sourced<number>
   /** As `timeout`. */
   readonly timeoutMillis: number
+  /** What hides secrets in what others say. */
+  readonly redact: Redact
   /** Why nothing can be sent; it quotes no value, since headers are secret. */
   readonly problem: string | undefined
 }
@@ -52,12 +55,12 @@ export const reading = (settings: OtlpSettings, path: Reading["path"], signal: S
   insecure: settings.insecure?.value
 })
 
-/** A text without the values of the headers: a collector that refuses a key may quote it. */
+/** A text without secrets and the values of the headers: a collector that refuses a key may quote it. */
 export const conceal = (settings: OtlpSettings, text: string): string =>
   Redacted.value(settings.headers)
     .flatMap(([, value]) => [value, value.replace(/^\w+\s+/, "")])
     .filter((secret) => secret.length >= shortestSecret)
-    .reduce((text, secret) => text.replaceAll(secret, "__REDACTED__"), text)
+    .reduce((text, secret) => text.replaceAll(secret, mark), settings.redact(text))
 
 // What is shorter is in many a word.
 const shortestSecret = 4
@@ -93,7 +96,8 @@ export const read = Effect.fnUntraced(function* (
     clientKey: yield* either(names.clientKey, variable),
     clientCertificate: yield* either(names.clientCertificate, variable),
     timeout: { value: limit, source: timeout.source },
-    timeoutMillis: limit
+    timeoutMillis: limit,
+    redact
   }
 })
 

@@ -4,11 +4,11 @@
  * @since 0.1.0
  */
 import type { SpanExporter } from "@opentelemetry/sdk-trace-base"
+import { quote } from "./OtlpAnswers.ts"
 import type { OtlpClient } from "./OtlpClient.ts"
 import * as OtlpExport from "./OtlpExport.ts"
 import * as OtlpResource from "./OtlpResource.ts"
 import * as OtlpSpans from "./OtlpSpans.ts"
-import { redact } from "./Redaction.ts"
 import type * as Report from "./Report.ts"
 import * as SpanBuffer from "./SpanBuffer.ts"
 import type { Spool } from "./Spool.ts"
@@ -31,8 +31,11 @@ export const exporter = (
 
 /** Spans to an exporter of the program's. */
 export const foreign = (options: Options & { readonly exporter: SpanExporter }): Sink => {
-  const timeoutMillis = options.config.batch.exportTimeoutMillis
-  return buffered(counting(options.exporter, options.counter, timeoutMillis), options, timeoutMillis, foreignEndMillis)
+  const { config, counter, exporter } = options
+  const timeoutMillis = config.batch.exportTimeoutMillis
+  const why = ({ message }: { readonly message?: unknown }): string =>
+    typeof message === "string" && message !== "" ? quote(message, config.otlp) : "the exporter failed"
+  return buffered(counting(exporter, counter, timeoutMillis, why), options, timeoutMillis, foreignEndMillis)
 }
 
 interface Options {
@@ -83,7 +86,12 @@ const within = (end: Promise<void>, endMillis: number): Promise<void> =>
   })
 
 // An exporter of others says whether it succeeded; it may also throw, or never say anything.
-const counting = (exporter: SpanExporter, counter: Report.Counter, timeoutMillis: number): SpanExporter => ({
+const counting = (
+  exporter: SpanExporter,
+  counter: Report.Counter,
+  timeoutMillis: number,
+  why: (error: { readonly message?: unknown }) => string
+): SpanExporter => ({
   export: (spans, done) => {
     let over = false
     const ended = (failure: string | undefined): void => {
@@ -107,9 +115,7 @@ const counting = (exporter: SpanExporter, counter: Report.Counter, timeoutMillis
     timer.unref()
     // Promised nothing, but it may be an asynchronous function.
     void called(() =>
-      exporter.export(spans, ({ code, error }) =>
-        ended(code === 0 ? undefined : redact(error?.message ?? "the exporter failed"))
-      )
+      exporter.export(spans, ({ code, error }) => ended(code === 0 ? undefined : why(error ?? {})))
     ).catch(() => ended("the exporter threw an error"))
   },
   forceFlush: () =>

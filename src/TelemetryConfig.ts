@@ -257,10 +257,13 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
       propagators: env.propagators ?? { value: ["tracecontext", "baggage"], source: "default" },
       // OpenTelemetry's own is `info`, which says much that a person at a terminal did not ask for.
       logLevel: env.logLevel ?? { value: "warn", source: "default" },
-      otlp: env.otlp,
+      otlp: { ...env.otlp, redact: privacy.redact },
       timeoutMillis: env.otlp.timeoutMillis,
       spool: yield* SpoolConfig.resolve(options.spool, defaults.spool),
-      metrics: disabled ? undefined : metrics.settings,
+      metrics:
+        disabled || metrics.settings === undefined
+          ? undefined
+          : { ...metrics.settings, otlp: { ...metrics.settings.otlp, redact: privacy.redact } },
       // Spans and metrics share some variables.
       warnings: Array.from(
         new Set([

@@ -5,6 +5,7 @@ import type { SpanExporter } from "@opentelemetry/sdk-trace-base"
 import * as Diagnostics from "../src/Diagnostics.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Collector from "./support/Collector.ts"
+import * as HttpCollector from "./support/HttpCollector.ts"
 import { isolated } from "./support/Isolated.ts"
 
 const work = Effect.withSpan(Effect.void, "work")
@@ -83,6 +84,24 @@ describe("OTEL_LOG_LEVEL", () => {
     })
   )
 
+  it.live("T25 tell what a collector says without what configured patterns match, and moves no cursor", () =>
+    Effect.gen(function* () {
+      const said = "span of customer-4711 \u001b[2J\u0007rejected"
+      const grpc = yield* Collector.make({ mode: { reject: 1, message: said } })
+      const http = yield* HttpCollector.make({
+        mode: { status: 400, body: said, headers: { "content-type": "text/plain" } }
+      })
+      for (const options of [
+        { otlpEndpoint: grpc.url },
+        { otlpEndpoint: http.url, otlpProtocol: "http/protobuf" } as const
+      ]) {
+        const layer = Telemetry.layer({ ...options, redact: [/customer-\d+/] })
+        const { stderr } = yield* isolated(Effect.provide(work, layer))
+        assert.match(stderr, /^tinyllm: 1 span [^\n]*: span of __REDACTED__ �\[2J�rejected\n$/)
+      }
+    })
+  )
+
   it.effect("changes nothing where the program has a logger of its own, and ends with the layer", () =>
     Effect.gen(function* () {
       const own: Array<string> = []
@@ -105,5 +124,11 @@ describe("Diagnostics.make", () => {
     let text = ""
     Diagnostics.make("warn", (line) => void (text += line))("warn", "careful")
     assert.strictEqual(text, "tinyllm: careful\n")
+  })
+
+  it("moves no cursor and changes no colours, whoever said what it tells", () => {
+    let text = ""
+    Diagnostics.make("warn", (line) => void (text += line))("warn", "evil \u001b[2J\u0007\r\ntext\u202e")
+    assert.strictEqual(text, "tinyllm: evil �[2J� text�\n")
   })
 })

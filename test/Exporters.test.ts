@@ -93,6 +93,28 @@ describe("Telemetry.layerExporter", () => {
     })
   )
 
+  it.live("T25 what an exporter says is one text, without what configured patterns match", () =>
+    Effect.gen(function* () {
+      const saying = (message: unknown) => {
+        const error = Object.assign(new Error("x"), { message })
+        const failing: SpanExporter = {
+          export: (_, done) => done({ code: 1, error }),
+          shutdown: () => Promise.resolve()
+        }
+        return through(Effect.andThen(spans(1), Telemetry.flush).pipe(Effect.andThen(Telemetry.report)), failing, {
+          redact: [/customer-\d+/]
+        })
+      }
+      const said = yield* saying("rejected customer-4711\nof tenant")
+      assert.strictEqual(said.stderr, "tinyllm: 1 span not exported: rejected __REDACTED__ of tenant\n")
+      for (const message of [{ no: "text" }, "", undefined, 7]) {
+        const { exit, stderr } = yield* saying(message)
+        assert.strictEqual(stderr, "tinyllm: 1 span not exported: the exporter failed\n")
+        assert.isTrue(Exit.isSuccess(exit) && exit.value.reasons.every(({ reason }) => typeof reason === "string"))
+      }
+    })
+  )
+
   it.live("so does one that throws, and one that reports twice counts once", () =>
     Effect.gen(function* () {
       const throwing: SpanExporter = {

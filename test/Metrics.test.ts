@@ -3,7 +3,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { readFileSync } from "node:fs"
 import { InMemorySpanExporter } from "@opentelemetry/sdk-trace-base"
-import { ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, type Scope, Stream } from "effect"
+import { ConfigProvider, Deferred, Effect, Exit, Fiber, Layer, Schema, type Scope, Stream } from "effect"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
@@ -82,11 +82,13 @@ const assertGolden = (metrics: Readonly<Record<string, CollectedMetric>>): Reado
   return seen
 }
 
-const ask = Node.model({
+const asks = {
   model: "m",
   prompt: (text: string) => text,
   output: ({ text }: { readonly text: string }) => text
-})
+}
+
+const ask = Node.model(asks)
 
 const asking = Graph.single("asking", ask)
 
@@ -359,6 +361,33 @@ describe("metrics at the collector", () => {
       assert.lengthOf(executions, 101)
       assert.strictEqual(executions.find(({ attributes }) => attributes["graph.id"] === "_OTHER")?.asInt, 50)
       assert.lengthOf(metrics["tinyllm.graph.active"]?.points ?? [], 100)
+    })
+  )
+
+  it.live("T25 T60 have no dimension that configured patterns match, as spans have no attribute", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      class Failed extends Schema.TaggedError<Failed>()("customer-4713", {}) {}
+      const graph = Graph.single("customer-4711", Node.model({ ...asks, model: "customer-4712/m" }))
+      const layer = Layer.merge(
+        Telemetry.layer({ otlpEndpoint: collector.url, redact: [/customer-\d+/] }),
+        Ollama.layerTest(() => "ok")
+      )
+      const failing = Effect.fail(new Failed()).pipe(Effect.withSpan("llm.chat"), Effect.exit)
+      const { exit } = yield* isolated(
+        Effect.andThen(Effect.replicateEffect(Graph.run(graph, "hi"), 2), failing).pipe(Effect.provide(layer)),
+        { OTEL_METRICS_EXPORTER: "otlp" }
+      )
+      assert.isTrue(Exit.isSuccess(exit))
+      const metrics = latest(collector.metricCalls())
+      assert.notInclude(JSON.stringify(metrics), "customer-")
+      assert.deepStrictEqual(metrics["tinyllm.graph.executions"]?.points[0]?.attributes["graph.id"], "__REDACTED__")
+      const calls = metrics["gen_ai.client.operation.duration"]?.points.map(({ attributes }) => attributes) ?? []
+      assert.sameMembers(
+        calls.map((call) => call["gen_ai.request.model"] ?? call["error.type"]),
+        ["__REDACTED__/m", "__REDACTED__"]
+      )
+      assert.isFalse(collector.calls().some(({ bytes }) => Buffer.from(bytes).includes("customer-")))
     })
   )
 
