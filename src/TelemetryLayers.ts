@@ -210,7 +210,10 @@ export const sinks = (
   Effect.map(
     Effect.forEach(config.exporters.value, (exporter) =>
       // An error of a library may quote what it was given, such as the key of a collector: nobody prints it.
-      (exporter === "otlp" ? toCollector(config, diagnostics, counter, end) : toConsole(config, stderr)).pipe(
+      (exporter === "otlp"
+        ? toCollector(config, diagnostics, counter, end)
+        : toConsole(config, stderr, diagnostics)
+      ).pipe(
         Effect.catchCause(() =>
           Effect.succeed(
             Result.fail(
@@ -308,14 +311,32 @@ const told =
     }
   }
 
-const toConsole = (config: TelemetryConfig.Resolved, stderr: Stderr.Stderr): Made =>
+const toConsole = (
+  config: TelemetryConfig.Resolved,
+  stderr: Stderr.Stderr,
+  diagnostics: Diagnostics.Diagnostics
+): Made =>
   Effect.zipWith(
     Effect.promise(() => import("./ConsoleSpans.ts")),
     Stderr.colours,
-    (console, colour) =>
-      Result.succeed(
-        console.make({ format: config.traceFormat.value, colour, columns: stderr.columns, write: stderr.write })
-      )
+    (console, colour) => {
+      const sink = console.make({
+        format: config.traceFormat.value,
+        colour,
+        columns: stderr.columns,
+        write: stderr.write
+      })
+      if (config.exporters.value.includes("otlp")) {
+        // What sends them tells of those that were lost before.
+        return Result.succeed(sink)
+      }
+      const counter = Report.make()
+      return Result.succeed({
+        ...sink,
+        onLost: (spans, reason) => counter.lost(spans, reason),
+        shutdown: () => sink.shutdown().then(() => told(diagnostics, "complaints", "")(counter.snapshot()))
+      })
+    }
   )
 
 // What tells lines from now on, and has told the warnings.

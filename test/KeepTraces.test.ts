@@ -275,6 +275,33 @@ describe("keep", () => {
     })
   )
 
+  it.effect("T55 what gave way is told at the end also where spans go to the console only", () =>
+    Effect.gen(function* () {
+      const { stderr } = yield* isolated(
+        Effect.gen(function* () {
+          const roots = yield* Effect.forEach(Array.from({ length: 1002 }), () =>
+            Effect.gen(function* () {
+              const root = yield* Effect.makeSpan("root", { root: true })
+              yield* Effect.withSpan(Effect.void, "child", { parent: root })
+              return root
+            })
+          )
+          roots[0]?.end(roots[0].status.startTime, Exit.fail(new Broken()))
+          roots.slice(1).forEach((root) => root.end(root.status.startTime, Exit.void))
+        }).pipe(Effect.provide(Telemetry.layer({ exporter: "console", samplingRate: 0, keep: { errors: true } })))
+      )
+      const lines = stderr.trimEnd().split("\n")
+      assert.lengthOf(
+        lines.filter((line) => line.startsWith("trace ")),
+        1
+      )
+      assert.strictEqual(
+        lines.at(-1),
+        "tinyllm: 1 span not exported: more traces were open at once than can wait for their end"
+      )
+    })
+  )
+
   it.effect("T55 what waits when the program ends is counted, and what is known to be wanted is exported", () =>
     Effect.gen(function* () {
       const left = (fails: boolean, millis: number) =>
