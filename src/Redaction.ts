@@ -61,17 +61,23 @@ export const withPatterns = (patterns: ReadonlyArray<RegExp>): Redact => {
       .join(mark)
 }
 
-// A pattern may take a time that grows with the square of the text. It is tried on pieces of this length.
-const pieceLength = 4096
+// A pattern may take a time that grows with the square of the text, so it is tried on pieces of this length. What takes
+// too long all the same is hidden from there on.
+const pieceLength = 1024
+const longestMillis = 250
 const contextLength = 256
 
 const replaced = (text: string, pattern: RegExp): string => {
   if (text.length <= pieceLength) {
     return text.replace(pattern, mark)
   }
+  const begin = performance.now()
   let result = ""
   let at = 0
   while (at < text.length) {
+    if (performance.now() - begin > longestMillis) {
+      return result + mark
+    }
     // What comes before stays in sight of `\b` and `(?<=…)`, and what comes after of a match that goes on.
     const from = Math.max(0, at - contextLength)
     const piece = text.slice(from, at + pieceLength + longestSecret)
