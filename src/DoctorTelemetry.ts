@@ -22,8 +22,11 @@ export const spanName = "tinyllm.doctor"
 /** What was found; where it is not good, an exit code and what to do about it. */
 type Verdict = { readonly text: string } | { readonly text: string; readonly exitCode: ExitCode; readonly fix: string }
 
-// All of it is to take less than three seconds, the start of the program included.
-const sendMillis = 1500
+// All of it is to take less than three seconds, the start of the program included, and as little less as can be: a run
+// waits for three seconds at its end.
+const wholeMillis = 2650
+const leastSendMillis = 1500
+const slowMillis = 1000
 const patienceMillis = 600
 const speechMillis = 900
 
@@ -61,7 +64,12 @@ const beforehand = (config: Telemetry.Resolved): Effect.Effect<Verdict> | undefi
     return Effect.succeed({
       exitCode: 16,
       text: `no span is sent: the sampler is ${Telemetry.samplerName(sampler.value)}, by ${named(sampler)}`,
-      fix: "Choose a sampling rate above 0"
+      fix:
+        sampler.source === "flag/program"
+          ? "Choose a sampling rate above 0"
+          : sampler.source.startsWith("OTEL_")
+            ? "Unset OTEL_TRACES_SAMPLER, or choose a sampler and a rate (OTEL_TRACES_SAMPLER_ARG) above 0"
+            : `Set ${sampler.source} to a rate above 0`
     })
   }
   return exporters.value.includes("otlp") || exporters.source === "default"
@@ -78,6 +86,8 @@ const examined = Effect.fnUntraced(function* (config: Telemetry.Resolved): Effec
   const endpoint = config.endpoint.value
   const ports = yield* Ports
   const ask = ports.speech(endpoint.host, endpoint.port, speechMillis)
+  const begin = performance.now()
+  const sendMillis = Math.max(leastSendMillis, wholeMillis - begin)
   // Who is silent for so long is asked meanwhile.
   const asked = yield* Effect.forkChild(Effect.delay(ask, patienceMillis))
   const sent = yield* Effect.result(Telemetry.probe(config, spanName, sendMillis))
@@ -85,16 +95,18 @@ const examined = Effect.fnUntraced(function* (config: Telemetry.Resolved): Effec
     return { exitCode: 2, text: `no span is sent: ${sent.failure}`, fix: "Correct that setting" }
   }
   const { outcome, traceId } = sent.success
+  const millis = performance.now() - begin
   if (outcome._tag === "Accepted") {
     return outcome.rejected > 0
       ? { exitCode: 1, text: `the collector answers and does not take the span: ${outcome.reason}`, fix: seeLog }
       : {
           text:
-            `works: ${endpoint.address} took span ${spanName} of service ${config.serviceName.value}, trace ${traceId}` +
+            `works${millis < slowMillis ? "" : `, slowly, after ${(millis / 1000).toFixed(1)} s`}: ` +
+            `${endpoint.address} took span ${spanName} of service ${config.serviceName.value}, trace ${traceId}` +
             (config.enabled.value ? "" : "; runs are not traced until tracing is turned on")
         }
   }
-  return found(config, outcome, yield* outcome.silent ? Fiber.join(asked) : ask)
+  return found(config, outcome, yield* outcome.silent || millis > patienceMillis ? Fiber.join(asked) : ask)
 })
 
 const wayIn = ({ otlp }: Telemetry.Resolved): string =>

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
+import { mark, redact } from "./Redaction.ts"
 
 /** What is spoken: OTLP in protobuf, over gRPC or over HTTP. */
 export type Protocol = "grpc" | "http/protobuf"
@@ -61,6 +62,12 @@ export const local = (protocol: Protocol, signal: Signal = "traces"): Endpoint =
 
 /** What an address must look like, for messages. */
 export const allowed = "an address such as http://localhost:4317 or https://collector.example:4317"
+
+/** An address that cannot be used, as messages show it: a query may hold a key, and what is before `@` a password. */
+export const shown = (text: string): string =>
+  redact(text)
+    .replace(/^((?:[a-z][a-z0-9+.-]*:\/\/)?).*@/is, `$1${mark}@`)
+    .replace(/[?#].*$/s, "?…")
 
 /** Resolves an address; the failure says what is wrong with it, in words that follow "but". */
 export const parse = (

@@ -85,7 +85,7 @@ export const ourEndpoint = (
               new TelemetryConfigError({
                 setting: name,
                 allowed: Endpoint.allowed,
-                received: `"${redact(text.value)}": ${reason}`
+                received: `"${Endpoint.shown(text.value)}": ${reason}`
               })
             ),
           onSuccess: (value) => Effect.succeed({ value, source: name })
@@ -141,7 +141,7 @@ export const otelEndpoint = (
     if (Result.isSuccess(parsed)) {
       return { value: parsed.success, source: name }
     }
-    warn(name, text.value, Endpoint.allowed, parsed.failure)
+    warn(name, Endpoint.shown(text.value), Endpoint.allowed, parsed.failure)
     return undefined
   })
 

@@ -110,7 +110,7 @@ const programs = (
             new TelemetryConfigError({
               setting: "otlpEndpoint",
               allowed: Endpoint.allowed,
-              received: `"${redact(text)}": ${reason}`
+              received: `"${Endpoint.shown(text)}": ${reason}`
             })
           ),
         onSuccess: (value) => Effect.succeed({ value, source: "flag/program" })

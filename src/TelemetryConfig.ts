@@ -319,7 +319,7 @@ const endpointOf = (
             new TelemetryConfigError({
               setting,
               allowed: Endpoint.allowed,
-              received: `${received(text)}: ${reason}`
+              received: `"${Endpoint.shown(text)}": ${reason}`
             })
           ),
         onSuccess: Effect.succeed

@@ -1,7 +1,7 @@
 // `tinyllm doctor --telemetry` against servers of each kind, as a person would run it.
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
-import { afterAll, beforeAll } from "vitest"
+import { afterAll, beforeAll, vi } from "vitest"
 import * as DoctorTelemetry from "../src/DoctorTelemetry.ts"
 import * as NodePorts from "../src/NodePorts.ts"
 import { Ports } from "../src/Ports.ts"
@@ -270,7 +270,7 @@ const cases: ReadonlyArray<Case> = [
     env: () => ({ OTEL_TRACES_SAMPLER: "always_off" }),
     code: 16,
     verdict: /^no span is sent: the sampler is always_off, by OTEL_TRACES_SAMPLER/,
-    fix: /rate above 0/
+    fix: /^Unset OTEL_TRACES_SAMPLER, or .*rate.* above 0/
   },
   {
     what: "the SDK is disabled",
@@ -336,6 +336,19 @@ describe.concurrent("DoctorTelemetry.verdict", () => {
 })
 
 describe("The span of DoctorTelemetry.verdict", () => {
+  it("has about as long as a run has, and the verdict says that the collector was slow", async () => {
+    const slow = await Collector.start({ mode: { delayMillis: 1700 } })
+    // A process that has just begun.
+    const began = performance.now() - 100
+    const now = performance.now.bind(performance)
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => now() - began)
+    const { failure, text } = await examine({ otlpEndpoint: slow.url }, {})
+    clock.mockRestore()
+    await slow.close()
+    assert.match(text, /^works, slowly, after \d\.\d s: /)
+    assert.isUndefined(failure)
+  })
+
   it.each<[string, Telemetry.Options]>([
     ["a low rate", { samplingRate: 1e-9 }],
     ["a rate of 0 but for failures", { samplingRate: 0, keep: { errors: true } }]

@@ -15,6 +15,28 @@ const fields = Object.keys(TelemetryConfig.Options.fields).join(", ")
 const nameRefused = 'serviceName must be a name, without spaces around it, but got {"password":"__REDACTED__"}.'
 
 describe("TelemetryConfig.resolve", () => {
+  it.effect("T35 shows no key and no password of an address that cannot be used", () =>
+    Effect.gen(function* () {
+      const addresses = {
+        "collector:4318/v1/traces?key=CANARY": /"collector:4318\/v1\/traces\?…"/,
+        "http://user:p@CANARY@host": /"http:\/\/__REDACTED__@host"/,
+        "user:p/CANARY@host:4317?x=CANARY": /"__REDACTED__@host:4317\?…"/
+      }
+      for (const [address, shown] of Object.entries(addresses)) {
+        const http = { otlpProtocol: "http/protobuf" }
+        const messages = [
+          yield* refused({ ...http, otlpEndpoint: address }),
+          yield* refused(http, { TINYLLM_OTLP_ENDPOINT: address })
+        ]
+        const env = { OTEL_EXPORTER_OTLP_ENDPOINT: address, OTEL_METRICS_EXPORTER: "otlp" }
+        const { warnings } = yield* resolve({ ...http, enableTracing: true }, env)
+        messages.forEach((message) => assert.match(message, shown))
+        assert.match(warnings.join("\n"), new RegExp(shown.source.replaceAll('"', "")))
+        assert.notMatch([...messages, ...warnings].join("\n"), /CANARY/)
+      }
+    })
+  )
+
   it.effect("has tracing off, service tinyllm, console, everything sampled, by default", () =>
     Effect.gen(function* () {
       const config = yield* resolve({})
