@@ -23,7 +23,7 @@ export const options = {
    * `NO_CONTENT` leave out `task.content` too.
    */
   captureContent: Schema.optional(Schema.Union([Schema.Boolean, CaptureMode])),
-  /** What is replaced by `__REDACTED__` in spans and log lines, beside what looks like a secret anyway. */
+  /** What is replaced by `__REDACTED__` in spans, metrics and log lines, beside what looks like a secret anyway. */
   redact: Schema.optional(Schema.Array(Schema.RegExp)),
   /** Bytes of one span at most, 16 384 by default. */
   spanBudgetBytes: Schema.optional(Schema.Int.check(Schema.isBetween({ minimum: 4096, maximum: 4_000_000 }))),
