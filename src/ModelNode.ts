@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { currentId, decided, type KnownRoutes, node, type Node, routed, type Router } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
+import * as OllamaSchema from "./OllamaSchema.ts"
 import * as Visit from "./Visit.ts"
 
 /** A model router's model named none of the routes, and there was no fallback. */
@@ -94,8 +95,8 @@ export const model = <In, Out>(
 export const object = <In, A, Encoded>(
   options: ModelOptions<In> & { readonly schema: Schema.Codec<A, Encoded> }
 ): Node<In, A, Ollama.OllamaError | AnswerInvalid, Ollama.Ollama> => {
-  const format = jsonSchema(options.schema)
-  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.toCodecJson(options.schema)))
+  const format = OllamaSchema.answer(options.schema)
+  const decode = OllamaSchema.decodeAnswer(options.schema)
   return node({
     type: "object",
     run: (input: In) =>
@@ -186,13 +187,3 @@ const chatRequest = <In>(options: ModelOptions<In>, input: In): Ollama.ChatReque
   temperature: options.temperature,
   maxTokens: options.maxTokens
 })
-
-// Ollama turns a schema into a grammar and follows references within it (`$defs`). It describes the schema's canonical
-// JSON, which is what answers are decoded from: a date is text there. Keys that the schema does not know are left out of
-// the grammar, or a model could go on adding some.
-const jsonSchema = (schema: Schema.Top): Record<string, unknown> => {
-  const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
-  return Object.keys(document.definitions).length === 0
-    ? document.schema
-    : { ...document.schema, $defs: document.definitions }
-}

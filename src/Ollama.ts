@@ -24,11 +24,13 @@ import * as Tracer from "effect/Tracer"
 import * as Capture from "./Capture.ts"
 import type { ChatRequest, Completion, GenerateRequest, Model, ModelInfo, Part } from "./OllamaApi.ts"
 import * as OllamaApi from "./OllamaApi.ts"
+import * as OllamaBody from "./OllamaBody.ts"
 import * as OllamaCall from "./OllamaCall.ts"
 import { InvalidRequest, make as fail, OllamaError, RemoteRefused } from "./OllamaError.ts"
 import * as OllamaHost from "./OllamaHost.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
 import * as OllamaTest from "./OllamaTest.ts"
+import type { Answer as TestAnswer } from "./OllamaTest.ts"
 import * as Span from "./Span.ts"
 
 export type {
@@ -40,7 +42,9 @@ export type {
   ModelInfo,
   Options,
   Part,
-  Timings
+  Timings,
+  Tool,
+  ToolCall
 } from "./OllamaApi.ts"
 export { sameModel } from "./OllamaApi.ts"
 export {
@@ -64,6 +68,15 @@ export {
   Unsupported,
   WrongUrl
 } from "./OllamaError.ts"
+export type { Answer as TestAnswer } from "./OllamaTest.ts"
+export {
+  assistantMessage,
+  decodeToolCall,
+  tool,
+  ToolArgumentsInvalid,
+  toolResult,
+  type TypedTool
+} from "./OllamaTools.ts"
 
 /** How to reach a server, and how patient to be with it. */
 export interface LayerOptions {
@@ -139,7 +152,7 @@ export class Ollama extends Context.Service<
    * and tokens are there (one token for each word), but no timings of a server. A prompt comes as a user's message.
    */
   static readonly layerTest = (
-    answer: (request: ChatRequest) => string | Effect.Effect<string, OllamaError>
+    answer: (request: ChatRequest) => TestAnswer | Effect.Effect<TestAnswer, OllamaError>
   ): Layer.Layer<Ollama> => Layer.sync(Ollama, () => make(OllamaTest.host, OllamaTest.send(answer), {}))
 }
 
@@ -189,7 +202,7 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     if ("messages" in request ? request.messages.length === 0 : request.prompt === "") {
       return wrong("The prompt is empty: Ollama would only load the model. Send a text.")
     }
-    const maxTokens = OllamaApi.maxTokens(request)
+    const maxTokens = OllamaBody.maxTokens(request)
     return Number.isInteger(maxTokens) && maxTokens >= 1
       ? undefined
       : wrong(`"maxTokens" must be an integer of at least 1, got ${maxTokens}.`)
@@ -202,11 +215,11 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
         Span.llmRequest({
           operation: "messages" in request ? "chat" : "text_completion",
           model: request.model,
-          promptLength: OllamaApi.promptTexts(request).reduce((sum, text) => sum + codePoints(text), 0),
+          promptLength: OllamaBody.promptTexts(request).reduce((sum, text) => sum + codePoints(text), 0),
           temperature: request.temperature,
           topP: request.topP,
           topK: request.topK,
-          maxTokens: OllamaApi.maxTokens(request),
+          maxTokens: OllamaBody.maxTokens(request),
           stop: request.stop,
           seed: request.seed,
           stream: streams,
@@ -228,7 +241,7 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
       ? undefined
       : Capture.begin(capture, span, {
           operation: "messages" in request ? "chat" : "text_completion",
-          ...OllamaApi.conversation(request)
+          ...OllamaBody.conversation(request)
         })
 
   const callOf = (
@@ -237,7 +250,7 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     content: Capture.Content | undefined
   ): OllamaCall.Call => ({
     path: "messages" in request ? "/api/chat" : "/api/generate",
-    body: "messages" in request ? OllamaApi.chatBody(request) : OllamaApi.generateBody(request),
+    body: "messages" in request ? OllamaBody.chatBody(request) : OllamaBody.generateBody(request),
     model: request.model,
     streams,
     remote: host.remote || OllamaApi.isRemoteModel(request.model),

@@ -1,19 +1,52 @@
 /**
- * What goes over the wire to Ollama and back, and the types of a model call.
+ * The types of a model call, names of models, and what the server says about them.
  *
  * The server is read leniently: unknown fields are ignored, `null` is the same as absent, a wrong type in an optional
- * field of a list is not worth failing for. Requests are strict: no `null`, `stream` and `num_predict` always explicit.
+ * field of a list is not worth failing for.
  * https://github.com/ollama/ollama/blob/main/docs/api.md
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
 /** One message of a conversation. */
 export interface Message {
   readonly role: "system" | "user" | "assistant" | "tool"
   readonly content: string
+  /** Pictures for models that see: bytes of a file (PNG, JPEG, …), or the same in base64. */
+  readonly images?: ReadonlyArray<Uint8Array | string> | undefined
+  /** What the assistant thought before it answered. Some models want it back together with their tool calls. */
+  readonly thinking?: string | undefined
+  /** What the assistant asked for, as `Completion.toolCalls` has it. */
+  readonly toolCalls?: ReadonlyArray<ToolCall> | undefined
+  /** In the answer of a tool: its name. `Ollama.toolResult` sets this and the next one. */
+  readonly toolName?: string | undefined
+  /** In the answer of a tool: the `id` of the call that it answers. */
+  readonly toolCallId?: string | undefined
+}
+
+/** What a model may ask for. `Ollama.tool` makes one from a schema of Effect. */
+export interface Tool {
+  readonly name: string
+  readonly description?: string | undefined
+  /**
+   * JSON Schema of its arguments, an object. Ollama shows the model `type`, `description`, `enum`, `items`, `anyOf`,
+   * `properties` and `required` of it; the rest is dropped by the server without a word.
+   */
+  readonly parameters: Readonly<Record<string, unknown>>
+}
+
+/** A tool that a model asks for. */
+export interface ToolCall {
+  /** Made by us for each call, because a server may give none, an empty one, or the same one twice. */
+  readonly id: string
+  readonly name: string
+  /**
+   * An object as the model wrote it, `{}` where it wrote none; a text where that is no JSON object. Nothing is checked:
+   * `Ollama.decodeToolCall` does that. Content: not for logs.
+   */
+  readonly arguments: unknown
 }
 
 /** What a model call may set. What is absent is left to the model's own settings, except for `maxTokens`. */
@@ -41,6 +74,8 @@ export interface Options {
 /** A conversation to be continued by the model. */
 export interface ChatRequest extends Options {
   readonly messages: ReadonlyArray<Message>
+  /** What the model may ask for instead of answering. A model that knows no tools refuses any. */
+  readonly tools?: ReadonlyArray<Tool> | undefined
 }
 
 /** A single prompt, put into the model's own template. */
@@ -64,6 +99,11 @@ export interface Timings {
 export interface Completion {
   readonly text: string
   readonly thinking?: string | undefined
+  /**
+   * The tools that the model asks for, in its order; empty when it asks for none. The server's `doneReason` is `stop` in
+   * both cases.
+   */
+  readonly toolCalls: ReadonlyArray<ToolCall>
   /** As the server says. */
   readonly model: string
   /** `stop`, `length` when `maxTokens` or the context cut the answer, or whatever else the server says. */
@@ -73,7 +113,7 @@ export interface Completion {
   /** Tokens generated, thinking included; absent when the server gave no count. */
   readonly outputTokens?: number | undefined
   readonly timings: Timings
-  /** From sending the request to the first text or thinking. */
+  /** From sending the request to the first text, thinking or tool call. */
   readonly timeToFirstToken?: Duration.Duration | undefined
 }
 
@@ -81,6 +121,7 @@ export interface Completion {
 export type Part =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "Thinking"; readonly text: string }
+  | ({ readonly _tag: "ToolCall" } & ToolCall)
   | { readonly _tag: "Done"; readonly completion: Completion }
 
 /** One installed model. */
@@ -141,77 +182,6 @@ const canonicalName = (name: string): string => {
 
 /** Whether Ollama would forward a request for this model, prompt and all, to ollama.com. */
 export const isRemoteModel = (name: string): boolean => /[:-]cloud$/i.test(name.trim())
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Requests
-// ---------------------------------------------------------------------------------------------------------------------
-
-const defaultMaxTokens = 2048
-
-export const maxTokens = (options: Options): number => options.maxTokens ?? defaultMaxTokens
-
-/** The body of `POST /api/chat`. */
-export const chatBody = (request: ChatRequest): string =>
-  JSON.stringify({
-    model: request.model,
-    messages: request.messages.map(({ role, content }) => ({ role, content })),
-    ...shared(request)
-  })
-
-/** The body of `POST /api/generate`. */
-export const generateBody = (request: GenerateRequest): string =>
-  JSON.stringify({ model: request.model, prompt: request.prompt, system: request.system, ...shared(request) })
-
-// `JSON.stringify` leaves out what is undefined. With `truncate: false` a prompt that is too long is an error; by default
-// Ollama would cut it in silence.
-const shared = (options: Options) => ({
-  stream: true,
-  truncate: false,
-  format: options.format,
-  think: options.think,
-  keep_alive: options.keepAlive === undefined ? undefined : keepAlive(options.keepAlive),
-  options: {
-    num_predict: maxTokens(options),
-    num_ctx: options.numCtx,
-    temperature: options.temperature,
-    top_p: options.topP,
-    top_k: options.topK,
-    seed: options.seed,
-    stop: options.stop?.length === 0 ? undefined : options.stop
-  }
-})
-
-// Seconds as a number: the server refuses numbers in strings, and has no days.
-const keepAlive = (input: Duration.Input): number => {
-  const seconds = Duration.toSeconds(Duration.fromInputUnsafe(input))
-  return Number.isFinite(seconds) ? seconds : -1
-}
-
-/** What a person wrote, piece by piece. */
-export const promptTexts = (request: ChatRequest | GenerateRequest): ReadonlyArray<string> =>
-  "messages" in request
-    ? request.messages.map((message) => message.content)
-    : request.system === undefined
-      ? [request.prompt]
-      : [request.system, request.prompt]
-
-/** Instructions that stand before the conversation, and the conversation. */
-export const conversation = (
-  request: ChatRequest | GenerateRequest
-): { readonly system: ReadonlyArray<string>; readonly messages: ReadonlyArray<Message> } => {
-  if (!("messages" in request)) {
-    return {
-      system: request.system === undefined ? [] : [request.system],
-      messages: [{ role: "user", content: request.prompt }]
-    }
-  }
-  const first = request.messages.findIndex((message) => message.role !== "system")
-  const count = first === -1 ? request.messages.length : first
-  return {
-    system: request.messages.slice(0, count).map((message) => message.content),
-    messages: request.messages.slice(count)
-  }
-}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Responses

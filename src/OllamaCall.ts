@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import type * as Pull from "effect/Pull"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -203,13 +204,15 @@ const attempt = (
     // Aborts the request. Its own scope, because the body's end must not come before.
     const requestScope = Scope.forkUnsafe(attemptScope)
     const now = () => clock.currentTimeNanosUnsafe()
+    const random = yield* Random.Random
     const onChunk = call.streams ? yield* ChunkTimes.Current : undefined
     const reader = new Reader({
       url: server.url,
       model: call.model,
       sentAt: now(),
       now,
-      onChunk: onChunk === undefined ? undefined : (nanos) => onChunk(span, nanos)
+      onChunk: onChunk === undefined ? undefined : (nanos) => onChunk(span, nanos),
+      callIds: () => `call_${Math.abs(random.nextIntUnsafe()).toString(36)}`
     })
     const reading: Reading = yield* Effect.gen(function* () {
       const response = yield* server
@@ -274,7 +277,12 @@ const finished = (
 ): Effect.Effect<void> =>
   Effect.suspend(() => {
     call.content?.end(
-      { text: completion.text, thinking: completion.thinking, finishReason: completion.doneReason ?? "unknown" },
+      {
+        text: completion.text,
+        thinking: completion.thinking,
+        toolCalls: completion.toolCalls,
+        finishReason: completion.doneReason ?? "unknown"
+      },
       clock.currentTimeNanosUnsafe()
     )
     if (Span.isRecording(span)) {
@@ -293,7 +301,11 @@ const finished = (
         "tinyllm.ollama.eval_duration": seconds(timings.eval)
       })
     }
-    const spent = completion.text === "" && completion.thinking !== undefined && completion.doneReason === "length"
+    const spent =
+      completion.text === "" &&
+      completion.toolCalls.length === 0 &&
+      completion.thinking !== undefined &&
+      completion.doneReason === "length"
     const told = LogLine.debug("Model call ended", () => ({
       "llm.model": call.model,
       "llm.input_tokens": completion.inputTokens,
@@ -320,10 +332,10 @@ const partialOf = (exit: Exit.Exit<unknown, unknown>): Capture.Output | undefine
   if (reason === undefined || !("partial" in reason)) {
     return undefined
   }
-  const { partial, partialThinking } = reason
-  return partial === "" && partialThinking === undefined
+  const { partial, partialThinking, partialToolCalls } = reason
+  return partial === "" && partialThinking === undefined && partialToolCalls === undefined
     ? undefined
-    : { text: partial, thinking: partialThinking, finishReason: "error" }
+    : { text: partial, thinking: partialThinking, toolCalls: partialToolCalls ?? [], finishReason: "error" }
 }
 
 const seconds = (duration: Duration.Duration | undefined): number | undefined =>

@@ -17,7 +17,11 @@ const Received = {
   /** What had been answered until then: content, not for logs. */
   partial: Schema.String,
   /** What had been thought until then: content, not for logs. */
-  partialThinking: Schema.optional(Schema.String)
+  partialThinking: Schema.optional(Schema.String),
+  /** The tools that had been asked for until then: content, not for logs. */
+  partialToolCalls: Schema.optional(
+    Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String, arguments: Schema.Unknown }))
+  )
 }
 
 /** No connection, or it broke before the answer began. */
@@ -390,5 +394,8 @@ export const fromResponse = (response: {
   return make(invalid && status !== 499 ? new InvalidRequest({ status, text }) : new ServerFailed(at))
 }
 
-const isEmpty = (reason: { readonly partial: string; readonly partialThinking?: string | undefined }) =>
-  reason.partial === "" && (reason.partialThinking ?? "") === ""
+const isEmpty = (reason: {
+  readonly partial: string
+  readonly partialThinking?: string | undefined
+  readonly partialToolCalls?: ReadonlyArray<unknown> | undefined
+}) => reason.partial === "" && (reason.partialThinking ?? "") === "" && reason.partialToolCalls === undefined

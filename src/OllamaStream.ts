@@ -6,8 +6,9 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import type { Completion, Part, Timings } from "./OllamaApi.ts"
+import type { Completion, Part, Timings, ToolCall } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
 
@@ -23,9 +24,10 @@ export class Reader {
   completion: Completion | undefined = undefined
   text = ""
   thinking = ""
+  toolCalls: Array<ToolCall> = []
   /** How many records came, also such that say nothing. */
   records = 0
-  /** When the first text or thinking came. */
+  /** When the first text, thinking or tool call came. */
   firstTokenAt: bigint | undefined = undefined
 
   #rest = ""
@@ -36,6 +38,8 @@ export class Reader {
   readonly #sentAt: bigint
   readonly #now: () => bigint
   readonly #onChunk: ((nanos: number) => void) | undefined
+  readonly #callIds: () => string
+  #callId: string | undefined
   #lastChunkAt = 0n
 
   constructor(options: {
@@ -43,14 +47,17 @@ export class Reader {
     readonly model: string
     readonly sentAt: bigint
     readonly now: () => bigint
-    /** Hears how long after the one before each record with text or thinking came, but for the first. */
+    /** Hears how long after the one before each record with something of the answer came, but for the first. */
     readonly onChunk?: ((nanos: number) => void) | undefined
+    /** Makes what the ids of the answer's tool calls begin with, as no other answer's do. */
+    readonly callIds: () => string
   }) {
     this.#url = options.url
     this.#model = options.model
     this.#sentAt = options.sentAt
     this.#now = options.now
     this.#onChunk = options.onChunk
+    this.#callIds = options.callIds
   }
 
   /** Whether nothing more is to be read. What follows the last record is ignored. */
@@ -58,7 +65,7 @@ export class Reader {
     return this.failure !== undefined || this.completion !== undefined
   }
 
-  /** Whether text or thinking came: from then on the call is never repeated. */
+  /** Whether text, thinking or a tool call came: from then on the call is never repeated. */
   get hasContent(): boolean {
     return this.firstTokenAt !== undefined
   }
@@ -88,8 +95,16 @@ export class Reader {
     )
   }
 
-  partial(): { readonly partial: string; readonly partialThinking: string | undefined } {
-    return { partial: this.text, partialThinking: this.thinking === "" ? undefined : this.thinking }
+  partial(): {
+    readonly partial: string
+    readonly partialThinking: string | undefined
+    readonly partialToolCalls: ReadonlyArray<ToolCall> | undefined
+  } {
+    return {
+      partial: this.text,
+      partialThinking: this.thinking === "" ? undefined : this.thinking,
+      partialToolCalls: this.toolCalls.length === 0 ? undefined : this.toolCalls
+    }
   }
 
   #split(text: string): void {
@@ -150,11 +165,34 @@ export class Reader {
       this.text += text
       this.parts.push({ _tag: "Text", text })
     }
+    const calls = message?.tool_calls ?? record.tool_calls
+    if (Array.isArray(calls)) {
+      this.#calls(calls)
+    }
     if (this.#onChunk !== undefined && this.parts.length > before) {
       this.#measure(this.#onChunk)
     }
     if (record.done === true) {
       this.#done(record)
+    }
+  }
+
+  // Each is a call of its own: a server may give several the same index, id, name and arguments.
+  #calls(calls: ReadonlyArray<unknown>): void {
+    for (const item of calls) {
+      const called = Predicate.hasProperty(item, "function") ? item.function : item
+      if (!Predicate.isObject(called)) {
+        continue
+      }
+      this.firstTokenAt ??= this.#now()
+      this.#callId ??= this.#callIds()
+      const call: ToolCall = {
+        id: `${this.#callId}_${this.toolCalls.length + 1}`,
+        name: Predicate.hasProperty(called, "name") && typeof called.name === "string" ? called.name : "",
+        arguments: callArguments(Predicate.hasProperty(called, "arguments") ? called.arguments : undefined)
+      }
+      this.toolCalls.push(call)
+      this.parts.push({ _tag: "ToolCall", ...call })
     }
   }
 
@@ -179,6 +217,7 @@ export class Reader {
     this.completion = {
       text: this.text,
       thinking: this.thinking === "" ? undefined : this.thinking,
+      toolCalls: this.toolCalls,
       model: typeof record.model === "string" && record.model !== "" ? record.model : this.#model,
       doneReason,
       inputTokens: count(record.prompt_eval_count),
@@ -200,9 +239,10 @@ export class Reader {
 interface Wire {
   readonly model?: unknown
   readonly error?: unknown
-  readonly message?: { readonly content?: unknown; readonly thinking?: unknown } | null
+  readonly message?: { readonly content?: unknown; readonly thinking?: unknown; readonly tool_calls?: unknown } | null
   readonly response?: unknown
   readonly thinking?: unknown
+  readonly tool_calls?: unknown
   readonly done?: unknown
   readonly done_reason?: unknown
   readonly total_duration?: unknown
@@ -211,6 +251,15 @@ interface Wire {
   readonly prompt_eval_duration?: unknown
   readonly eval_count?: unknown
   readonly eval_duration?: unknown
+}
+
+// An object, but servers in front of Ollama write it as OpenAI does: as a text that holds one.
+const callArguments = (value: unknown): unknown => {
+  if (typeof value !== "string") {
+    return value ?? {}
+  }
+  const read = value.trim() === "" ? null : parse(value)
+  return read === null ? {} : Predicate.isObject(read) && !Array.isArray(read) ? read : value
 }
 
 const timings = (record: Wire): Timings => ({

@@ -8,7 +8,18 @@ const order = [
   ["Messages", "Capture", "ChunkTimes", "SpanGuard"],
   ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
-  ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
+  [
+    "OllamaApi",
+    "OllamaBody",
+    "OllamaSchema",
+    "OllamaTools",
+    "OllamaErrorText",
+    "OllamaError",
+    "OllamaHost",
+    "OllamaStream",
+    "OllamaHttp",
+    "OllamaReading"
+  ],
   ["OllamaCall", "OllamaTest", "Ollama"],
   ["NodeClient"],
   ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],

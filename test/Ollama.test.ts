@@ -823,7 +823,7 @@ describe("Ollama.stream", () => {
     Effect.gen(function* () {
       const parts = yield* Stream.runCollect(stream())
       assert.deepStrictEqual(
-        parts.map((part) => (part._tag === "Done" ? "Done" : `${part._tag}:${part.text}`)),
+        parts.map((part) => ("text" in part ? `${part._tag}:${part.text}` : part._tag)),
         ["Thinking:hm", "Text:one ", "Text:two", "Done"]
       )
       const done = parts.at(-1)

@@ -4,7 +4,7 @@ import { Reader } from "../src/OllamaStream.ts"
 /** Reads bytes in chunks of exactly that size; over a socket, chunks may arrive joined. */
 const read = (text: string, size: number): Reader => {
   const bytes = new TextEncoder().encode(text)
-  const reader = new Reader({ url: "http://ollama.test", model: "m", sentAt: 0n, now: () => 5n })
+  const reader = new Reader({ url: "http://ollama.test", model: "m", sentAt: 0n, now: () => 5n, callIds: () => "call" })
   for (let start = 0; start < bytes.length; start += size) {
     reader.push(bytes.subarray(start, start + size))
   }
@@ -46,7 +46,7 @@ describe("Reader", () => {
   })
 
   it("keeps nothing of a line that has no end", () => {
-    const reader = new Reader({ url: "", model: "m", sentAt: 0n, now: () => 0n })
+    const reader = new Reader({ url: "", model: "m", sentAt: 0n, now: () => 0n, callIds: () => "call" })
     const megabyte = new Uint8Array(1024 * 1024).fill(120)
     for (let i = 0; i < 20; i++) {
       reader.push(megabyte)
