@@ -6,20 +6,10 @@
 import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
-import * as Result from "effect/Result"
 import type * as Http from "node:http"
 import { words } from "./OllamaApi.ts"
-import {
-  type Answer,
-  type Asked,
-  countTokens,
-  type End,
-  json,
-  type Raw,
-  type Refusal,
-  type Reply
-} from "./OllamaScript.ts"
+import { json, time } from "./OllamaGo.ts"
+import { type Answer, type Asked, countTokens, type End, type Raw, type Refusal, type Reply } from "./OllamaScript.ts"
 
 /** Writes the response to one request. */
 export class Player {
@@ -45,6 +35,20 @@ export class Player {
     return this.json(status, { error, ...fields })
   }
 
+  /** No body at all, as after `delete`. */
+  empty(status: number): Effect.Effect<void> {
+    return this.#whole(status, {}, "")
+  }
+
+  /** An error as it comes now: with its status before the first record, as a line after it. */
+  failed(refusal: Refusal): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.#response.headersSent
+        ? Effect.andThen(this.line({ error: refusal.error, ...refusal.fields }), this.end("done"))
+        : this.refuse(refusal)
+    )
+  }
+
   /** One record that is the whole response: load and unload requests, and `stream: false`. */
   single(path: string, model: string, rest: object, text = "", thinking = ""): Effect.Effect<void> {
     return this.json(200, this.#record(path, model, text, thinking, rest))
@@ -52,7 +56,7 @@ export class Player {
 
   /** What a panic of Ollama's looks like: 500 without a body, or a connection that breaks when the answer has begun. */
   readonly panic: Effect.Effect<void> = Effect.suspend(() =>
-    this.#response.headersSent ? this.#end("reset") : this.#whole(500, {}, "")
+    this.#response.headersSent ? this.end("reset") : this.#whole(500, {}, "")
   )
 
   play(asked: Asked, reply: Reply): Effect.Effect<void> {
@@ -76,7 +80,7 @@ export class Player {
         }
         yield* this.#write(chunk, raw.bytesPerChunk)
       }
-      yield* this.#end(raw.end ?? "done")
+      yield* this.end(raw.end ?? "done")
     })
   }
 
@@ -103,20 +107,20 @@ export class Player {
             yield* pause(answer.delay)
           }
           const record = this.#record(asked.path, asked.model, piece.text, piece.thinking, { done: false })
-          yield* this.#line(record, answer.bytesPerChunk)
+          yield* this.line(record, answer.bytesPerChunk)
         }
       } else {
         yield* Effect.forEach(streamed.slice(1), () => pause(answer.delay), { discard: true })
       }
       if (answer.errorLine !== undefined) {
-        yield* this.#line({ error: answer.errorLine }, answer.bytesPerChunk)
-        return yield* this.#end(answer.end ?? "done")
+        yield* this.line({ error: answer.errorLine }, answer.bytesPerChunk)
+        return yield* this.end(answer.end ?? "done")
       }
       if (answer.end !== undefined && answer.end !== "done") {
         if (answer.end === "fin" && streamed.length > 0) {
           yield* this.#write(`{"model":"${asked.model}","created_at":"20`, undefined)
         }
-        return yield* this.#end(answer.end)
+        return yield* this.end(answer.end)
       }
       const ended = now()
       const reason = answer.doneReason === undefined ? "stop" : answer.doneReason
@@ -139,24 +143,23 @@ export class Player {
       if (streamed.length > 0) {
         yield* pause(answer.delay)
       }
-      yield* this.#line(this.#record(asked.path, asked.model, last ?? "", "", rest), answer.bytesPerChunk)
+      yield* this.line(this.#record(asked.path, asked.model, last ?? "", "", rest), answer.bytesPerChunk)
       if (answer.trailing !== undefined) {
         yield* this.#write(answer.trailing, answer.bytesPerChunk)
       }
-      yield* this.#end("done")
+      yield* this.end("done")
     })
   }
 
   #record(path: string, model: string, text: string, thinking: string, rest: object): object {
     const thought = thinking === "" ? {} : { thinking }
-    // Go drops the zeros at the end of the fraction, and has nine digits of it.
-    const created_at = new Date(this.#clock.currentTimeMillisUnsafe()).toISOString().replace(/\.?0+Z$/, "Z")
+    const created_at = time(this.#clock.currentTimeNanosUnsafe())
     return path === "/api/chat"
       ? { model, created_at, message: { role: "assistant", content: text, ...thought }, ...rest }
       : { model, created_at, response: text, ...thought, ...rest }
   }
 
-  #line(record: object, bytesPerChunk: number | undefined): Effect.Effect<void> {
+  line(record: object, bytesPerChunk?: number | undefined): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#head(200, { "content-type": ndjson })
       return this.#write(`${json(record)}\n`, bytesPerChunk)
@@ -190,7 +193,7 @@ export class Player {
     })
   }
 
-  #end(end: End): Effect.Effect<void> {
+  end(end: End): Effect.Effect<void> {
     return Effect.suspend(() => {
       const socket = this.#response.socket
       switch (end) {
@@ -219,82 +222,10 @@ const ndjson = "application/x-ndjson"
 const pieces = (text: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   text === undefined ? [] : typeof text === "string" ? words(text) : text
 
-const pause = (duration: Duration.Input | undefined): Effect.Effect<void> =>
+/** Waits on the clock. */
+export const pause = (duration: Duration.Input | undefined): Effect.Effect<void> =>
   duration === undefined ? Effect.void : Effect.sleep(duration)
 
-const nonZero = (values: Readonly<Record<string, number>>): Record<string, number> =>
+/** Go leaves zeros out. */
+export const nonZero = (values: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value > 0))
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Bodies
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Read {
-  readonly refusal?: Refusal
-  readonly model: string
-  readonly request: Readonly<Record<string, unknown>>
-}
-
-const kinds: Readonly<Record<string, "array" | "integer" | "float32">> = {
-  stop: "array",
-  num_predict: "integer",
-  num_ctx: "integer",
-  seed: "integer",
-  top_k: "integer",
-  temperature: "float32",
-  top_p: "float32"
-}
-
-/** Reads the body of a request, or says what Ollama would say about it. */
-export const readBody = (body: string, path: string): Read => {
-  const refused = (status: number, error: string): Read => ({ refusal: { status, error }, model: "", request: {} })
-  const trimmed = body.trim()
-  if (trimmed === "") {
-    return refused(400, "missing request body")
-  }
-  const request = parse(trimmed) ?? parse(trimmed.slice(0, endOfObject(trimmed)))
-  if (!isRecord(request)) {
-    return refused(
-      400,
-      trimmed.startsWith("{") && endOfObject(trimmed) === undefined
-        ? "unexpected EOF"
-        : `invalid character '${trimmed[0]}' looking for beginning of value`
-    )
-  }
-  const model = request["model"] ?? request["name"]
-  if (typeof model !== "string" || model === "") {
-    return path === "/api/generate" ? refused(404, "model '' not found") : refused(400, "model is required")
-  }
-  const format = request["format"]
-  if (format !== undefined && format !== null && format !== "" && format !== "json" && !isRecord(format)) {
-    return refused(500, `invalid format: ${json(format)}; expected "json" or a valid JSON Schema object`)
-  }
-  for (const [key, value] of Object.entries(isRecord(request["options"]) ? request["options"] : {})) {
-    const kind = kinds[key]
-    if (
-      kind !== undefined &&
-      value !== null &&
-      (kind === "array" ? !Array.isArray(value) : typeof value !== "number")
-    ) {
-      return refused(500, `option "${key}" must be of type ${kind}`)
-    }
-  }
-  return { model, request }
-}
-
-const parse = (text: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(text)))
-
-// Ollama reads one value and no further. A request is an object, so its brace says where it ends.
-const endOfObject = (text: string): number | undefined => {
-  let depth = 0
-  for (const { 0: token, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}]/gs)) {
-    depth += token === "{" ? 1 : token === "}" ? -1 : 0
-    if (depth === 0 && token === "}") {
-      return index + 1
-    }
-  }
-  return undefined
-}
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  Predicate.isObject(value) && !Array.isArray(value)

@@ -22,7 +22,9 @@ const order = [
   ],
   ["OllamaCall", "OllamaTest", "Ollama"],
   ["NodeClient"],
-  ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
+  ["Arithmetic", "OllamaGo", "OllamaScript", "OllamaReply", "OllamaDemo"],
+  ["OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull", "OllamaDoubleEmbed", "OllamaDoubleCalls"],
+  ["OllamaDoubleRoutes", "OllamaDouble", "Demo"],
   // Telemetry
   [
     "EnvironmentValues",
@@ -120,6 +122,7 @@ const knowNode = [
   "NodePlatform",
   "NodePorts",
   "OllamaDouble",
+  "OllamaDoubleModels",
   "OllamaReply",
   "OtlpCertificates",
   "OtlpGrpc",

@@ -1,72 +1,9 @@
 // What other clients than ours see: read with Node's own fetch and with bare sockets.
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Layer, Logger, type Scope } from "effect"
-import * as Net from "node:net"
+import { Cause, Effect, Layer, Logger } from "effect"
 import { OllamaDouble, type Reply, type Script } from "../src/OllamaDouble.ts"
 import { requests, until } from "./support/Double.ts"
-
-const script = (reply: Reply | Script["reply"], rest: Partial<Script> = {}): Script => ({
-  models: ["m:latest"],
-  reply: typeof reply === "function" ? reply : () => reply,
-  ...rest
-})
-
-/** Runs with a double of a script. */
-const serving = (reply: Reply | Script["reply"], rest: Partial<Script> = {}) =>
-  Effect.provide(OllamaDouble.layer(script(reply, rest)))
-
-const call = (path: string, init: { method?: string; body?: unknown } = {}) =>
-  Effect.gen(function* () {
-    const { url } = yield* OllamaDouble
-    return yield* Effect.promise(async (signal) => {
-      const response = await fetch(url + path, {
-        method: init.method ?? (init.body === undefined ? "GET" : "POST"),
-        body: init.body === undefined ? null : typeof init.body === "string" ? init.body : JSON.stringify(init.body),
-        redirect: "manual",
-        signal
-      })
-      return {
-        status: response.status,
-        type: response.headers.get("content-type"),
-        headers: response.headers,
-        text: await response.text()
-      }
-    })
-  })
-
-const chat = (rest: object = {}) =>
-  call("/api/chat", { body: { model: "m", messages: [{ role: "user", content: "one two?" }], ...rest } })
-
-const lines = (text: string) =>
-  text
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, any>)
-
-/** Bytes as they come from a socket, one entry for each read, and how the connection ended. */
-const bare = (
-  path: string,
-  body: object
-): Effect.Effect<{ readonly reads: ReadonlyArray<string>; readonly end: string }, never, OllamaDouble | Scope.Scope> =>
-  Effect.gen(function* () {
-    const { port } = yield* OllamaDouble
-    const text = JSON.stringify(body)
-    const reads: Array<string> = []
-    const socket = Net.connect(port, "127.0.0.1")
-    yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
-    const end = yield* Effect.callback<string>((resume) => {
-      socket.on("data", (data) => {
-        reads.push(data.toString("latin1"))
-        if (data.toString("latin1").endsWith("0\r\n\r\n")) {
-          resume(Effect.succeed("complete"))
-        }
-      })
-      socket.on("end", () => resume(Effect.succeed("FIN")))
-      socket.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "")))
-      socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${text.length}\r\n\r\n${text}`)
-    })
-    return { reads, end }
-  })
+import { bare, call, chat, lines, script, serving } from "./support/Outside.ts"
 
 const hello = { model: "m", messages: [{ role: "user", content: "hi" }] }
 
