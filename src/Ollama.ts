@@ -29,6 +29,7 @@ import * as OllamaCall from "./OllamaCall.ts"
 import { InvalidRequest, make as fail, OllamaError, RemoteRefused } from "./OllamaError.ts"
 import * as OllamaHost from "./OllamaHost.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaOptions from "./OllamaOptions.ts"
 import * as OllamaTest from "./OllamaTest.ts"
 import type { Answer as TestAnswer } from "./OllamaTest.ts"
 import * as Span from "./Span.ts"
@@ -37,6 +38,9 @@ export type {
   ChatRequest,
   Completion,
   GenerateRequest,
+  KeepAlive,
+  LoadOptions,
+  Logprob,
   Message,
   Model,
   ModelInfo,
@@ -195,17 +199,8 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     if (!allowRemote && (host.remote || OllamaApi.isRemoteModel(request.model))) {
       return fail(new RemoteRefused({ name: host.remote ? host.url : request.model }))
     }
-    const wrong = (text: string) => fail(new InvalidRequest({ text }))
-    if (request.model.trim() === "") {
-      return wrong(`No model was named. Set "model", for example "qwen2.5:0.5b".`)
-    }
-    if ("messages" in request ? request.messages.length === 0 : request.prompt === "") {
-      return wrong("The prompt is empty: Ollama would only load the model. Send a text.")
-    }
-    const maxTokens = OllamaBody.maxTokens(request)
-    return Number.isInteger(maxTokens) && maxTokens >= 1
-      ? undefined
-      : wrong(`"maxTokens" must be an integer of at least 1, got ${maxTokens}.`)
+    const problem = OllamaOptions.check(request)
+    return problem === undefined ? undefined : fail(new InvalidRequest(problem))
   }
 
   const describe = (span: Tracer.Span, request: ChatRequest | GenerateRequest, streams: boolean) => {
@@ -219,6 +214,8 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
           temperature: request.temperature,
           topP: request.topP,
           topK: request.topK,
+          frequencyPenalty: request.frequencyPenalty,
+          presencePenalty: request.presencePenalty,
           maxTokens: OllamaBody.maxTokens(request),
           stop: request.stop,
           seed: request.seed,

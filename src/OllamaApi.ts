@@ -49,26 +49,81 @@ export interface ToolCall {
   readonly arguments: unknown
 }
 
-/** What a model call may set. What is absent is left to the model's own settings, except for `maxTokens`. */
-export interface Options {
+/**
+ * How long a model stays loaded after a call: a `Duration.Input` of Effect (a bare number is milliseconds), a duration of
+ * Go (`"5m"`, `"1h30m"`), a number in a text, which is seconds (`"300"`), 0 to unload it at once, `"forever"` or anything
+ * negative to keep it.
+ */
+export type KeepAlive = Duration.Input | "forever" | (string & {})
+
+/** Which model, and how it is loaded. Other values than those it is loaded with make the server load it again. */
+export interface LoadOptions {
   /** Name with its tag, `qwen2.5:0.5b`; without one the server takes `:latest`. */
   readonly model: string
+  /** The server's own unless set: 5 minutes, or its `OLLAMA_KEEP_ALIVE`. */
+  readonly keepAlive?: KeepAlive | undefined
+  /** Size of the context in tokens, at least 4. The server's own unless set: 4096 or more, by the memory there is. */
+  readonly numCtx?: number | undefined
+  /** Tokens of the prompt that are read at a time, at least 1. */
+  readonly numBatch?: number | undefined
+  /** Layers on the GPU; 0 for none, -1 for as many as fit. */
+  readonly numGpu?: number | undefined
+  /** Index of the GPU for what is not split, from 0. */
+  readonly mainGpu?: number | undefined
+  /** Threads of the CPU; 0 for as many as the server thinks right. */
+  readonly numThread?: number | undefined
+  /** Whether the file of the model is mapped into memory. */
+  readonly useMmap?: boolean | undefined
+  /** Tokens that a draft model guesses ahead, at least 0. */
+  readonly draftNumPredict?: number | undefined
+}
+
+/**
+ * What a model call may set. What is absent is left to the model's own settings, except for `maxTokens` and `truncate`.
+ * A value that is out of range fails with `InvalidRequest` before anything is sent.
+ */
+export interface Options extends LoadOptions {
+  /** At least 0; 0 takes the likeliest token each time. */
   readonly temperature?: number | undefined
+  /** From 0 to 1: the likeliest tokens that have this share together. */
   readonly topP?: number | undefined
+  /** So many of the likeliest tokens; 0 for all. */
   readonly topK?: number | undefined
+  /** From 0 to 1: tokens that have at least this share of the likeliest one's. */
+  readonly minP?: number | undefined
+  /** From 0 to 1; 1 is off. */
+  readonly typicalP?: number | undefined
+  /** Tokens looked back at for repetitions; 0 is off, -1 is the whole context. */
+  readonly repeatLastN?: number | undefined
+  /** Above 0; 1 is off, more makes repetitions rarer. */
+  readonly repeatPenalty?: number | undefined
+  /** Any number; 0 is off. */
+  readonly presencePenalty?: number | undefined
+  /** Any number; 0 is off. */
+  readonly frequencyPenalty?: number | undefined
   /** Tokens generated at most, thinking included: 2048 by default, at least 1. Ollama's own default has no bound. */
   readonly maxTokens?: number | undefined
+  /** From 0 to 4294967295; -1 is a random one. */
   readonly seed?: number | undefined
   /** Texts that end the answer. An empty list is not sent: it would wipe the model's own. */
   readonly stop?: ReadonlyArray<string> | undefined
-  /** Size of the context in tokens. A value that differs from call to call makes the server reload the model. */
-  readonly numCtx?: number | undefined
-  /** How long the model stays loaded afterwards (a bare number is milliseconds); `Duration.infinity` is forever. */
-  readonly keepAlive?: Duration.Input | undefined
-  /** Whether a thinking model thinks; models that cannot refuse `true`. */
+  /** Tokens at the start of the prompt that are kept when it is cut; -1 for all. */
+  readonly numKeep?: number | undefined
+  /** Whether a thinking model thinks, and how much; models that cannot refuse anything but `false`. */
   readonly think?: boolean | "low" | "medium" | "high" | "max" | undefined
-  /** `"json"` for any JSON object, or a JSON Schema that the answer follows (unless it is cut by `maxTokens`). */
+  /**
+   * `"json"` for any JSON object, or a JSON Schema that the answer follows (unless it is cut by `maxTokens`);
+   * `Ollama.format` makes one of a schema of Effect, and `object` decodes the answer too.
+   */
   readonly format?: "json" | Readonly<Record<string, unknown>> | undefined
+  /** Whether Ollama may cut a prompt that is too long, in silence; `false` by default: it is an error. */
+  readonly truncate?: boolean | undefined
+  /** Whether the context moves on when it is full in the middle of an answer. Another value loads the model again. */
+  readonly shift?: boolean | undefined
+  /** Whether `Completion.logprobs` is wanted. */
+  readonly logprobs?: boolean | undefined
+  /** So many alternatives for each token, from 0 to 20, with `logprobs`. */
+  readonly topLogprobs?: number | undefined
 }
 
 /** A conversation to be continued by the model. */
@@ -82,6 +137,23 @@ export interface ChatRequest extends Options {
 export interface GenerateRequest extends Options {
   readonly prompt: string
   readonly system?: string | undefined
+  /** What stands behind the gap that the model fills: needs the capability `insert`. */
+  readonly suffix?: string | undefined
+  /** Pictures for models that see, as `Message.images`. */
+  readonly images?: ReadonlyArray<Uint8Array | string> | undefined
+  /** A template of Go instead of the model's own. */
+  readonly template?: string | undefined
+  /** Whether the prompt goes to the model as it is, without template or system. */
+  readonly raw?: boolean | undefined
+}
+
+/** How likely a token was. */
+export interface Logprob {
+  readonly token: string
+  /** Natural logarithm of its probability. */
+  readonly logprob: number
+  /** What could have stood there, where `topLogprobs` asked for it. */
+  readonly top?: ReadonlyArray<Logprob> | undefined
 }
 
 /** Where the server says its time went. What it left out is absent, never zero. */
@@ -115,6 +187,10 @@ export interface Completion {
   readonly timings: Timings
   /** From sending the request to the first text, thinking or tool call. */
   readonly timeToFirstToken?: Duration.Duration | undefined
+  /** One for each token, where they were asked for. */
+  readonly logprobs?: ReadonlyArray<Logprob> | undefined
+  /** The server's last record as it came, with fields that have no name here. Content: not for logs. */
+  readonly raw?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** A piece of an answer as it comes; `Done` is the last one. */

@@ -6,10 +6,10 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
 import type { ChatRequest, GenerateRequest, Message, Options, Tool } from "./OllamaApi.ts"
+import * as OllamaOptions from "./OllamaOptions.ts"
 
 const defaultMaxTokens = 2048
 
@@ -26,7 +26,16 @@ export const chatBody = (request: ChatRequest): string =>
 
 /** The body of `POST /api/generate`. */
 export const generateBody = (request: GenerateRequest): string =>
-  JSON.stringify({ model: request.model, prompt: request.prompt, system: request.system, ...shared(request) })
+  JSON.stringify({
+    model: request.model,
+    prompt: request.prompt,
+    suffix: request.suffix,
+    system: request.system,
+    template: request.template,
+    raw: request.raw,
+    images: request.images?.map(base64),
+    ...shared(request)
+  })
 
 // What the model thought and asked for goes back to it, and an answer of a tool names both the tool and the call: which
 // of them a model's template looks at differs. An empty thought is none.
@@ -53,43 +62,27 @@ const wireTool = ({ name, description, parameters }: Tool) => ({
 })
 
 const base64 = (image: Uint8Array | string): string =>
-  typeof image === "string" ? image.replace(dataUrl, "") : Base64.encode(image)
-
-/** What stands before the base64 of a data URL. The server refuses it. */
-const dataUrl = /^data:[^,]{0,100};base64,/i
+  typeof image === "string" ? image.replace(OllamaOptions.dataUrl, "") : Base64.encode(image)
 
 // `JSON.stringify` leaves out what is undefined. With `truncate: false` a prompt that is too long is an error; by default
 // Ollama would cut it in silence.
 const shared = (options: Options) => ({
   stream: true,
-  truncate: false,
+  truncate: options.truncate ?? false,
+  shift: options.shift,
   format: options.format,
   think: options.think,
-  keep_alive: options.keepAlive === undefined ? undefined : keepAlive(options.keepAlive),
-  options: {
-    num_predict: maxTokens(options),
-    num_ctx: options.numCtx,
-    temperature: options.temperature,
-    top_p: options.topP,
-    top_k: options.topK,
-    seed: options.seed,
-    stop: options.stop?.length === 0 ? undefined : options.stop
-  }
+  keep_alive: options.keepAlive === undefined ? undefined : OllamaOptions.keepAlive(options.keepAlive),
+  logprobs: options.logprobs,
+  top_logprobs: options.topLogprobs,
+  options: OllamaOptions.toWire(options, maxTokens(options))
 })
-
-// Seconds as a number: the server refuses numbers in strings, and has no days.
-const keepAlive = (input: Duration.Input): number => {
-  const seconds = Duration.toSeconds(Duration.fromInputUnsafe(input))
-  return Number.isFinite(seconds) ? seconds : -1
-}
 
 /** What a person wrote, piece by piece. */
 export const promptTexts = (request: ChatRequest | GenerateRequest): ReadonlyArray<string> =>
   "messages" in request
     ? request.messages.map((message) => message.content)
-    : request.system === undefined
-      ? [request.prompt]
-      : [request.system, request.prompt]
+    : [request.system ?? "", request.prompt, request.suffix ?? ""]
 
 /** Instructions that stand before the conversation, and the conversation. */
 export const conversation = (

@@ -102,6 +102,8 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   /** Absent when the request was not even sent. */
   status: Schema.optional(Status),
+  /** Which option is wrong, where our own check says so. */
+  option: Schema.optional(Schema.String),
   text: Schema.String
 }) {
   override get message() {

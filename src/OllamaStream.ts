@@ -7,13 +7,10 @@
  */
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
-import * as Result from "effect/Result"
-import type { Completion, Part, Timings, ToolCall } from "./OllamaApi.ts"
+import type { Completion, Logprob, Part, Timings, ToolCall } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
-
-/** A line longer than this is no record. The last record of `generate` may hold every token and exceed 1 MB. */
-export const maxLineLength = 16 * 1024 * 1024
+import { excerpt, Lines, parse, type Record } from "./OllamaLines.ts"
 
 /** The state of one answer. `push` bytes, take `parts`; `failure` and `completion` say how it ended. */
 export class Reader {
@@ -30,9 +27,9 @@ export class Reader {
   /** When the first text, thinking or tool call came. */
   firstTokenAt: bigint | undefined = undefined
 
-  #rest = ""
-  // Keeps the bytes of a split character for the next chunk and drops a byte order mark at the start.
-  readonly #decoder = new TextDecoder("utf-8")
+  logprobs: Array<Logprob> | undefined = undefined
+
+  readonly #lines: Lines
   readonly #url: string
   readonly #model: string
   readonly #sentAt: bigint
@@ -52,6 +49,7 @@ export class Reader {
     /** Makes what the ids of the answer's tool calls begin with, as no other answer's do. */
     readonly callIds: () => string
   }) {
+    this.#lines = new Lines(this)
     this.#url = options.url
     this.#model = options.model
     this.#sentAt = options.sentAt
@@ -71,12 +69,12 @@ export class Reader {
   }
 
   push(chunk: Uint8Array): void {
-    this.#split(this.#decoder.decode(chunk, { stream: true }))
+    this.#lines.push(chunk)
   }
 
   /** The body ended. The last line may lack its newline. */
   end(): void {
-    this.#split(`${this.#decoder.decode()}\n`)
+    this.#lines.end()
     if (!this.ended) {
       this.interrupted()
     }
@@ -107,38 +105,7 @@ export class Reader {
     }
   }
 
-  #split(text: string): void {
-    let start = 0
-    // Only the new text is searched, so that a line of many chunks costs no more than its length.
-    for (let end = text.indexOf("\n"); end !== -1 && !this.ended; end = text.indexOf("\n", start)) {
-      const line = this.#rest + text.slice(start, end)
-      this.#rest = ""
-      start = end + 1
-      this.#line(line)
-    }
-    if (this.ended) {
-      return
-    }
-    this.#rest += start === 0 ? text : text.slice(start)
-    if (this.#rest.length > maxLineLength) {
-      this.#malformed(`a line is longer than ${maxLineLength} characters`, this.#rest)
-      this.#rest = ""
-    }
-  }
-
-  #line(line: string): void {
-    const record = parse(line)
-    if (typeof record !== "object" || record === null || Array.isArray(record)) {
-      // Blank lines, also with the `\r` of CRLF, are no records. Asked only now: a good line pays nothing for it.
-      if (line.trim() !== "") {
-        this.#malformed(record === undefined ? "a line is no JSON" : "a line is no JSON object", line)
-      }
-      return
-    }
-    this.#record(record)
-  }
-
-  #record(record: Wire): void {
+  onRecord(record: Record & Wire): void {
     this.records++
     if (record.error !== undefined && record.error !== null) {
       this.failure = OllamaError.make(
@@ -168,6 +135,9 @@ export class Reader {
     const calls = message?.tool_calls ?? record.tool_calls
     if (Array.isArray(calls)) {
       this.#calls(calls)
+    }
+    if (Array.isArray(record.logprobs)) {
+      ;(this.logprobs ??= []).push(...record.logprobs.flatMap(toLogprob))
     }
     if (this.#onChunk !== undefined && this.parts.length > before) {
       this.#measure(this.#onChunk)
@@ -204,7 +174,7 @@ export class Reader {
     this.#lastChunkAt = now
   }
 
-  #done(record: Wire): void {
+  #done(record: Record & Wire): void {
     const doneReason = typeof record.done_reason === "string" ? record.done_reason : undefined
     if ((doneReason === "load" || doneReason === "unload") && !this.hasContent) {
       this.failure = OllamaError.make(
@@ -218,19 +188,21 @@ export class Reader {
       text: this.text,
       thinking: this.thinking === "" ? undefined : this.thinking,
       toolCalls: this.toolCalls,
+      logprobs: this.logprobs,
       model: typeof record.model === "string" && record.model !== "" ? record.model : this.#model,
       doneReason,
       inputTokens: count(record.prompt_eval_count),
       outputTokens: count(record.eval_count),
       timings: timings(record),
-      timeToFirstToken: this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt)
+      timeToFirstToken: this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt),
+      raw: record
     }
     this.parts.push({ _tag: "Done", completion: this.completion })
   }
 
-  #malformed(problem: string, text: string): void {
+  onMalformed(problem: string, text: string): void {
     this.failure = OllamaError.make(
-      new OllamaError.Malformed({ url: this.#url, status: 200, problem, excerpt: text.trim().slice(0, 200) })
+      new OllamaError.Malformed({ url: this.#url, status: 200, problem, excerpt: excerpt(text) })
     )
   }
 }
@@ -243,6 +215,7 @@ interface Wire {
   readonly response?: unknown
   readonly thinking?: unknown
   readonly tool_calls?: unknown
+  readonly logprobs?: unknown
   readonly done?: unknown
   readonly done_reason?: unknown
   readonly total_duration?: unknown
@@ -262,14 +235,28 @@ const callArguments = (value: unknown): unknown => {
   return read === null ? {} : Predicate.isObject(read) && !Array.isArray(read) ? read : value
 }
 
-const timings = (record: Wire): Timings => ({
+const toLogprob = (value: unknown): ReadonlyArray<Logprob> => {
+  if (!Predicate.isObject(value) || !("token" in value) || !("logprob" in value)) {
+    return []
+  }
+  const { token, logprob } = value
+  const alternatives: unknown = "top_logprobs" in value ? value["top_logprobs"] : undefined
+  const top = Array.isArray(alternatives) ? alternatives.flatMap(toLogprob) : []
+  return typeof token === "string" && typeof logprob === "number"
+    ? [{ token, logprob, ...(top.length === 0 ? {} : { top }) }]
+    : []
+}
+
+/** Where the server says its time went. */
+export const timings = (record: Wire): Timings => ({
   total: nanos(record.total_duration),
   load: nanos(record.load_duration),
   promptEval: nanos(record.prompt_eval_duration),
   eval: nanos(record.eval_duration)
 })
 
-const count = (value: unknown): number | undefined => {
+/** A count of tokens; `undefined` for what is none. */
+export const count = (value: unknown): number | undefined => {
   const known = positive(value)
   return known === undefined ? undefined : Math.round(known)
 }
@@ -281,10 +268,3 @@ const nanos = (value: unknown): Duration.Duration | undefined => {
 
 const positive = (value: unknown): number | undefined =>
   typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined
-
-// `undefined` stands for what is no JSON: JSON itself has no such value.
-const parse = (line: string): unknown =>
-  Result.getOrElse(
-    Result.try((): unknown => JSON.parse(line)),
-    () => undefined
-  )

@@ -8,19 +8,9 @@ const order = [
   ["Messages", "Capture", "ChunkTimes", "SpanGuard"],
   ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
-  [
-    "OllamaApi",
-    "OllamaBody",
-    "OllamaSchema",
-    "OllamaTools",
-    "OllamaErrorText",
-    "OllamaError",
-    "OllamaHost",
-    "OllamaStream",
-    "OllamaHttp",
-    "OllamaReading"
-  ],
-  ["OllamaCall", "OllamaTest", "Ollama"],
+  ["OllamaApi", "OllamaOptions", "OllamaBody", "OllamaSchema", "OllamaTools", "OllamaErrorText", "OllamaError"],
+  ["OllamaHost", "OllamaLines", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaCall"],
+  ["OllamaTest", "Ollama"],
   ["NodeClient"],
   ["Arithmetic", "OllamaGo", "OllamaScript", "OllamaReply", "OllamaDemo"],
   ["OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull", "OllamaDoubleEmbed", "OllamaDoubleCalls"],

@@ -838,8 +838,8 @@ describe("Ollama.stream", () => {
       const done = Option.getOrThrow(streamed)
       assert.strictEqual(done._tag, "Done")
       if (done._tag === "Done") {
-        const { timings: _, timeToFirstToken: __, ...rest } = whole
-        const { timings: ___, timeToFirstToken: ____, ...same } = done.completion
+        const { timings: _, timeToFirstToken: __, raw: _raw, ...rest } = whole
+        const { timings: ___, timeToFirstToken: ____, raw: __raw, ...same } = done.completion
         assert.deepStrictEqual(same, rest)
       }
     }).pipe(Effect.provide(against({ text: "one two", thinking: "hm hm", textInLastRecord: true })))
