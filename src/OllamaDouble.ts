@@ -96,7 +96,14 @@ const serve = Effect.fnUntraced(function* (script: Script, port: number) {
   const recorded: Array<{ -readonly [K in keyof Recorded]: Recorded[K] }> = []
   const clock = yield* Clock.Clock
   const run = yield* FiberSet.makeRuntime<never>()
-  const state: Routes.State = { script, models: new Models(script, clock), calls: 0, embeds: 0, loaded: new Map() }
+  const state: Routes.State = {
+    script,
+    clock,
+    models: new Models(script, clock),
+    calls: 0,
+    embeds: 0,
+    loaded: new Map()
+  }
   let connections = 0
   const connectionOf = new WeakMap<object, number>()
 
@@ -127,7 +134,7 @@ const serve = Effect.fnUntraced(function* (script: Script, port: number) {
         complete: false
       }
       recorded.push(entry)
-      const player = new OllamaReply.Player(response, clock)
+      const player = new OllamaReply.Player(response)
       const fiber = run(played(state, { ...entry, digest: upload?.digest("hex") }, player))
       response.on("close", () => {
         entry.complete = response.writableFinished

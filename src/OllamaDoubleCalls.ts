@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
+import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
+import { play, short } from "./OllamaDoubleAnswer.ts"
 import { embed } from "./OllamaDoubleEmbed.ts"
 import { type Installed, tag } from "./OllamaDoubleModels.ts"
 import * as Read from "./OllamaDoubleRequest.ts"
@@ -12,6 +14,7 @@ import { type Asked, messagesOf, type Script } from "./OllamaScript.ts"
 
 export interface State {
   readonly script: Script
+  readonly clock: Clock.Clock
   calls: number
   embeds: number
   readonly loaded: Map<string, Installed>
@@ -40,7 +43,7 @@ const talk = (state: State, { path, body, model }: Call, player: Player): Effect
     } else {
       state.loaded.delete(model.key)
     }
-    return player.single(path, name, { done: true, done_reason: reason })
+    return short(player, state.clock, path, name, reason)
   }
   const format = Read.formatRefusal(body)
   if (format !== undefined) {
@@ -55,7 +58,14 @@ const talk = (state: State, { path, body, model }: Call, player: Player): Effect
     count: ++state.calls,
     body
   }
-  return player.play(asked, state.script.reply(asked))
+  const reply = state.script.reply(asked)
+  return typeof reply === "string"
+    ? play(player, state.clock, asked, { text: reply })
+    : "raw" in reply
+      ? player.raw(reply)
+      : "error" in reply
+        ? player.refuse(reply)
+        : play(player, state.clock, asked, reply)
 }
 
 /** The models in `ps`. */

@@ -13,7 +13,8 @@ const order = [
   ["OllamaTest", "Ollama"],
   ["NodeClient"],
   ["Arithmetic", "OllamaGo", "OllamaScript", "OllamaReply", "OllamaDemo"],
-  ["OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull", "OllamaDoubleEmbed", "OllamaDoubleCalls"],
+  ["OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull", "OllamaDoubleEmbed"],
+  ["OllamaDoubleAnswer", "OllamaDoubleCalls"],
   ["OllamaDoubleRoutes", "OllamaDouble", "Demo"],
   // Telemetry
   [
