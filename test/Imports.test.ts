@@ -11,6 +11,8 @@ const order = [
   ["OllamaApi", "OllamaOptions", "OllamaBody", "OllamaSchema", "OllamaTools", "OllamaErrorText", "OllamaError"],
   ["OllamaHost", "OllamaLines", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaCall"],
   ["OllamaTest", "Ollama"],
+  // On `effect/ai`
+  ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel"],
   ["NodeClient"],
   ["Arithmetic", "OllamaGo", "OllamaScript", "OllamaReply", "OllamaDemo"],
   ["OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull", "OllamaDoubleEmbed"],
@@ -156,7 +158,7 @@ describe("imports of src", () => {
   })
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
-    const work = /^(Graph|Node|NodeType|ModelNode|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
+    const work = /^(Graph|Node|NodeType|ModelNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
       /^(Telemetry\w*|Tracer|RecordedSpan|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
@@ -209,6 +211,21 @@ describe("imports of src", () => {
   it("only the client and our own servers know HTTP, and only the Node side knows Node", () => {
     assert.sameMembers(knowing(/^effect\/http\//), knowHttp)
     assert.sameMembers(knowing(/^(node:|@effect\/platform-node\/)/), knowNode)
+  })
+
+  it("effect/ai is loaded by programs that use it: elsewhere only its types are known", () => {
+    const loading = modules.filter(({ text }) => /^import (?!type)[^\n]*"effect\/ai\//m.test(text))
+    const knowAi = ["OllamaAiError", "OllamaLanguageModel"]
+    assert.sameMembers(
+      loading.map(({ name }) => name),
+      knowAi
+    )
+    for (const { imports, name } of modules.filter(({ name }) => !knowAi.includes(name) && name !== "index")) {
+      assert.isFalse(
+        imports.some((path) => knowAi.includes(own(path) ?? "")),
+        name
+      )
+    }
   })
 
   it("only Main runs effects", () => {
