@@ -55,6 +55,29 @@ export interface ModelOptions<in In> {
   readonly maxTokens?: number | undefined
 }
 
+/** Asks a model. When someone listens to the run, the text of its answer is passed on as it comes. */
+export const ask = (request: Ollama.ChatRequest): Effect.Effect<Ollama.Completion, Ollama.OllamaError, Ollama.Ollama> =>
+  Effect.gen(function* () {
+    const ollama = yield* Ollama.Ollama
+    const visit = yield* Visit.Current
+    const listen = visit?.run.listen
+    if (visit === undefined || listen === undefined) {
+      return yield* ollama.chat(request)
+    }
+    const completion = yield* Stream.runFoldEffect(
+      ollama.stream(request),
+      (): Ollama.Completion | undefined => undefined,
+      (completion, part) =>
+        part._tag === "Done"
+          ? Effect.succeed(part.completion)
+          : part._tag === "Text"
+            ? Effect.as(listen({ ...Visit.where(visit), _tag: "Text", text: part.text }), completion)
+            : Effect.succeed(completion)
+    )
+    // A stream of the client ends with `Done` or fails.
+    return completion as Ollama.Completion
+  })
+
 /** A node that asks a model for text. When someone listens to the run, the text is passed on as it comes. */
 export const model = <In, Out>(
   options: ModelOptions<In> & {
@@ -64,28 +87,7 @@ export const model = <In, Out>(
 ): Node<In, Out, Ollama.OllamaError, Ollama.Ollama> =>
   node({
     type: "model",
-    run: (input: In) =>
-      Effect.gen(function* () {
-        const ollama = yield* Ollama.Ollama
-        const visit = yield* Visit.Current
-        const listen = visit?.run.listen
-        const request = chatRequest(options, input)
-        if (visit === undefined || listen === undefined) {
-          return options.output(yield* ollama.chat(request), input)
-        }
-        const completion = yield* Stream.runFoldEffect(
-          ollama.stream(request),
-          (): Ollama.Completion | undefined => undefined,
-          (completion, part) =>
-            part._tag === "Done"
-              ? Effect.succeed(part.completion)
-              : part._tag === "Text"
-                ? Effect.as(listen({ ...Visit.where(visit), _tag: "Text", text: part.text }), completion)
-                : Effect.succeed(completion)
-        )
-        // A stream of the client ends with `Done` or fails.
-        return options.output(completion as Ollama.Completion, input)
-      })
+    run: (input: In) => Effect.map(ask(chatRequest(options, input)), (completion) => options.output(completion, input))
   })
 
 /**

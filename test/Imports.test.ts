@@ -68,7 +68,7 @@ const order = [
     "Telemetry"
   ],
   // Graphs
-  ["NodeType", "ModelNode", "Attempts", "Node", "Graph", "Assistant"],
+  ["NodeType", "ModelNode", "AgentNode", "Attempts", "Node", "Graph", "Assistant"],
   // Command line
   [
     "CliError",
@@ -158,7 +158,7 @@ describe("imports of src", () => {
   })
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
-    const work = /^(Graph|Node|NodeType|ModelNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
+    const work = /^(Graph|Node|NodeType|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
       /^(Telemetry\w*|Tracer|RecordedSpan|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
