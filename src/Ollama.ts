@@ -6,7 +6,6 @@
  *
  * @since 0.1.0
  */
-import type * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -15,7 +14,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -30,8 +28,10 @@ import { InvalidRequest, make as fail, OllamaError, RemoteRefused } from "./Olla
 import * as OllamaHost from "./OllamaHost.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
+import * as OllamaOutcome from "./OllamaOutcome.ts"
 import * as OllamaTest from "./OllamaTest.ts"
 import type { Answer as TestAnswer } from "./OllamaTest.ts"
+import * as OllamaTimings from "./OllamaTimings.ts"
 import * as Span from "./Span.ts"
 
 export type {
@@ -95,8 +95,27 @@ export interface LayerOptions {
    * time it takes to load means that the model never loads: giving up aborts that.
    */
   readonly firstRecordTimeout?: Duration.Input | undefined
-  /** Silence in the middle of an answer: 5 minutes by default. */
+  /**
+   * Silence in the middle of an answer: 5 minutes by default. It also bounds how long a stream may be left unread while
+   * its answer still comes.
+   */
   readonly idleTimeout?: Duration.Input | undefined
+  /**
+   * From sending a request to its last record, repetitions included: no limit by default. Waiting for other calls of the
+   * same model, see `permitsPerModel`, is not counted.
+   */
+  readonly totalTimeout?: Duration.Input | undefined
+  /**
+   * How many calls of one model are sent at a time; the others wait here, in their order. 1 by default, as many as Ollama
+   * works on unless its `OLLAMA_NUM_PARALLEL` says otherwise; `Infinity` for no limit. All layers of a process with the
+   * same server and number share it. Less than 1 throws a `RangeError`.
+   */
+  readonly permitsPerModel?: number | undefined
+  /**
+   * Whether the span of a call has spans below it for what Ollama says of its time (`ollama.load`, `ollama.wait`,
+   * `ollama.prompt_eval`, `ollama.generate`): `true` by default.
+   */
+  readonly timings?: boolean | undefined
   /**
    * Requests are made again while nothing of an answer has come and it may help: 3 times by default, after a random part
    * of `base` (500 ms), 1 s, 2 s, …, at most `cap` (5 s). Where memory ran out it is once, after at least `base`. Wrong
@@ -136,18 +155,22 @@ export class Ollama extends Context.Service<
     if (Result.isFailure(host)) {
       throw new RangeError(`Ollama.layer: ${host.failure}`)
     }
+    const permits = options.permitsPerModel ?? 1
+    if (permits !== Infinity && !(Number.isSafeInteger(permits) && permits >= 1)) {
+      throw new RangeError(`Ollama.layer: permitsPerModel must be an integer >= 1 or Infinity, got ${permits}`)
+    }
     return fromHost(host.success, options)
   }
 
   /**
-   * A client for the server that `OLLAMA_HOST` names; `OLLAMA_API_KEY` is sent to https://ollama.com only. Fails when
-   * the value cannot be read.
+   * A client for the server that `OLLAMA_HOST` names; `OLLAMA_API_KEY` is sent to https://ollama.com only, and
+   * `TINYLLM_OLLAMA_TIMINGS=false` is `timings: false`. Fails when a value cannot be read.
    */
   static readonly layerConfig: Layer.Layer<Ollama, Config.ConfigError, HttpClient.HttpClient> = Layer.unwrap(
     Effect.gen(function* () {
       const host = yield* OllamaHost.config
       const apiKey = yield* Config.Redacted("OLLAMA_API_KEY").pipe(Config.withDefault(undefined))
-      return fromHost(host, { apiKey })
+      return fromHost(host, { apiKey, timings: yield* OllamaTimings.config })
     })
   )
 
@@ -157,7 +180,8 @@ export class Ollama extends Context.Service<
    */
   static readonly layerTest = (
     answer: (request: ChatRequest) => TestAnswer | Effect.Effect<TestAnswer, OllamaError>
-  ): Layer.Layer<Ollama> => Layer.sync(Ollama, () => make(OllamaTest.host, OllamaTest.send(answer), {}))
+  ): Layer.Layer<Ollama> =>
+    Layer.sync(Ollama, () => make(OllamaTest.host, OllamaTest.send(answer), { permitsPerModel: Infinity }))
 }
 
 const fromHost = (host: OllamaHost.Host, options: LayerOptions): Layer.Layer<Ollama, never, HttpClient.HttpClient> =>
@@ -185,6 +209,9 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     send,
     firstRecordTimeout: millis(options.firstRecordTimeout, 15 * 60_000),
     idleTimeout: millis(options.idleTimeout, 5 * 60_000),
+    totalTimeout: options.totalTimeout === undefined ? undefined : millis(options.totalTimeout, 0),
+    permitsPerModel: options.permitsPerModel ?? 1,
+    timings: options.timings ?? true,
     retry: {
       times: options.retry?.times ?? 3,
       base: millis(options.retry?.base, 500),
@@ -262,7 +289,7 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
         const error = refused(request)
         const answer =
           error === undefined ? OllamaCall.collect(server, callOf(request, false, content), span) : Effect.fail(error)
-        return content === undefined ? answer : Effect.onExit(answer, (exit) => OllamaCall.unfinished(content, exit))
+        return content === undefined ? answer : Effect.onExit(answer, (exit) => OllamaOutcome.unfinished(content, exit))
       }).pipe(Effect.flatten),
       name,
       { kind: "client", ...Span.quiet }
@@ -273,16 +300,13 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
     Stream.fromChannel(
       Channel.fromTransform((_, consumer) =>
         Effect.gen(function* () {
-          // Whoever closes it first says how the call ended. A consumer that left, or failed, has interrupted it: that
-          // failure is none of the call's. With the last part the call is over.
+          // Whoever closes it first says how the call ended: the call itself, or a consumer that left before. What became
+          // of the consumer is none of the call's business.
           const scope = yield* Scope.make()
-          let complete = false
           yield* Scope.addFinalizer(
             consumer,
-            Effect.suspend(() => Scope.close(scope, complete ? Exit.void : Exit.interrupt()))
+            Effect.suspend(() => Scope.close(scope, Exit.interrupt()))
           )
-          const closed = (cause: Cause.Cause<OllamaError | Cause.Done>) =>
-            Scope.close(scope, Pull.doneExitFromCause(cause))
           const span = yield* Effect.makeSpanScoped("llm.chat", { kind: "client", ...Span.quiet }).pipe(
             Scope.provide(scope)
           )
@@ -290,22 +314,14 @@ const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOption
           const content = contentOf(yield* Capture.Current, span, request)
           if (content !== undefined) {
             // Added after the span, so it comes before the span's end.
-            yield* Scope.addFinalizerExit(scope, (exit) => OllamaCall.unfinished(content, exit))
+            yield* Scope.addFinalizerExit(scope, (exit) => OllamaOutcome.unfinished(content, exit))
           }
           const error = refused(request)
           const opened =
             error === undefined
               ? OllamaCall.open(server, callOf(request, true, content), span, scope)
               : Effect.fail(error)
-          return yield* Effect.map(Effect.onError(opened, closed), (pull) =>
-            Effect.onExit(pull, (exit) => {
-              if (Exit.isFailure(exit)) {
-                return closed(exit.cause)
-              }
-              complete = exit.value.at(-1)?._tag === "Done"
-              return Effect.void
-            })
-          )
+          return yield* Effect.onError(opened, (cause) => Scope.close(scope, Exit.failCause(cause)))
         })
       )
     )

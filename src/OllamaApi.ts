@@ -60,7 +60,7 @@ export type KeepAlive = Duration.Input | "forever" | (string & {})
 export interface LoadOptions {
   /** Name with its tag, `qwen2.5:0.5b`; without one the server takes `:latest`. */
   readonly model: string
-  /** The server's own unless set: 5 minutes, or its `OLLAMA_KEEP_ALIVE`. */
+  /** The server's own unless set: 5 minutes, or its OLLAMA_KEEP_ALIVE. */
   readonly keepAlive?: KeepAlive | undefined
   /** Size of the context in tokens, at least 4. The server's own unless set: 4096 or more, by the memory there is. */
   readonly numCtx?: number | undefined
@@ -244,7 +244,8 @@ export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*
  */
 export const sameModel = (a: string, b: string): boolean => canonicalName(a) === canonicalName(b)
 
-const canonicalName = (name: string): string => {
+/** The full name of a model, in lower case: names that mean the same model have the same. */
+export const canonicalName = (name: string): string => {
   const lower = name.trim().toLowerCase()
   const slash = lower.lastIndexOf("/")
   const colon = lower.indexOf(":", slash + 1)

@@ -79,9 +79,11 @@ export class Busy extends Schema.TaggedError<Busy>()("Busy", { status: Status, t
 /** Nothing came for too long. */
 export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
   url: Schema.String,
-  /** Connecting, waiting for the answer to begin (queue and load included), or for it to go on. */
-  phase: Schema.Literals(["connect", "first record", "idle"]),
+  /** Connecting, waiting for the answer to begin (queue and load included) or to go on, or the whole call. */
+  phase: Schema.Literals(["connect", "first record", "idle", "total"]),
   millis: Schema.Finite,
+  /** In the phase `idle`: whether it was the program that left the answer unread, and not the server that was silent. */
+  unread: Schema.optional(Schema.Boolean),
   ...Received
 }) {
   override get message() {
@@ -92,7 +94,11 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
       case "first record":
         return `Ollama at ${this.url} did not begin to answer within ${seconds}. Loading or a queue may take longer: raise "firstRecordTimeout", or look at "ollama ps".`
       case "idle":
-        return `Ollama at ${this.url} fell silent for ${seconds} in the middle of an answer. Raise "idleTimeout", or look at the server's log.`
+        return this.unread === true
+          ? `An answer of Ollama at ${this.url} was left unread for ${seconds}, so it was stopped. Read it faster, or raise "idleTimeout".`
+          : `Ollama at ${this.url} fell silent for ${seconds} in the middle of an answer. Raise "idleTimeout", or look at the server's log.`
+      case "total":
+        return `The call of Ollama at ${this.url} was not over within ${seconds}. Raise "totalTimeout", or ask for fewer tokens ("maxTokens").`
     }
   }
   readonly isRetryable = false

@@ -271,7 +271,7 @@ const duration = (value: unknown): number | undefined =>
     ? value / 1000 // of its own, because a negative one is kept
     : Option.getOrUndefined(Option.map(Duration.fromInput(value as Duration.Input), Duration.toSeconds))
 
-// What `ollama run --keepalive` and `OLLAMA_KEEP_ALIVE` take: seconds, or a duration of Go, which knows no days.
+// What `ollama run --keepalive` and OLLAMA_KEEP_ALIVE take: seconds, or a duration of Go, which knows no days.
 // https://pkg.go.dev/time#ParseDuration
 const inSeconds = (text: string): number | undefined => {
   if (/^(forever|[+-]?infinity)$/i.test(text)) {

@@ -33,7 +33,7 @@ import * as Graph from "../src/Graph.ts"
 import * as Logs from "../src/Logs.ts"
 import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
-import { Ollama } from "../src/Ollama.ts"
+import * as OllamaModule from "../src/Ollama.ts"
 import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
@@ -42,6 +42,8 @@ import * as Usage from "../src/Usage.ts"
 import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import { type Result, root, run } from "./support/Process.ts"
+
+const { Ollama } = OllamaModule
 
 /** Commands that need Docker, a browser, an installation, a checkout or Ollama itself, or would run this test again. */
 const notRun = [
@@ -644,7 +646,8 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       seed: 1,
       stop: ["x"]
     })
-    yield* Stream.runDrain(client.stream({ model, messages: [{ role: "user", content: "1 + 1" }] }))
+    const stream = Stream.runDrain(client.stream({ model, messages: [{ role: "user", content: "1 + 1" }] }))
+    yield* Effect.all([stream, stream], { concurrency: 2 })
     yield* Graph.run(all, "1 + 1")
     yield* Graph.run(single("busy"), "1 + 1")
     const exit = yield* Effect.exit(Graph.run(single("silent", "20 millis"), "1 + 1"))
@@ -699,6 +702,7 @@ describe("spans and attributes of docs/tracing.md", () => {
     { heading: "`graph.execute`", name: /^graph\.execute$/ },
     { heading: "`node.<type>`", name: /^node\./ },
     { heading: "`llm.chat` and `llm.generate`", name: /^llm\./ },
+    { heading: "`ollama.*`", name: /^ollama\./ },
     { heading: "`retry.attempt`", name: /^retry\.attempt$/ }
   ])("$heading has the attributes that are recorded, with their types", ({ heading, name }) => {
     compare(
@@ -709,7 +713,13 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   it("says what spans have that did not succeed", () => {
-    const own = ["`graph.execute`", "`node.<type>`", "`llm.chat` and `llm.generate`", "`retry.attempt`"].map(documented)
+    const own = [
+      "`graph.execute`",
+      "`node.<type>`",
+      "`llm.chat` and `llm.generate`",
+      "`ollama.*`",
+      "`retry.attempt`"
+    ].map(documented)
     compare("Spans that did not succeed", spans, Object.assign({}, ...own))
     for (const span of spans) {
       assert.strictEqual(span.status.code === "error", "error.type" in span.attributes, span.name)
@@ -753,12 +763,17 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   it("README names spans and attributes of it", () => {
-    const all = ["`graph.execute`", "`node.<type>`", "`llm.chat` and `llm.generate`", "`retry.attempt`"].flatMap(
-      (heading) => [...code(heading), ...Object.keys(documented(heading))]
-    )
+    const all = [
+      "`graph.execute`",
+      "`node.<type>`",
+      "`llm.chat` and `llm.generate`",
+      "`ollama.*`",
+      "`retry.attempt`"
+    ].flatMap((heading) => [...code(heading), ...Object.keys(documented(heading))])
     for (const row of table("README.md", "Spans", "Span")) {
       const [attributes = "", events = ""] = (row["Attributes that matter most"] ?? "").split("; event ")
-      assert.includeMembers([...all, "gen_ai.*"], [...code(row["Span"] ?? ""), ...code(attributes)])
+      const names = table(tracing, "Integration points", "Span").flatMap((row) => code(row["Span"] ?? ""))
+      assert.includeMembers([...all, ...names, "gen_ai.*"], [...code(row["Span"] ?? ""), ...code(attributes)])
       assert.includeMembers(
         table(tracing, "Events", "Event").flatMap((row) => code(row["Event"] ?? "")),
         [...code(events)]
@@ -806,7 +821,8 @@ describe("names in the documents", () => {
       Logs,
       Node,
       NodeClient,
-      Ollama,
+      // `Ollama.layer` belongs to the service, `Ollama.tool` to its module.
+      Ollama: Object.assign(Object.create(Ollama) as object, OllamaModule),
       Propagation,
       Span,
       Telemetry,

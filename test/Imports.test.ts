@@ -9,7 +9,8 @@ const order = [
   ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
   ["OllamaApi", "OllamaOptions", "OllamaBody", "OllamaSchema", "OllamaTools", "OllamaErrorText", "OllamaError"],
-  ["OllamaHost", "OllamaLines", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaCall"],
+  ["OllamaHost", "OllamaLines", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
+  ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaCall"],
   ["OllamaTest", "Ollama"],
   // On `effect/ai`
   ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel"],

@@ -71,17 +71,26 @@ describe("llm spans", () => {
         "gen_ai.usage.input_tokens": 6,
         "gen_ai.usage.output_tokens": 2,
         "gen_ai.response.finish_reasons": ["stop"],
-        "tinyllm.ollama.total_duration": 2.5,
+        "tinyllm.ollama.attempts": 1,
+        "tinyllm.ollama.records": 2,
+        "tinyllm.ollama.time_to_first_token": span.attributes.get("tinyllm.ollama.time_to_first_token"),
+        "tinyllm.ollama.total_duration": 2.75,
         "tinyllm.ollama.load_duration": 1,
         "tinyllm.ollama.prompt_eval_duration": 0.25,
-        "tinyllm.ollama.eval_duration": 1.25
+        "tinyllm.ollama.eval_duration": 1.25,
+        "tinyllm.ollama.unaccounted_duration": 0.25,
+        "tinyllm.ollama.overhead_duration": 0,
+        "tinyllm.ollama.prompt_tokens_per_second": 24,
+        "tinyllm.ollama.output_tokens_per_second": 1.6
       })
+      const first = Number(span.attributes.get("tinyllm.ollama.time_to_first_token"))
+      assert.isTrue(first > 0 && first <= Number(nanos(span)) / 1e9)
     }).pipe(
       Effect.provide(
         against({
           text: "fine, ",
           metrics: {
-            total_duration: 2.5e9,
+            total_duration: 2.75e9,
             load_duration: 1e9,
             prompt_eval_duration: 2.5e8,
             eval_duration: 1.25e9
@@ -283,7 +292,7 @@ describe("llm spans", () => {
         Effect.withSpan("caller")
       )
       assert.deepStrictEqual(yield* tree, ["caller", "  llm.chat", "  consumer", "  consumer"])
-    }).pipe(Effect.provide(against("one")))
+    }).pipe(Effect.provide(against("one", { timings: false })))
   )
 })
 
@@ -321,7 +330,7 @@ describe("retry.attempt spans", () => {
             [2, "503"]
           ]
         )
-      }).pipe(Effect.provide(against(busyTwice)))
+      }).pipe(Effect.provide(against(busyTwice, { timings: false })))
     )
   }
 
@@ -556,8 +565,12 @@ describe("Ollama.layerTest", () => {
         "gen_ai.response.model": "m",
         "gen_ai.usage.input_tokens": 2,
         "gen_ai.usage.output_tokens": 1,
-        "gen_ai.response.finish_reasons": ["stop"]
+        "gen_ai.response.finish_reasons": ["stop"],
+        "tinyllm.ollama.attempts": 1,
+        "tinyllm.ollama.records": 2,
+        "tinyllm.ollama.time_to_first_token": 0
       })
+      assert.lengthOf((yield* Spans).all, 1)
     }).pipe(
       Effect.provide(
         Layer.merge(
