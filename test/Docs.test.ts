@@ -6,6 +6,9 @@
 // loopback ports; they appear under their usual addresses. A comment `<!-- exit 3, no Ollama, no collector -->` in front
 // of a block says what is different about it.
 import * as Effect from "effect/Effect"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -35,6 +38,7 @@ import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as OllamaModule from "../src/Ollama.ts"
 import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
+import * as OllamaLanguageModel from "../src/OllamaLanguageModel.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
@@ -579,9 +583,12 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       ? { status: 503, error: "server busy, please try again. maximum pending requests exceeded" }
       : model === "silent"
         ? { text: "", end: "hang" }
-        : otherwise()
+        : model === "tools"
+          ? { text: "", toolCalls: [{ name: "add", arguments: { a: 1, b: 1 } }] }
+          : otherwise()
   const double = OllamaDouble.layer({
     ...OllamaDouble.demo,
+    capabilities: ["completion", "tools"],
     reply: (asked) => reply(asked.model, () => OllamaDouble.demo.reply(asked))
   })
   const client = Layer.unwrap(
@@ -628,6 +635,21 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       json: "end"
     }
   })
+  const Add = Tool.make("add", {
+    description: "Adds two numbers",
+    parameters: Schema.Struct({ a: Schema.Finite, b: Schema.Finite }),
+    success: Schema.Finite
+  })
+  const tools = Toolkit.make(Add)
+  const agent = Graph.single(
+    "agent",
+    Node.agent({ model: "tools", prompt: (text: string) => text, tools, maxRounds: 2 })
+  )
+  const languageModel = Effect.gen(function* () {
+    yield* LanguageModel.generateText({ prompt: "1 + 1", toolkit: tools })
+    yield* Stream.runDrain(LanguageModel.streamText({ prompt: "1 + 1", toolkit: tools, concurrency: "unbounded" }))
+    yield* LanguageModel.generateObject({ prompt: "1 + 1", schema: Schema.Struct({ notice: Schema.String }) })
+  }).pipe(Effect.provide(OllamaLanguageModel.layer({ model })))
   const single = (model: string, timeLimit?: "20 millis") => {
     const call = Node.model({ model, prompt: (text: string) => text, output: ({ text }) => text })
     const node = timeLimit === undefined ? call : call.pipe(Node.timeout(timeLimit))
@@ -649,6 +671,8 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
     const stream = Stream.runDrain(client.stream({ model, messages: [{ role: "user", content: "1 + 1" }] }))
     yield* Effect.all([stream, stream], { concurrency: 2 })
     yield* Graph.run(all, "1 + 1")
+    yield* languageModel
+    assert.isTrue(Exit.isFailure(yield* Effect.exit(Graph.run(agent, "1 + 1"))))
     yield* Graph.run(single("busy"), "1 + 1")
     const exit = yield* Effect.exit(Graph.run(single("silent", "20 millis"), "1 + 1"))
     assert.isTrue(Exit.isFailure(exit))
@@ -658,6 +682,7 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       Effect.provide(
         Layer.mergeAll(
           Layer.provide(client, double),
+          tools.toLayer({ add: ({ a, b }) => Effect.succeed(a + b) }),
           Telemetry.layer({ otlpEndpoint: collector.url, captureContent: "SPAN_AND_EVENT", logEvents: true })
         ).pipe(Layer.provide(noVariables))
       )
@@ -674,6 +699,15 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   const failed = () => documented("Spans that did not succeed")
+  const headings = [
+    "`graph.execute`",
+    "`node.<type>`",
+    "`llm.chat` and `llm.generate`",
+    "`ollama.*`",
+    "`execute_tool <tool>`",
+    "`LanguageModel`",
+    "`retry.attempt`"
+  ]
 
   /** Names and types of what was recorded on some spans, in the order of the document. */
   const compare = (
@@ -703,6 +737,8 @@ describe("spans and attributes of docs/tracing.md", () => {
     { heading: "`node.<type>`", name: /^node\./ },
     { heading: "`llm.chat` and `llm.generate`", name: /^llm\./ },
     { heading: "`ollama.*`", name: /^ollama\./ },
+    { heading: "`execute_tool <tool>`", name: /^execute_tool add$/ },
+    { heading: "`LanguageModel`", name: /^LanguageModel\./ },
     { heading: "`retry.attempt`", name: /^retry\.attempt$/ }
   ])("$heading has the attributes that are recorded, with their types", ({ heading, name }) => {
     compare(
@@ -713,13 +749,7 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   it("says what spans have that did not succeed", () => {
-    const own = [
-      "`graph.execute`",
-      "`node.<type>`",
-      "`llm.chat` and `llm.generate`",
-      "`ollama.*`",
-      "`retry.attempt`"
-    ].map(documented)
+    const own = headings.map(documented)
     compare("Spans that did not succeed", spans, Object.assign({}, ...own))
     for (const span of spans) {
       assert.strictEqual(span.status.code === "error", "error.type" in span.attributes, span.name)
@@ -750,7 +780,9 @@ describe("spans and attributes of docs/tracing.md", () => {
     const rows = table(tracing, "Integration points", "Span").flatMap((row) =>
       code(row["Span"] ?? "").map((name) => [name, row["Kind"]])
     )
-    const seen = spans.map(({ kind, name }) => [name.startsWith("node.") ? "node.<type>" : name, kind])
+    const general = (name: string) =>
+      name.replace(/^node\..*/, "node.<type>").replace(/^execute_tool .*/, "execute_tool <tool>")
+    const seen = spans.map(({ kind, name }) => [general(name), kind])
     assert.deepStrictEqual(Object.fromEntries(seen), Object.fromEntries(rows))
   })
 
@@ -763,13 +795,7 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   it("README names spans and attributes of it", () => {
-    const all = [
-      "`graph.execute`",
-      "`node.<type>`",
-      "`llm.chat` and `llm.generate`",
-      "`ollama.*`",
-      "`retry.attempt`"
-    ].flatMap((heading) => [...code(heading), ...Object.keys(documented(heading))])
+    const all = headings.flatMap((heading) => [...code(heading), ...Object.keys(documented(heading))])
     for (const row of table("README.md", "Spans", "Span")) {
       const [attributes = "", events = ""] = (row["Attributes that matter most"] ?? "").split("; event ")
       const names = table(tracing, "Integration points", "Span").flatMap((row) => code(row["Span"] ?? ""))
