@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { CommandFailed } from "./CliError.ts"
-import { doctorFlags, runFlags, tracePushFlags } from "./CliFlags.ts"
+import { chatFlags, doctorFlags, runFlags, tracePushFlags } from "./CliFlags.ts"
 import * as Logs from "./Logs.ts"
 import { redact } from "./Redaction.ts"
 import { harmless } from "./SpanPrinter.ts"
@@ -43,6 +43,23 @@ const run = Command.make("run", runFlags, (flags) =>
       command: `tinyllm run "Why is the sky blue?" --otlp-endpoint http://localhost:4317`,
       description: "Send the trace to Jaeger, Tempo or any collector"
     }
+  ])
+)
+
+const chat = Command.make("chat", chatFlags, (flags) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./CliChat.ts")),
+    (module) => module.chat(flags)
+  )
+).pipe(
+  Command.withDescription("Talk with a model: at a terminal, or line by line from a pipe"),
+  Command.withExamples([
+    { command: "tinyllm chat --demo --tracing", description: "Try it without Ollama, with a trace of every turn" },
+    {
+      command: `tinyllm chat --model llama3.2:1b --system "Answer in one sentence."`,
+      description: "Talk with a model of your own choice"
+    },
+    { command: `echo "Why is the sky blue?" | tinyllm chat`, description: "Each line of a pipe is a turn" }
   ])
 )
 
@@ -79,7 +96,7 @@ const root = Command.make("tinyllm").pipe(
     { command: `tinyllm run "Why is the sky blue?"`, description: "Ask the models on this machine" },
     { command: "tinyllm doctor", description: "See whether Ollama answers and where traces would go" }
   ]),
-  Command.withSubcommands([run, models, doctor, trace])
+  Command.withSubcommands([run, chat, models, doctor, trace])
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -123,7 +140,8 @@ const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
   }
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (error instanceof CommandFailed) {
-    stderr.write(`tinyllm: ${harmless(error.message)}\n`)
+    // One without a text was told already.
+    stderr.write(error.message === "" ? "" : `tinyllm: ${harmless(error.message)}\n`)
   } else if (error === undefined) {
     const defect = redact(Cause.pretty(cause))
     stderr.write(`tinyllm: this is a bug in tinyllm. Please report it with what follows.\n${defect}\n`)

@@ -23,6 +23,12 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient> = NodeHttpClien
 export const layer = (options: Ollama.LayerOptions = {}): Layer.Layer<Ollama.Ollama> =>
   Layer.provide(Ollama.Ollama.layer(options), layerHttpClient)
 
+/** `Ollama.layerConfigWith` with its HTTP client: reads `OLLAMA_HOST`. */
+export const layerConfigWith = (
+  options: Omit<Ollama.LayerOptions, "url" | "apiKey">
+): Layer.Layer<Ollama.Ollama, Config.ConfigError> =>
+  Layer.provide(Ollama.Ollama.layerConfigWith(options), layerHttpClient)
+
 /** `Ollama.layerConfig` with its HTTP client: reads `OLLAMA_HOST`. */
 export const layerConfig: Layer.Layer<Ollama.Ollama, Config.ConfigError> = Layer.provide(
   Ollama.Ollama.layerConfig,

@@ -166,12 +166,20 @@ export class Ollama extends Context.Service<
    * A client for the server that `OLLAMA_HOST` names; `OLLAMA_API_KEY` is sent to https://ollama.com only, and
    * `TINYLLM_OLLAMA_TIMINGS=false` is `timings: false`. Fails when a value cannot be read.
    */
-  static readonly layerConfig: Layer.Layer<Ollama, Config.ConfigError, HttpClient.HttpClient> = Layer.unwrap(
-    Effect.gen(function* () {
-      const host = yield* OllamaHost.config
-      const apiKey = yield* Config.Redacted("OLLAMA_API_KEY").pipe(Config.withDefault(undefined))
-      return fromHost(host, { apiKey, timings: yield* OllamaTimings.config })
-    })
+  static readonly layerConfigWith = (
+    options: Omit<LayerOptions, "url" | "apiKey">
+  ): Layer.Layer<Ollama, Config.ConfigError, HttpClient.HttpClient> =>
+    Layer.unwrap(
+      Effect.gen(function* () {
+        const host = yield* OllamaHost.config
+        const apiKey = yield* Config.Redacted("OLLAMA_API_KEY").pipe(Config.withDefault(undefined))
+        return fromHost(host, { ...options, apiKey, timings: options.timings ?? (yield* OllamaTimings.config) })
+      })
+    )
+
+  /** `layerConfigWith` without options. */
+  static readonly layerConfig: Layer.Layer<Ollama, Config.ConfigError, HttpClient.HttpClient> = Ollama.layerConfigWith(
+    {}
   )
 
   /**

@@ -868,7 +868,7 @@ describe("names in the documents", () => {
 
   it("flags are flags of the command line, and all of them are documented", timeout, async () => {
     const help = await Promise.all(
-      ["", " run", " models", " doctor", " trace push"].map((name) =>
+      ["", " run", " chat", " models", " doctor", " trace push"].map((name) =>
         shell({ line: `tinyllm${name} --help`, ollama: true, collector: true })
       )
     )

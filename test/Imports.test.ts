@@ -4,7 +4,20 @@ import { assert, describe, it } from "vitest"
 
 // From the bottom up: a module imports only what stands above it in this list, so nothing points back.
 const order = [
-  ["Version", "Ports", "Stderr", "Stdout", "Usage", "Utf8", "Redaction", "Attribute", "Span", "LogLine", "Visit"],
+  [
+    "Version",
+    "Ports",
+    "Stderr",
+    "Stdout",
+    "Typing",
+    "Usage",
+    "Utf8",
+    "Redaction",
+    "Attribute",
+    "Span",
+    "LogLine",
+    "Visit"
+  ],
   ["Messages", "Capture", "ChunkTimes", "SpanGuard"],
   ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
@@ -74,10 +87,12 @@ const order = [
   [
     "CliError",
     "NodePorts",
+    "NodeTyping",
     "NodePlatform",
     "CliFlags",
     "Progress",
     "CliRun",
+    "CliChat",
     "CliModels",
     "CliTrace",
     "DoctorSettings",
@@ -115,6 +130,7 @@ const knowNode = [
   "NodeClient",
   "NodePlatform",
   "NodePorts",
+  "NodeTyping",
   "OllamaDouble",
   "OllamaDoubleModels",
   "OllamaReply",
