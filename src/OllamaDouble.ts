@@ -18,7 +18,9 @@ import * as Crypto from "node:crypto"
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { demo } from "./OllamaDemo.ts"
+import { names as faults } from "./OllamaDoubleFaults.ts"
 import { Models } from "./OllamaDoubleModels.ts"
+import { type Load, Queue, type Stage } from "./OllamaDoubleQueue.ts"
 import * as Routes from "./OllamaDoubleRoutes.ts"
 import * as OllamaReply from "./OllamaReply.ts"
 import type { Script } from "./OllamaScript.ts"
@@ -39,6 +41,8 @@ export type {
   Vectors
 } from "./OllamaScript.ts"
 
+export type { Load, Stage } from "./OllamaDoubleQueue.ts"
+
 /** A request as it arrived. */
 export interface Recorded {
   readonly method: string
@@ -52,6 +56,10 @@ export interface Recorded {
   readonly connection: number
   /** Milliseconds of the clock. */
   readonly receivedAt: number
+  /** How far it got: waiting for its turn (`queued`), for its model (`loading`), reading its prompt, or answering. */
+  readonly stage: Stage
+  /** As sent; 499 when the client left before there was an answer; `undefined` before. */
+  readonly status: number | undefined
   /** When the client closed the connection before the response was complete. */
   readonly disconnectedAt: number | undefined
   /** Whether the response was sent to its end. */
@@ -76,6 +84,10 @@ export class OllamaDouble extends Context.Service<
     readonly port: number
     /** What was received until now, oldest first. */
     readonly requests: Effect.Effect<ReadonlyArray<Recorded>>
+    /** Waits until there is a request that is so, and gives the first one. */
+    readonly until: (is: (request: Recorded) => boolean) => Effect.Effect<Recorded>
+    /** Models that were loaded, and loads that were aborted because the client left, oldest first. */
+    readonly loads: Effect.Effect<ReadonlyArray<Load>>
   }
 >()("tinyllm/OllamaDouble") {
   /**
@@ -90,6 +102,9 @@ export class OllamaDouble extends Context.Service<
 
   /** The script of `--demo`: any model is installed, arithmetic is worked out, and nothing passes for a model. */
   static readonly demo: Script = demo
+
+  /** Models of every script that always fail, each in its way: `fault/busy`, `fault/out-of-memory`, … */
+  static readonly faults: ReadonlyArray<string> = faults
 }
 
 const serve = Effect.fnUntraced(function* (script: Script, port: number) {
@@ -100,9 +115,16 @@ const serve = Effect.fnUntraced(function* (script: Script, port: number) {
     script,
     clock,
     models: new Models(script, clock),
+    queue: new Queue(script, clock),
+    prompts: new Map(),
     calls: 0,
-    embeds: 0,
-    loaded: new Map()
+    embeds: 0
+  }
+  const watching = new Set<() => void>()
+  const changed = () => {
+    for (const look of watching) {
+      look()
+    }
   }
   let connections = 0
   const connectionOf = new WeakMap<object, number>()
@@ -130,19 +152,32 @@ const serve = Effect.fnUntraced(function* (script: Script, port: number) {
         bytes,
         connection: connectionOf.get(request.socket) ?? 0,
         receivedAt: clock.currentTimeMillisUnsafe(),
+        stage: "received" as Stage,
+        status: undefined as number | undefined,
         disconnectedAt: undefined as number | undefined,
         complete: false
       }
       recorded.push(entry)
-      const player = new OllamaReply.Player(response)
-      const fiber = run(played(state, { ...entry, digest: upload?.digest("hex") }, player))
+      const stage = (stage: Stage) => {
+        entry.stage = stage
+        changed()
+      }
+      const received = Number(clock.monotonicTimeNanosUnsafe())
+      const player = new OllamaReply.Player(response, (status) => {
+        entry.status = status
+        changed()
+      })
+      const fiber = run(played(state, { ...entry, digest: upload?.digest("hex"), received, stage }, player))
       response.on("close", () => {
         entry.complete = response.writableFinished
         if (!entry.complete && !player.cut) {
+          entry.status ??= 499
           entry.disconnectedAt = clock.currentTimeMillisUnsafe()
         }
         fiber.interruptUnsafe()
+        changed()
       })
+      changed()
     })
   })
   server.on("connection", (socket) => {
@@ -165,7 +200,21 @@ const serve = Effect.fnUntraced(function* (script: Script, port: number) {
   return OllamaDouble.of({
     url: `http://127.0.0.1:${bound}`,
     port: bound,
-    requests: Effect.sync(() => structuredClone(recorded))
+    requests: Effect.sync(() => structuredClone(recorded)),
+    until: (is) =>
+      Effect.callback((resume) => {
+        const look = () => {
+          const found = recorded.find(is)
+          if (found !== undefined) {
+            watching.delete(look)
+            resume(Effect.succeed(structuredClone(found)))
+          }
+        }
+        watching.add(look)
+        look()
+        return Effect.sync(() => watching.delete(look))
+      }),
+    loads: Effect.sync(() => structuredClone(state.queue.loads))
   })
 })
 

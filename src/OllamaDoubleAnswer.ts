@@ -48,10 +48,22 @@ interface Parts {
   readonly whole: Piece
 }
 
-const partsOf = (asked: Asked, answer: Answer): Parts => {
+/** What is known when an answer begins: times are nanoseconds of the monotonic clock. */
+export interface Begun {
+  readonly received: number
+  /** When the model was loaded. */
+  readonly loaded: number
+  /** When its turn came. */
+  readonly begun: number
+  readonly promptTokens: number
+  readonly old: boolean
+  readonly stage: (stage: "reading" | "answering") => void
+}
+
+const partsOf = (asked: Asked, answer: Answer, old: boolean): Parts => {
   const thinking = asked.body["think"] === false ? [] : pieces(answer.thinking)
   const text = pieces(answer.text)
-  const calls = toolCallsOf(asked, answer)
+  const calls = toolCallsOf(asked, answer, old)
   const callsIn = asked.path === "/api/generate" ? "last" : (answer.toolCallsIn ?? "record")
   const lastText = answer.textInLastRecord === true ? (text.at(-1) ?? "") : ""
   return {
@@ -72,26 +84,31 @@ const partsOf = (asked: Asked, answer: Answer): Parts => {
 const pieces = (text: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
   text === undefined ? [] : typeof text === "string" ? words(text) : text
 
-const toolCallsOf = (asked: Asked, answer: Answer): ReadonlyArray<object> =>
+const toolCallsOf = (asked: Asked, answer: Answer, old: boolean): ReadonlyArray<object> =>
   (answer.toolCalls ?? []).map(({ arguments: given = {}, id, index = 0, name }, at) => {
     const made = `call_${digest(`${asked.count} ${at}`).slice(0, 8)}`
     return {
-      ...(id === null ? {} : { id: id ?? made }),
+      ...(id === null || old ? {} : { id: id ?? made }),
       function: { ...(index === null ? {} : { index }), name, arguments: given }
     }
   })
 
 /** Plays an answer to its end, good or bad. */
-export const play = (player: Player, clock: Clock.Clock, asked: Asked, answer: Answer): Effect.Effect<void> => {
-  const parts = partsOf(asked, answer)
+export const play = (
+  player: Player,
+  clock: Clock.Clock,
+  asked: Asked,
+  answer: Answer,
+  start: Begun
+): Effect.Effect<void> => {
+  const parts = partsOf(asked, answer, start.old)
   const now = () => Number(clock.monotonicTimeNanosUnsafe())
   const say = (content: Piece, rest: object) => record(clock, asked.path, asked.model, content, rest)
   return Effect.gen(function* () {
-    const received = now()
-    yield* pause(answer.load)
-    const loaded = now()
+    start.stage("reading")
     yield* pause(answer.firstDelay)
-    const begun = now()
+    const read = now()
+    start.stage("answering")
     const metrics = () => {
       const ended = now()
       const reason = answer.doneReason === undefined ? "stop" : answer.doneReason
@@ -99,23 +116,23 @@ export const play = (player: Player, clock: Clock.Clock, asked: Asked, answer: A
         done: true,
         ...(reason === null ? {} : { done_reason: reason }),
         ...nonZero({
-          total_duration: ended - received,
-          load_duration: loaded - received,
-          prompt_eval_count: asked.messages.reduce((sum, { content }) => sum + countTokens(content), 0),
-          prompt_eval_duration: begun - loaded,
+          total_duration: ended - start.received,
+          load_duration: start.loaded - start.received,
+          prompt_eval_count: start.promptTokens,
+          prompt_eval_duration: read - start.begun,
           eval_count: tokensOf(parts.whole),
-          eval_duration: ended - begun
+          eval_duration: ended - read
         }),
         ...answer.metrics
       }
     }
     if (asked.body["stream"] === false) {
-      yield* Effect.forEach(parts.streamed.slice(1), () => pause(answer.delay), { discard: true })
+      yield* Effect.forEach(parts.streamed.slice(1), (_, index) => between(answer, index), { discard: true })
       return yield* whole(player, answer, (rest) => say(parts.whole, rest), metrics)
     }
     for (const [index, content] of parts.streamed.entries()) {
       if (index > 0) {
-        yield* pause(answer.delay)
+        yield* between(answer, index - 1)
       }
       yield* player.line(say(content, { done: false }), answer.bytesPerChunk)
     }
@@ -130,7 +147,7 @@ export const play = (player: Player, clock: Clock.Clock, asked: Asked, answer: A
       return yield* player.end(answer.end)
     }
     if (parts.streamed.length > 0) {
-      yield* pause(answer.delay)
+      yield* between(answer, parts.streamed.length - 1)
     }
     yield* player.line(say(parts.last, metrics()), answer.bytesPerChunk)
     if (answer.trailing !== undefined) {
@@ -139,6 +156,8 @@ export const play = (player: Player, clock: Clock.Clock, asked: Asked, answer: A
     yield* player.end("done")
   })
 }
+
+const between = ({ delay, delays }: Answer, index: number) => pause(delays?.[index] ?? delay)
 
 /** What a client sees that asked not to stream: an error has its status, an early end is an answer that is not done. */
 const whole = (

@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Installed } from "./OllamaDoubleModels.ts"
+import type { Queue, Stage } from "./OllamaDoubleQueue.ts"
 import * as Read from "./OllamaDoubleRequest.ts"
 import { nonZero, pause, type Player } from "./OllamaReply.ts"
 import {
@@ -19,6 +20,7 @@ import {
 
 interface State {
   readonly script: Script
+  readonly queue: Queue
   embeds: number
 }
 
@@ -26,9 +28,12 @@ interface Call {
   readonly path: string
   readonly body: Read.Body
   readonly model: Installed
+  readonly received: number
+  readonly stage: (stage: Stage) => void
 }
 
-export const embed = (state: State, { path, body, model }: Call, player: Player): Effect.Effect<void> => {
+export const embed = (state: State, call: Call, player: Player): Effect.Effect<void> => {
+  const { body, model, path } = call
   const inputs = inputsOf(body[path === "/api/embed" ? "input" : "prompt"])
   if (inputs === undefined) {
     return player.refuse({ status: 400, error: "invalid input type" })
@@ -52,7 +57,14 @@ export const embed = (state: State, { path, body, model }: Call, player: Player)
   const reply: EmbedReply = state.script.embed?.(asked) ?? {
     embeddings: inputs.map((input) => vector(input, model.embeddingLength))
   }
-  return "raw" in reply ? player.raw(reply) : "error" in reply ? player.refuse(reply) : answer(asked, reply, player)
+  return "raw" in reply
+    ? player.raw(reply)
+    : "error" in reply
+      ? player.refuse(reply)
+      : Effect.catch(
+          state.queue.use({ ...call, load: reply.load }, ({ loaded }) => answer(asked, reply, call, loaded, player)),
+          (busy) => player.refuse(busy)
+        )
 }
 
 // One input that fails fails them all.
@@ -65,12 +77,17 @@ const refusal = (model: Installed, body: Read.Body, inputs: ReadonlyArray<string
     : undefined
 }
 
-const answer = (asked: AskedToEmbed, reply: Vectors, player: Player): Effect.Effect<void> =>
+const answer = (
+  asked: AskedToEmbed,
+  reply: Vectors,
+  { received, stage }: Call,
+  loaded: number,
+  player: Player
+): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const received = yield* now
-    yield* pause(reply.load)
-    const loaded = yield* now
+    stage("reading")
     yield* pause(reply.delay)
+    stage("answering")
     const { dimensions } = asked.body
     const embeddings = reply.embeddings.map((values) =>
       typeof dimensions === "number" && dimensions > 0 && dimensions < values.length

@@ -5,6 +5,8 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Crypto from "node:crypto"
+import type * as Duration from "effect/Duration"
+import * as Faults from "./OllamaDoubleFaults.ts"
 import * as Go from "./OllamaGo.ts"
 import type { Model, Pullable, Script } from "./OllamaScript.ts"
 
@@ -16,6 +18,8 @@ export interface Installed {
   readonly contextLength: number
   readonly embeddingLength: number
   readonly bytes: number
+  readonly load: Duration.Input | undefined
+  readonly overflow: "cut" | "refuse" | undefined
   readonly digest: string
   readonly modifiedAt: string
   readonly details: Readonly<Record<string, unknown>>
@@ -52,13 +56,16 @@ export class Models {
 
   /** The installed model of that name. */
   find(name: string): Installed | undefined {
-    const parsed = Go.name(name)
-    return (
-      this.#installed.get(parsed.key) ??
-      (this.#script.anyModel === true && parsed.valid
-        ? this.#complete({ name: parsed.short }, aLongTimeAgo)
-        : undefined)
-    )
+    const { key, short, valid } = Go.name(name)
+    const installed = this.#installed.get(key)
+    if (installed !== undefined) {
+      return installed
+    }
+    return Faults.find("", name) !== undefined
+      ? this.#complete({ name: short, capabilities: everything }, aLongTimeAgo)
+      : this.#script.anyModel === true && valid
+        ? this.#complete({ name: short }, aLongTimeAgo)
+        : undefined
   }
 
   /** What `pull` would get. */
@@ -111,6 +118,8 @@ export class Models {
       contextLength,
       embeddingLength,
       bytes: model.bytes ?? 397_821_319,
+      load: model.load,
+      overflow: model.overflow,
       digest: digest(key),
       modifiedAt,
       details,
@@ -125,22 +134,24 @@ export class Models {
           [`${family}.context_length`]: contextLength,
           [`${family}.embedding_length`]: embeddingLength
         },
-        capabilities,
+        ...(this.#script.old === true ? {} : { capabilities }),
         modified_at: modifiedAt
       }
     }
   }
 }
 
+const everything = ["completion", "tools", "insert", "vision", "embedding", "thinking"]
+
 const aLongTimeAgo = "2026-08-21T10:00:00.123456789Z"
 
-/** A model in `tags`. */
-export const tag = (model: Installed) => ({
+/** A model in `tags` and `ps`. */
+export const tag = (model: Installed, { old }: { readonly old: boolean }) => ({
   name: model.name,
   model: model.name,
   modified_at: model.modifiedAt,
   size: model.bytes,
   digest: model.digest,
   details: model.details,
-  capabilities: model.capabilities
+  ...(old ? {} : { capabilities: model.capabilities })
 })

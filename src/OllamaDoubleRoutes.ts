@@ -5,9 +5,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import type * as Http from "node:http"
+import { isForbidden, preflight } from "./OllamaDoubleAccess.ts"
 import * as Calls from "./OllamaDoubleCalls.ts"
 import { type Models, tag } from "./OllamaDoubleModels.ts"
 import * as Pull from "./OllamaDoublePull.ts"
+import type { Stage } from "./OllamaDoubleQueue.ts"
 import * as Read from "./OllamaDoubleRequest.ts"
 import * as Go from "./OllamaGo.ts"
 import type { Player } from "./OllamaReply.ts"
@@ -23,9 +26,13 @@ export interface State extends Calls.State {
 export interface Request {
   readonly method: string
   readonly path: string
+  readonly headers: Http.IncomingHttpHeaders
   readonly body: string
   /** SHA-256 of an uploaded file, in hexadecimal digits. */
   readonly digest: string | undefined
+  /** Nanoseconds of the monotonic clock. */
+  readonly received: number
+  readonly stage: (stage: Stage) => void
 }
 
 const methods: Readonly<Record<string, string>> = {
@@ -58,13 +65,20 @@ export const handle = (state: State, request: Request, player: Player): Effect.E
   if (replaced !== undefined) {
     return player.raw(replaced)
   }
+  const { origin } = request.headers
+  if (isForbidden(request.headers)) {
+    return player.empty(403)
+  }
+  if (method === "OPTIONS" && origin !== undefined) {
+    return player.empty(204, preflight(origin))
+  }
   const cleaned = path.replace(/\/{2,}/g, "/").replace(/(.)\/$/, "$1")
   const allowed = methods[cleaned.replace(/^(\/api\/blobs)\/[^/]+$/, "$1")]
   if (allowed === undefined || cleaned === "/api/blobs") {
     return player.text(404, "404 page not found")
   }
   if (cleaned !== path) {
-    return player.text(method === "GET" ? 301 : 307, "", { location: cleaned })
+    return redirect(script, method, path, cleaned, player)
   }
   if (!allowed.split(", ").includes(method)) {
     return player.text(405, "405 method not allowed", { allow: allowed })
@@ -73,21 +87,30 @@ export const handle = (state: State, request: Request, player: Player): Effect.E
     case "/":
       return player.text(200, "Ollama is running")
     case "/api/version":
-      return player.json(200, { version: script.version ?? "0.33.1" })
+      return player.json(200, { version: script.version ?? (script.old === true ? "0.5.7" : "0.33.1") })
     case "/api/tags":
-      return player.json(200, { models: state.models.all.map(tag) })
+      return player.json(200, { models: state.models.all.map((model) => tag(model, { old: script.old === true })) })
     case "/api/ps":
       return player.json(200, { models: Calls.loaded(state) })
     default:
       return path.startsWith("/api/blobs/")
         ? blob(state.models, request, path.slice("/api/blobs/".length), player)
-        : withBody(state, path, request.body, player)
+        : withBody(state, path, request, player)
   }
 }
 
-const withBody = (state: State, path: string, text: string, player: Player): Effect.Effect<void> => {
+// By the router for a slash at the end, by Go's own since 1.26 for two in a row.
+const redirect = (script: Script, method: string, path: string, location: string, player: Player) => {
+  const status = path.includes("//") ? (script.old === true ? 301 : 307) : method === "GET" ? 301 : 307
+  const text = status === 301 ? "Moved Permanently" : "Temporary Redirect"
+  return method === "GET" || method === "HEAD"
+    ? player.html(status, `<a href="${location}">${text}</a>.\n\n`, { location })
+    : player.empty(status, { location })
+}
+
+const withBody = (state: State, path: string, request: Request, player: Player): Effect.Effect<void> => {
   const { models } = state
-  const read = Read.read(path, text)
+  const read = Read.read(path, request.body)
   if (Result.isFailure(read)) {
     return player.refuse(read.failure)
   }
@@ -116,7 +139,7 @@ const withBody = (state: State, path: string, text: string, player: Player): Eff
       models.delete(model)
       return player.empty(200)
     default:
-      return Calls.handle(state, { path, body, model }, player)
+      return Calls.handle(state, { path, body, model, received: request.received, stage: request.stage }, player)
   }
 }
 

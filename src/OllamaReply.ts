@@ -14,9 +14,12 @@ export class Player {
   /** Whether we cut the connection ourselves. */
   cut = false
   readonly #response: Http.ServerResponse
+  readonly #sent: (status: number) => void
 
-  constructor(response: Http.ServerResponse) {
+  /** `sent` is told the status when the headers go out. */
+  constructor(response: Http.ServerResponse, sent: (status: number) => void) {
     this.#response = response
+    this.#sent = sent
   }
 
   text(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Effect.Effect<void> {
@@ -32,8 +35,12 @@ export class Player {
   }
 
   /** No body at all, as after `delete`. */
-  empty(status: number): Effect.Effect<void> {
-    return this.#whole(status, {}, "")
+  empty(status: number, headers: Readonly<Record<string, string>> = {}): Effect.Effect<void> {
+    return this.#whole(status, headers, "")
+  }
+
+  html(status: number, text: string, headers: Readonly<Record<string, string>>): Effect.Effect<void> {
+    return this.#whole(status, { "content-type": "text/html; charset=utf-8", ...headers }, text)
   }
 
   /** An error as it comes now: with its status before the first record, as a line after it. */
@@ -84,6 +91,7 @@ export class Player {
   #head(status: number, headers: Readonly<Record<string, string>>): void {
     if (!this.#response.headersSent) {
       this.#response.writeHead(status, headers)
+      this.#sent(status)
     }
   }
 

@@ -55,12 +55,14 @@ export interface Answer {
    * within the last one (`last`, as models do that use their own template). `/api/generate` knows `last` only.
    */
   readonly toolCallsIn?: "record" | "records" | "last" | undefined
-  /** How long the model loads; no time by default. */
+  /** How long the model loads, also when it was loaded; otherwise as long as the model says, and once. */
   readonly load?: Duration.Input | undefined
   /** How long the prompt is read, before the first record; no time by default. Headers come with that record. */
   readonly firstDelay?: Duration.Input | undefined
   /** Between records; no time by default. */
   readonly delay?: Duration.Input | undefined
+  /** Before each record after the first one, for as many as there are; then `delay`. */
+  readonly delays?: ReadonlyArray<Duration.Input> | undefined
   /** Cuts records into network chunks of so many bytes. */
   readonly bytesPerChunk?: number | undefined
   readonly doneReason?: string | null | undefined
@@ -85,7 +87,7 @@ export type End = "done" | "eof" | "fin" | "reset" | "hang"
 /** Vectors of a model, sent as they are: not made unit length, not counted against the inputs. */
 export interface Vectors {
   readonly embeddings: ReadonlyArray<ReadonlyArray<number>>
-  /** How long the model loads; no time by default. */
+  /** How long the model loads, also when it was loaded; otherwise as long as the model says, and once. */
   readonly load?: Duration.Input | undefined
   /** How long it computes; no time by default. */
   readonly delay?: Duration.Input | undefined
@@ -143,6 +145,13 @@ export interface Model {
   readonly parameters?: string | undefined
   readonly template?: string | undefined
   readonly system?: string | undefined
+  /** How long it loads, when it is not loaded or loaded with other settings; no time by default. */
+  readonly load?: Duration.Input | undefined
+  /**
+   * What becomes of a prompt that is longer than the context: it is cut in silence (`cut`, the default), or refused
+   * (`refuse`, as for models that use their own template). Old messages are dropped before either.
+   */
+  readonly overflow?: "cut" | "refuse" | undefined
 }
 
 /** A model that can be pulled. What was pulled before a break is kept: the next pull goes on from there. */
@@ -166,7 +175,21 @@ export interface Script {
   readonly anyModel?: boolean | undefined
   /** What `pull`, and `create` from a model that is not installed, can get; installed models can be pulled anyway. */
   readonly registry?: ReadonlyArray<string | Pullable> | undefined
+  /** `0.33.1` by default, `0.5.7` for an old server. */
   readonly version?: string | undefined
+  /**
+   * Answers as servers of 2024 did: no capabilities, no context length of loaded models, no ids of tool calls, no count
+   * of a prompt that was read before. `false` by default.
+   */
+  readonly old?: boolean | undefined
+  /** Requests that each model answers at a time, as `OLLAMA_NUM_PARALLEL`: 1 by default. */
+  readonly parallel?: number | undefined
+  /** Requests that wait for a model to be loaded, as `OLLAMA_MAX_QUEUE`, before others get a 503: 512 by default. */
+  readonly maxQueue?: number | undefined
+  /** Models in memory, as `OLLAMA_MAX_LOADED_MODELS`: 3 by default. One that is not in use makes room. */
+  readonly maxLoaded?: number | undefined
+  /** Tokens of context where a request says nothing, as `OLLAMA_CONTEXT_LENGTH`: 4096 by default. */
+  readonly numCtx?: number | undefined
   /** Of models that do not say otherwise: `["completion"]` by default. */
   readonly capabilities?: ReadonlyArray<string> | undefined
   /** A defect in it is answered as a panic of Ollama's: 500 with an empty body, and an error in the log. */

@@ -8,7 +8,7 @@ import { bare, call, chat, lines, script, serving } from "./support/Outside.ts"
 const hello = { model: "m", messages: [{ role: "user", content: "hi" }] }
 
 describe("OllamaDouble", () => {
-  it.live("streams records as x-ndjson, with counts and times that fit", () =>
+  it.live("D2 streams records as x-ndjson, with counts and times that fit", () =>
     Effect.gen(function* () {
       const { type, text } = yield* chat()
       assert.strictEqual(type, "application/x-ndjson")
@@ -36,7 +36,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving({ thinking: ["hm"], text: ["a ", "<b>"], load: 4, firstDelay: 4, delay: 2 }))
   )
 
-  it.live("answers with one object when asked not to stream", () =>
+  it.live("D2 answers with one object when asked not to stream", () =>
     Effect.gen(function* () {
       const { type, text } = yield* chat({ stream: false })
       assert.strictEqual(type, "application/json; charset=utf-8")
@@ -49,7 +49,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving("a b"))
   )
 
-  it.live("loads and unloads for an empty prompt", () =>
+  it.live("D8 loads and unloads for an empty prompt", () =>
     Effect.gen(function* () {
       for (const [path, body] of [
         ["/api/chat", { model: "m", messages: [] }],
@@ -81,7 +81,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving("never"))
   )
 
-  it.live("refuses as Ollama does", () =>
+  it.live("D6 refuses before the first record, as Ollama does", () =>
     Effect.gen(function* () {
       const message = [{ role: "user", content: "x" }]
       const rows: ReadonlyArray<readonly [string, unknown, number, string]> = [
@@ -118,7 +118,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving({ status: 503, error: "scripted" }))
   )
 
-  it.live("ignores what follows the first JSON value of a request", () =>
+  it.live("D17 ignores what follows the first JSON value of a request", () =>
     Effect.gen(function* () {
       for (const rest of ["}", " junk", '\n{"model":"other"}']) {
         const { status, text } = yield* call("/api/chat", {
@@ -139,7 +139,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving(({ messages }) => `<${messages.map(({ content }) => content.toUpperCase()).join()}>`))
   )
 
-  it.live("answers other paths and methods in text, and redirects untidy ones", () =>
+  it.live("D18 answers other paths and methods in text, and redirects untidy ones", () =>
     Effect.gen(function* () {
       const missing = yield* call("/api/nothing")
       assert.deepStrictEqual([missing.status, missing.text], [404, "404 page not found"])
@@ -150,11 +150,19 @@ describe("OllamaDouble", () => {
       )
       const slash = yield* call("/api/chat/", { body: hello })
       assert.deepStrictEqual([slash.status, slash.headers.get("location")], [307, "/api/chat"])
-      assert.strictEqual((yield* call("//api/tags")).status, 301)
+      assert.isNull(slash.type)
+      const get = yield* call("/api/tags/")
+      assert.deepStrictEqual([get.status, get.headers.get("location")], [301, "/api/tags"])
+      assert.strictEqual(get.type, "text/html; charset=utf-8")
+      assert.strictEqual(get.text, '<a href="/api/tags">Moved Permanently</a>.\n\n')
+      assert.strictEqual((yield* call("//api/tags")).status, 307)
+      for (const { type } of [missing, method]) {
+        assert.strictEqual(type, "text/plain; charset=utf-8")
+      }
     }).pipe(serving("never"))
   )
 
-  it.live("withholds the headers until the first record", () =>
+  it.live("D1 sends the headers together with the first record", () =>
     Effect.gen(function* () {
       const { reads } = yield* bare("/api/chat", hello)
       assert.include(reads[0], "200 OK")
@@ -164,7 +172,7 @@ describe("OllamaDouble", () => {
     }).pipe(Effect.scoped, serving({ text: ["x"], firstDelay: 20 }))
   )
 
-  it.live("cuts records into chunks of so many bytes", () =>
+  it.live("D3 cuts records into chunks of so many bytes", () =>
     Effect.gen(function* () {
       const { reads } = yield* bare("/api/chat", hello)
       const body = reads.join("").split("\r\n\r\n").slice(1).join("\r\n\r\n")
@@ -174,13 +182,24 @@ describe("OllamaDouble", () => {
     }).pipe(Effect.scoped, serving({ text: ["x"], bytesPerChunk: 7 }))
   )
 
+  it.live("D3 cuts characters, too, and loses nothing", () =>
+    Effect.gen(function* () {
+      const { reads } = yield* bare("/api/chat", hello)
+      const raw = reads.join("")
+      const chunks = [...raw.slice(raw.indexOf("\r\n\r\n")).matchAll(/\r\n1\r\n([^])(?=\r\n)/g)].map(([, byte]) => byte)
+      const text = Buffer.from(chunks.join(""), "latin1").toString("utf8")
+      assert.strictEqual(lines(text)[0]!["message"].content, "\u00e9\u{1f600}")
+      assert.lengthOf(chunks, Buffer.byteLength(text))
+    }).pipe(Effect.scoped, serving({ text: ["\u00e9\u{1f600}"], bytesPerChunk: 1 }))
+  )
+
   for (const [end, seen] of [
     ["done", "complete"],
     ["eof", "complete"],
     ["fin", "FIN"],
     ["reset", "ECONNRESET"]
   ] as const) {
-    it.live(`ends a connection as told (${end})`, () =>
+    it.live(`D5 ends a connection as told (${end})`, () =>
       Effect.gen(function* () {
         const got = yield* bare("/api/chat", hello)
         assert.strictEqual(got.end, seen)
@@ -192,18 +211,38 @@ describe("OllamaDouble", () => {
     )
   }
 
-  it.live("writes an error line after records", () =>
+  it.live("D6 writes an error line after records, and a status before them", () =>
     Effect.gen(function* () {
       const { status, text } = yield* chat()
       assert.strictEqual(status, 200)
       assert.deepStrictEqual(lines(text).at(-1), { error: "boom" })
-    }).pipe(serving({ text: ["x"], errorLine: "boom" }))
+      const before = yield* chat()
+      assert.deepStrictEqual([before.status, before.text], [500, '{"error":"bang"}'])
+    }).pipe(serving(({ count }) => (count === 1 ? { text: ["x"], errorLine: "boom" } : { status: 500, error: "bang" })))
   )
 
-  it.live("records requests, and when their clients left", () =>
+  it.live("D19 escapes what HTML and JavaScript would take for their own, as Go does", () =>
+    Effect.gen(function* () {
+      const { text } = yield* chat()
+      assert.include(text, '"content":"\\u003ca\\u003e \\u0026 \\u2028\\u2029"')
+      assert.strictEqual(lines(text)[0]!["message"].content, "<a> & \u2028\u2029")
+      const whole = yield* chat({ stream: false })
+      assert.include(whole.text, "\\u003ca\\u003e \\u0026")
+      const refused = yield* call("/api/chat", { body: { model: "<&>", messages: [] } })
+      assert.include(refused.text, "invalid model name")
+      const format = yield* chat({ format: "<&>" })
+      assert.include(format.text, "\\u003c\\u0026\\u003e")
+    }).pipe(serving({ text: ["<a> & \u2028\u2029"] }))
+  )
+
+  it.live("D20 records requests with their headers, and when their clients left", () =>
     Effect.gen(function* () {
       yield* Effect.timeoutOption(chat(), "30 millis")
       yield* until((request) => request.disconnectedAt !== undefined)
+      const { port } = yield* OllamaDouble
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      yield* Effect.promise(() => fetch(`http://127.0.0.1:${port}/api/version`, { headers: { traceparent } }))
+      assert.strictEqual((yield* requests)[1]?.headers["traceparent"], traceparent)
       const [request] = yield* requests
       assert.strictEqual(request?.method, "POST")
       assert.strictEqual(request?.path, "/api/chat")

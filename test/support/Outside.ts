@@ -70,3 +70,39 @@ export const bare = (
     })
     return { reads, end }
   })
+
+/** A request on a socket of its own, which is closed with the scope. */
+export const open = (path: string, body: object, headers = "") =>
+  Effect.gen(function* () {
+    const { port } = yield* OllamaDouble
+    const socket = Net.connect(port, "127.0.0.1")
+    yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+    socket.on("error", () => {})
+    let text = ""
+    socket.on("data", (data) => {
+      text += data.toString("latin1")
+    })
+    const json = JSON.stringify(body)
+    const head = `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1\r\n${headers}content-length: ${Buffer.byteLength(json)}\r\n\r\n`
+    socket.write(head + json)
+    return {
+      /** What came until now. */
+      text: () => text,
+      /** Waits until so much came. */
+      until: (is: (text: string) => boolean) =>
+        Effect.callback<string>((resume) => {
+          const look = () => {
+            if (is(text)) {
+              resume(Effect.succeed(text))
+            }
+          }
+          socket.on("data", look)
+          look()
+          return Effect.sync(() => socket.off("data", look))
+        }),
+      close: Effect.sync(() => socket.destroy())
+    }
+  })
+
+/** Whether a response came to its end. */
+export const isComplete = (text: string) => text.endsWith("0\r\n\r\n")
