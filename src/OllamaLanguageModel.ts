@@ -48,17 +48,21 @@ export const model = (
 ): Model.Model<"ollama", LanguageModel.LanguageModel, Ollama.Ollama> =>
   Model.make("ollama", name, layer({ ...options, model: name }))
 
-/** Sets options for all requests of an effect, over those that a model was made with. */
+/** Options for all requests of a program, over those that a model was made with; `withOptions` sets them. */
+export const CurrentOptions: Context.Reference<Options> = Context.Reference("tinyllm/OllamaLanguageModel/Options", {
+  defaultValue: (): Options => ({})
+})
+
+/**
+ * Sets options for all requests of an effect, over those that a model was made with. For a stream, provide
+ * `CurrentOptions`.
+ */
 export const withOptions: {
   (options: Options): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(self: Effect.Effect<A, E, R>, options: Options): Effect.Effect<A, E, R>
 } = dual(2, <A, E, R>(self: Effect.Effect<A, E, R>, options: Options) =>
-  Effect.flatMap(Overrides, (outer) => Effect.provideService(self, Overrides, { ...outer, ...options }))
+  Effect.flatMap(CurrentOptions, (outer) => Effect.provideService(self, CurrentOptions, { ...outer, ...options }))
 )
-
-const Overrides: Context.Reference<Options> = Context.Reference("tinyllm/OllamaLanguageModel/Overrides", {
-  defaultValue: (): Options => ({})
-})
 
 /** Makes the service that `layer` provides. */
 export const make = (
@@ -114,7 +118,7 @@ const requestOf = (
   options: Options & { readonly model: string },
   asked: LanguageModel.ProviderOptions
 ): Effect.Effect<Ollama.ChatRequest, AiError.AiError> =>
-  Effect.flatMap(Overrides, (overrides) => {
+  Effect.flatMap(CurrentOptions, (overrides) => {
     const cannot = (parameter: string) => (description: string) =>
       OllamaAiError.unsupported(method, parameter, description)
     return Effect.fromResult(

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, ExecutionPlan, Layer, Option, Ref, Schema, Stream } from "effect"
 import { AiError, Chat, LanguageModel, Model, Prompt, type Response, Tool, Toolkit } from "effect/ai"
+import * as Graph from "../src/Graph.ts"
+import * as Node from "../src/Node.ts"
 import * as Ollama from "../src/Ollama.ts"
 import * as OllamaLanguageModel from "../src/OllamaLanguageModel.ts"
 import { against } from "./support/Double.ts"
@@ -91,11 +93,16 @@ describe("generateText", () => {
     return Effect.gen(function* () {
       yield* ask
       yield* ask.pipe(OllamaLanguageModel.withOptions({ temperature: 1, seed: 7 }))
+      yield* LanguageModel.streamText({ prompt: "x" }).pipe(
+        Stream.provideService(OllamaLanguageModel.CurrentOptions, { seed: 8 }),
+        Stream.runDrain
+      )
       assert.deepStrictEqual(
         requests.map(({ maxTokens, seed, temperature }) => ({ maxTokens, seed, temperature })),
         [
           { maxTokens: 50, seed: undefined, temperature: 0 },
-          { maxTokens: 50, seed: 7, temperature: 1 }
+          { maxTokens: 50, seed: 7, temperature: 1 },
+          { maxTokens: 50, seed: 8, temperature: 0 }
         ]
       )
       assert.strictEqual(yield* Model.ModelName, "m")
@@ -504,7 +511,9 @@ describe("tools", () => {
         "gen_ai.tool.call.id": answer.toolCalls[0]?.id,
         "gen_ai.tool.type": "function",
         "gen_ai.tool.description": "The weather of a city",
-        own: "seen"
+        own: "seen",
+        // Names of effect/ai, but set by the tool.
+        parameters: 1
       })
       for (const recorded of (yield* Spans).all) {
         assert.notInclude(textOf(recorded), "CANARY", recorded.name)
@@ -514,7 +523,9 @@ describe("tools", () => {
         model,
         weather.toLayer({
           get_weather: ({ city }) =>
-            Effect.as(Effect.annotateCurrentSpan("own", "seen"), { degrees: city === "CANARY" ? 1 : 2 })
+            Effect.as(Effect.annotateCurrentSpan({ own: "seen", parameters: 1 }), {
+              degrees: city === "CANARY" ? 1 : 2
+            })
         }),
         Spans.layer
       ])
@@ -565,6 +576,102 @@ describe("tools", () => {
         ["exception"]
       )
     }).pipe(Effect.provide([model, toolkit.toLayer({ open: () => Effect.fail(new Closed()) }), Spans.layer]))
+  })
+
+  it.live.each(["record", "records", "last"] as const)("come over the wire in one layout or another: %s", (layout) =>
+    Effect.gen(function* () {
+      for (const stream of [true, false]) {
+        const content: ReadonlyArray<Response.AnyPart> = stream
+          ? yield* Stream.runCollect(LanguageModel.streamText({ prompt: "x", toolkit: weather }))
+          : (yield* LanguageModel.generateText({ prompt: "x", toolkit: weather })).content
+        const results = content.filter((part) => part.type === "tool-result")
+        assert.deepStrictEqual(
+          results.map(({ result }) => result),
+          [{ degrees: 21 }, { degrees: 21 }]
+        )
+        const finish = content.find((part) => part.type === "finish")
+        assert.strictEqual(finish?.reason, "tool-calls")
+      }
+    }).pipe(
+      Effect.provide([
+        OllamaLanguageModel.layer({ model: "m" }).pipe(
+          Layer.provide(
+            against(
+              {
+                text: "",
+                toolCalls: [
+                  { name: "get_weather", arguments: { city: "Oslo" }, id: "same" },
+                  { name: "get_weather", arguments: { city: "Oslo" }, id: "same" }
+                ],
+                toolCallsIn: layout
+              },
+              {},
+              { capabilities: ["completion", "tools"] }
+            )
+          )
+        ),
+        sunny
+      ])
+    )
+  )
+
+  it.live("are refused by the server for a model that knows none", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(LanguageModel.generateText({ prompt: "x", toolkit: weather }))
+      assert.strictEqual(error.reason._tag, "InvalidRequestError")
+      assert.include(error.message, `Model "m" does not support tools`)
+    }).pipe(
+      Effect.provide([
+        OllamaLanguageModel.layer({ model: "m" }).pipe(
+          Layer.provide(against("hi", {}, { capabilities: ["completion"] }))
+        ),
+        sunny
+      ])
+    )
+  )
+
+  it.effect("that need approval run when it is given, and the model hears nothing of that", () => {
+    const Fire = Tool.make("fire", { success: Schema.String, needsApproval: true })
+    const toolkit = Toolkit.make(Fire)
+    const { model, requests } = scripted({ toolCalls: [{ name: "fire", arguments: {} }] }, "done")
+    return Effect.gen(function* () {
+      const chat = yield* Chat.empty
+      const asked = yield* chat.generateText({ prompt: "x", toolkit })
+      const request = asked.content.find((part) => part.type === "tool-approval-request")
+      assert.isEmpty(asked.toolResults)
+      const answer = yield* chat.generateText({
+        prompt: Prompt.fromMessages([
+          Prompt.toolMessage({
+            content: [Prompt.toolApprovalResponsePart({ approvalId: request?.approvalId ?? "", approved: true })]
+          })
+        ]),
+        toolkit
+      })
+      assert.strictEqual(answer.text, "done")
+      assert.deepStrictEqual(
+        requests[1]?.messages.map(({ role }) => role),
+        ["user", "assistant", "tool"]
+      )
+      assert.strictEqual(requests[1]?.messages.at(-1)?.content, "bang")
+      assert.strictEqual(parentName(yield* only("execute_tool fire")), "LanguageModel.generateText")
+    }).pipe(Effect.provide([model, toolkit.toLayer({ fire: () => Effect.succeed("bang") }), Spans.layer]))
+  })
+})
+
+describe("usage", () => {
+  it.effect("of a node that asks the language model is part of its run", () => {
+    const { model } = scripted("one two", "three")
+    const ask = Node.tool((prompt: string) =>
+      Effect.gen(function* () {
+        const { text } = yield* LanguageModel.generateText({ prompt })
+        yield* Stream.runDrain(LanguageModel.streamText({ prompt }))
+        return text
+      })
+    )
+    return Effect.gen(function* () {
+      const { output, usage } = yield* Graph.run(Graph.single("g", ask), "x y z")
+      assert.deepStrictEqual({ output, usage }, { output: "one two", usage: { inputTokens: 6, outputTokens: 3 } })
+    }).pipe(Effect.provide(model))
   })
 })
 

@@ -165,6 +165,17 @@ describe("content of tool calls", () => {
     })
   )
 
+  it.effect("is a text where it is no JSON without its secrets", () =>
+    Effect.gen(function* () {
+      const { spans } = yield* record(calls({ door: 1 }), generate, {
+        captureContent: "SPAN_ONLY",
+        redact: [/"door":1/]
+      })
+      const tool = spans.find(({ name }) => name === "execute_tool open")
+      assert.strictEqual(JSON.parse(String(tool?.attributes["gen_ai.tool.call.arguments"])), "{__REDACTED__}")
+    })
+  )
+
   it.effect("is cut to its budget and stays JSON", () =>
     Effect.gen(function* () {
       const { spans } = yield* record(calls({ door: 2 }), generate, { captureContent: "SPAN_ONLY" })
