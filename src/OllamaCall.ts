@@ -109,13 +109,7 @@ const start = (
       reader: undefined
     }
     yield* Scope.addFinalizerExit(scope, (exit) => OllamaOutcome.recorded(progress, span, clock, exit))
-    yield* OllamaPermits.take({
-      permits: server.permitsPerModel,
-      url: server.url,
-      model: canonicalName(call.model),
-      scope,
-      onWaited: (nanos) => Span.set(span, { "tinyllm.ollama.permit_wait": Number(nanos) / 1e9 })
-    })
+    yield* turn(server, call.model, span, scope)
     const { totalTimeout } = server
     if (totalTimeout === undefined) {
       return yield* attempts(server, call, span, scope, clock, progress, undefined)
@@ -124,6 +118,16 @@ const start = (
     return yield* attempts(server, call, span, scope, clock, progress, total).pipe(
       limited(server.url, "total", totalTimeout)
     )
+  })
+
+/** Waits until a model may be asked, and says on the span how long that took. The turn ends with the scope. */
+export const turn = (server: Server, model: string, span: Tracer.Span, scope: Scope.Scope): Effect.Effect<void> =>
+  OllamaPermits.take({
+    permits: server.permitsPerModel,
+    url: server.url,
+    model: canonicalName(model),
+    scope,
+    onWaited: (nanos) => Span.set(span, { "tinyllm.ollama.permit_wait": Number(nanos) / 1e9 })
   })
 
 const attempts = (

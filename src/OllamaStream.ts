@@ -19,8 +19,8 @@ export class Reader {
   /** The error that ended the answer. Parts that came before are in `parts`. */
   failure: OllamaError.OllamaError | undefined = undefined
   completion: Completion | undefined = undefined
-  text = ""
-  thinking = ""
+  readonly #text = new Pieces()
+  readonly #thinking = new Pieces()
   toolCalls: Array<ToolCall> = []
   /** How many records came, also such that say nothing. */
   records = 0
@@ -61,6 +61,14 @@ export class Reader {
   /** Whether nothing more is to be read. What follows the last record is ignored. */
   get ended(): boolean {
     return this.failure !== undefined || this.completion !== undefined
+  }
+
+  get text(): string {
+    return this.#text.whole()
+  }
+
+  get thinking(): string {
+    return this.#thinking.whole()
   }
 
   /** Whether text, thinking or a tool call came: from then on the call is never repeated. */
@@ -123,13 +131,13 @@ export class Reader {
     const before = this.parts.length
     if (typeof thinking === "string" && thinking !== "") {
       this.firstTokenAt ??= this.#now()
-      this.thinking += thinking
+      this.#thinking.add(thinking)
       this.parts.push({ _tag: "Thinking", text: thinking })
     }
     const text = message?.content ?? record.response
     if (typeof text === "string" && text !== "") {
       this.firstTokenAt ??= this.#now()
-      this.text += text
+      this.#text.add(text)
       this.parts.push({ _tag: "Text", text })
     }
     const calls = message?.tool_calls ?? record.tool_calls
@@ -204,6 +212,26 @@ export class Reader {
     this.failure = OllamaError.make(
       new OllamaError.Malformed({ url: this.#url, status: 200, problem, excerpt: excerpt(text) })
     )
+  }
+}
+
+// Pieces added one by one to a text stay pieces in memory, with a link for each: ten times the text.
+class Pieces {
+  #whole = ""
+  #recent: Array<string> = []
+
+  add(piece: string): void {
+    if (this.#recent.push(piece) === 1024) {
+      this.whole()
+    }
+  }
+
+  whole(): string {
+    if (this.#recent.length > 0) {
+      this.#whole += this.#recent.join("")
+      this.#recent = []
+    }
+    return this.#whole
   }
 }
 
