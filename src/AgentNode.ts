@@ -10,7 +10,6 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as AiTool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -218,14 +217,9 @@ const finishing = <A, Encoded>(
         messages: [...messages, ...said, { role: "user", content: demand }],
         format
       })
-      const decoded = decode(last.text)
-      return Exit.isSuccess(decoded)
-        ? decoded.value
-        : yield* new AnswerInvalid({
-            node: name,
-            truncated: last.doneReason === "length",
-            answerLength: last.text.length,
-            issue: decoded.cause
-          })
+      const decoded = decode(last)
+      return Result.isSuccess(decoded)
+        ? decoded.success
+        : yield* new AnswerInvalid({ node: name, answerLength: last.text.length, ...decoded.failure })
     })
 }

@@ -5,6 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { currentId, decided, type KnownRoutes, node, type Node, routed, type Router } from "./NodeType.ts"
@@ -105,15 +106,14 @@ export const object = <In, A, Encoded>(
       Effect.gen(function* () {
         const ollama = yield* Ollama.Ollama
         const completion = yield* ollama.chat({ ...chatRequest(options, input), format })
-        const decoded = decode(completion.text)
-        if (Exit.isSuccess(decoded)) {
-          return decoded.value
+        const decoded = decode(completion)
+        if (Result.isSuccess(decoded)) {
+          return decoded.success
         }
         return yield* new AnswerInvalid({
           node: yield* currentId("object"),
-          truncated: completion.doneReason === "length",
           answerLength: completion.text.length,
-          issue: decoded.cause
+          ...decoded.failure
         })
       })
   })

@@ -14,6 +14,8 @@ import * as Layer from "effect/Layer"
 import * as Ollama from "./Ollama.ts"
 import { connectTimeoutMillis } from "./OllamaHttp.ts"
 
+export { create, type CreateFromFiles, FileUnreadable } from "./OllamaFiles.ts"
+
 /** An HTTP client that gives up connecting after 5 seconds. It follows no redirects and uses no proxy. */
 export const layerHttpClient: Layer.Layer<HttpClient.HttpClient> = NodeHttpClient.layerUndiciOptions({
   connect: { timeout: connectTimeoutMillis }

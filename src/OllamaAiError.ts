@@ -56,12 +56,16 @@ const reasonOf = (error: OllamaError): AiError.AiErrorReason => {
       return new AiError.AuthenticationError({ kind: "InsufficientPermissions", description })
     case "WrongUrl":
     case "Malformed":
+    case "AnswerInvalid":
+    case "EmbeddingInvalid":
       return new AiError.InvalidResponseError({ description })
     case "OutOfMemory":
     case "RunnerFailed":
     case "ServerFailed":
     case "StreamError":
     case "StreamInterrupted":
+    case "PullFailed":
+    case "CreateFailed":
       return new AiError.InternalProviderError({ description })
   }
 }

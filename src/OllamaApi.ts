@@ -1,14 +1,11 @@
 /**
- * The types of a model call, names of models, and what the server says about them.
+ * The types of model calls, and names of models.
  *
- * The server is read leniently: unknown fields are ignored, `null` is the same as absent, a wrong type in an optional
- * field of a list is not worth failing for.
  * https://github.com/ollama/ollama/blob/main/docs/api.md
  *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
-import * as Schema from "effect/Schema"
 
 /** One message of a conversation. */
 export interface Message {
@@ -200,37 +197,6 @@ export type Part =
   | ({ readonly _tag: "ToolCall" } & ToolCall)
   | { readonly _tag: "Done"; readonly completion: Completion }
 
-/** One installed model. */
-export interface Model {
-  /** With its tag. */
-  readonly name: string
-  /** Size on disk, in bytes. */
-  readonly bytes?: number | undefined
-  readonly digest?: string | undefined
-  readonly modifiedAt?: string | undefined
-  readonly family?: string | undefined
-  /** As the server writes it: `494.03M`. */
-  readonly parameterSize?: string | undefined
-  readonly quantization?: string | undefined
-  /** `completion`, `tools`, `thinking`, …; absent on older servers. */
-  readonly capabilities?: ReadonlyArray<string> | undefined
-  /** Whether it runs on another machine (Ollama's cloud). */
-  readonly remote: boolean
-}
-
-/** Details of one installed model. */
-export interface ModelInfo {
-  readonly family?: string | undefined
-  readonly parameterSize?: string | undefined
-  readonly quantization?: string | undefined
-  readonly capabilities?: ReadonlyArray<string> | undefined
-  /** Tokens the model was trained for; what the server uses may be less. */
-  readonly contextLength?: number | undefined
-  /** Settings of the Modelfile, as a text block. */
-  readonly parameters?: string | undefined
-  readonly template?: string | undefined
-}
-
 /** Words with the space that follows them: the pieces in which our own servers answer. */
 export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*|\s+/g) ?? []
 
@@ -259,73 +225,3 @@ export const canonicalName = (name: string): string => {
 
 /** Whether Ollama would forward a request for this model, prompt and all, to ollama.com. */
 export const isRemoteModel = (name: string): boolean => /[:-]cloud$/i.test(name.trim())
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Responses
-// ---------------------------------------------------------------------------------------------------------------------
-
-const nullish = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
-
-const Details = Schema.Struct({
-  family: nullish(Schema.String),
-  parameter_size: nullish(Schema.String),
-  quantization_level: nullish(Schema.String)
-})
-
-const WireModel = Schema.Struct({
-  name: nullish(Schema.String),
-  model: nullish(Schema.String),
-  size: nullish(Schema.Finite),
-  digest: nullish(Schema.String),
-  modified_at: nullish(Schema.String),
-  details: nullish(Details),
-  capabilities: nullish(Schema.Array(Schema.String)),
-  remote_model: nullish(Schema.String),
-  remote_host: nullish(Schema.String)
-})
-
-/** `GET /api/tags`. */
-export const TagsResponse = Schema.Struct({ models: nullish(Schema.Array(WireModel)) })
-
-/** `POST /api/show`. */
-export const ShowResponse = Schema.Struct({
-  details: nullish(Details),
-  capabilities: nullish(Schema.Array(Schema.String)),
-  parameters: nullish(Schema.String),
-  template: nullish(Schema.String),
-  model_info: nullish(Schema.Record(Schema.String, Schema.Unknown))
-})
-
-/** `GET /api/version`. */
-export const VersionResponse = Schema.Struct({ version: Schema.String })
-
-export const toModel = (wire: typeof WireModel.Type): Model => {
-  const name = wire.name ?? wire.model ?? ""
-  return {
-    name,
-    bytes: wire.size ?? undefined,
-    digest: wire.digest ?? undefined,
-    modifiedAt: wire.modified_at ?? undefined,
-    ...toDetails(wire.details),
-    capabilities: wire.capabilities ?? undefined,
-    remote: (wire.remote_host ?? wire.remote_model ?? "") !== "" || isRemoteModel(name)
-  }
-}
-
-export const toModelInfo = (wire: typeof ShowResponse.Type): ModelInfo => {
-  // The key starts with the architecture: `qwen2.context_length`.
-  const contextLength = Object.entries(wire.model_info ?? {}).find(([key]) => key.endsWith(".context_length"))?.[1]
-  return {
-    ...toDetails(wire.details),
-    capabilities: wire.capabilities ?? undefined,
-    contextLength: typeof contextLength === "number" ? contextLength : undefined,
-    parameters: wire.parameters ?? undefined,
-    template: wire.template ?? undefined
-  }
-}
-
-const toDetails = (details: typeof Details.Type | null | undefined) => ({
-  family: details?.family ?? undefined,
-  parameterSize: details?.parameter_size ?? undefined,
-  quantization: details?.quantization_level ?? undefined
-})

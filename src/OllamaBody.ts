@@ -37,9 +37,10 @@ export const generateBody = (request: GenerateRequest): string =>
     ...shared(request)
   })
 
+/** A message as it is sent. */
 // What the model thought and asked for goes back to it, and an answer of a tool names both the tool and the call: which
 // of them a model's template looks at differs. An empty thought is none.
-const wireMessage = (message: Message) => ({
+export const wireMessage = (message: Message) => ({
   role: message.role,
   content: message.content,
   thinking: message.thinking === "" ? undefined : message.thinking,

@@ -24,7 +24,7 @@ import * as LogLine from "./LogLine.ts"
 import * as OllamaOutcome from "./OllamaOutcome.ts"
 import * as OllamaPermits from "./OllamaPermits.ts"
 import { drain, fill, type Reading, watch } from "./OllamaReading.ts"
-import { Reader } from "./OllamaStream.ts"
+import { Reader, type ReaderOptions } from "./OllamaStream.ts"
 import * as Propagation from "./Propagation.ts"
 import * as Span from "./Span.ts"
 
@@ -47,6 +47,8 @@ export interface Call extends OllamaOutcome.Call {
   readonly body: string
   /** Whether the request leaves the machine by way of the server: then neither trace nor baggage goes along. */
   readonly remote: boolean
+  /** Reads the answer; as a streamed one unless given. */
+  readonly reader?: ((options: ReaderOptions) => Reader) | undefined
 }
 
 /**
@@ -177,6 +179,8 @@ const limited = (url: string, phase: "first record" | "total", millis: number) =
     orElse: () => Effect.fail(OllamaError.make(new OllamaError.Timeout({ url, phase, millis, partial: "" })))
   })
 
+const streamed = (options: ReaderOptions): Reader => new Reader(options)
+
 /** Sends the request and reads until there is something of an answer. */
 const attempt = (
   server: Server,
@@ -195,7 +199,7 @@ const attempt = (
     const random = yield* Random.Random
     const onChunk = call.streams ? yield* ChunkTimes.Current : undefined
     const sentAt = now()
-    const reader = new Reader({
+    const reader = (call.reader ?? streamed)({
       url: server.url,
       model: call.model,
       sentAt,

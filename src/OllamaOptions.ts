@@ -134,6 +134,13 @@ export const checkLoad = (options: LoadOptions): Problem | undefined =>
     ? { option: "model", text: `No model was named. Set "model", for example "qwen2.5:0.5b".` }
     : (numbersOf(options, loadRanges) ?? booleans(options, ["useMmap"]) ?? checkKeepAlive(options.keepAlive))
 
+/** What is wrong with the options of vectors alone; `undefined` when nothing is. */
+export const checkEmbedding = (options: {
+  readonly truncate?: boolean | undefined
+  readonly dimensions?: number | undefined
+}): Problem | undefined =>
+  numbersOf(options, { dimensions: integer("dimensions", 1) }) ?? booleans(options, ["truncate"])
+
 /** What is wrong with a model call; `undefined` when nothing is. */
 export const check = (request: ChatRequest | GenerateRequest): Problem | undefined =>
   checkLoad(request) ?? ("messages" in request ? checkMessages(request) : checkPrompt(request)) ?? checkOptions(request)

@@ -3,8 +3,13 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type { Completion } from "./OllamaApi.ts"
+import { parse } from "./OllamaLines.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -69,6 +74,27 @@ const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>
 
 const isRecord = (value: unknown): value is Json => Predicate.isObject(value) && !Array.isArray(value)
 
-/** Decodes the text of an answer that was asked for in this schema. */
-export const decodeAnswer = <A, Encoded>(schema: Schema.Codec<A, Encoded>) =>
-  Schema.decodeUnknownExit(Schema.fromJsonString(Schema.toCodecJson(schema)))
+/** Why an answer is not what was asked for. */
+export interface Wrong {
+  /** Whether it was cut off before its JSON was whole. */
+  readonly truncated: boolean
+  /** What is wrong with it. It may quote the answer. */
+  readonly issue: unknown
+}
+
+/** Decodes answers that were asked for in this schema. */
+export const decodeAnswer = <A, Encoded>(
+  schema: Schema.Codec<A, Encoded>
+): ((completion: Completion) => Result.Result<A, Wrong>) => {
+  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.toCodecJson(schema)))
+  return ({ doneReason, text }) => {
+    const decoded = decode(text)
+    return Exit.isSuccess(decoded)
+      ? Result.succeed(decoded.value)
+      : // White space behind an answer that is whole can use up its tokens, too.
+        Result.fail({
+          truncated: doneReason === "length" && parse(text) === undefined,
+          issue: Cause.squash(decoded.cause)
+        })
+  }
+}

@@ -12,6 +12,18 @@ import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
 import { excerpt, Lines, parse, type Record } from "./OllamaLines.ts"
 
+/** Where an answer comes from, and what counts its time. */
+export interface ReaderOptions {
+  readonly url: string
+  readonly model: string
+  readonly sentAt: bigint
+  readonly now: () => bigint
+  /** Hears how long after the one before each record with something of the answer came, but for the first. */
+  readonly onChunk?: ((nanos: number) => void) | undefined
+  /** Makes what the ids of the answer's tool calls begin with, as no other answer's do. */
+  readonly callIds: () => string
+}
+
 /** The state of one answer. `push` bytes, take `parts`; `failure` and `completion` say how it ended. */
 export class Reader {
   /** What came since it was last emptied. */
@@ -39,16 +51,7 @@ export class Reader {
   #callId: string | undefined
   #lastChunkAt = 0n
 
-  constructor(options: {
-    readonly url: string
-    readonly model: string
-    readonly sentAt: bigint
-    readonly now: () => bigint
-    /** Hears how long after the one before each record with something of the answer came, but for the first. */
-    readonly onChunk?: ((nanos: number) => void) | undefined
-    /** Makes what the ids of the answer's tool calls begin with, as no other answer's do. */
-    readonly callIds: () => string
-  }) {
+  constructor(options: ReaderOptions) {
     this.#lines = new Lines(this)
     this.#url = options.url
     this.#model = options.model
@@ -192,20 +195,27 @@ export class Reader {
       )
       return
     }
+    this.complete(record)
+    if (this.completion !== undefined) {
+      this.parts.push({ _tag: "Done", completion: this.completion })
+    }
+  }
+
+  /** The last record came. */
+  protected complete(record: Record & Wire): void {
     this.completion = {
       text: this.text,
       thinking: this.thinking === "" ? undefined : this.thinking,
       toolCalls: this.toolCalls,
       logprobs: this.logprobs,
       model: typeof record.model === "string" && record.model !== "" ? record.model : this.#model,
-      doneReason,
+      doneReason: typeof record.done_reason === "string" ? record.done_reason : undefined,
       inputTokens: count(record.prompt_eval_count),
       outputTokens: count(record.eval_count),
       timings: timings(record),
       timeToFirstToken: this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt),
       raw: record
     }
-    this.parts.push({ _tag: "Done", completion: this.completion })
   }
 
   onMalformed(problem: string, text: string): void {

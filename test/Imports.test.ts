@@ -21,13 +21,22 @@ const order = [
   ["Messages", "Capture", "ChunkTimes", "SpanGuard"],
   ["Endpoint", "TraceContext", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
-  ["OllamaApi", "OllamaOptions", "OllamaBody", "OllamaSchema", "OllamaTools", "OllamaErrorText", "OllamaError"],
-  ["OllamaHost", "OllamaLines", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
+  [
+    "OllamaApi",
+    "OllamaOptions",
+    "OllamaBody",
+    "OllamaLines",
+    "OllamaSchema",
+    "OllamaTools",
+    "OllamaErrorText",
+    "OllamaError"
+  ],
+  ["OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
   ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaCall"],
-  ["OllamaTest", "Ollama"],
+  ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaClient", "OllamaTest", "Ollama"],
   // On `effect/ai`
   ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel"],
-  ["NodeClient"],
+  ["OllamaFiles", "NodeClient"],
   ["Arithmetic", "OllamaGo", "OllamaScript", "OllamaReply", "OllamaDemo"],
   ["OllamaDoubleAccess", "OllamaDoubleFaults", "OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull"],
   ["OllamaDoubleQueue", "OllamaDoubleEmbed"],
@@ -129,6 +138,7 @@ const knowOpenTelemetry = [
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
 const knowNode = [
   "NodeClient",
+  "OllamaFiles",
   "NodePlatform",
   "NodePorts",
   "NodeTyping",

@@ -254,6 +254,13 @@ describe("errors", () => {
     [new Ollama.ServerFailed({ ...at, status: 502 }), "InternalProviderError"],
     [new Ollama.StreamError({ ...of, partial: "p" }), "InternalProviderError"],
     [new Ollama.StreamInterrupted({ ...of, partial: "" }), "InternalProviderError"],
+    [new Ollama.PullFailed({ ...of, text: "" }), "InternalProviderError"],
+    [new Ollama.CreateFailed(of), "InternalProviderError"],
+    [new Ollama.EmbeddingInvalid({ ...of, problem: "one of them is empty" }), "InvalidResponseError"],
+    [
+      new Ollama.AnswerInvalid({ model: "m", truncated: true, answerLength: 1, text, issue: "" }),
+      "InvalidResponseError"
+    ],
     [new Ollama.Malformed({ url: at.url, problem: "no JSON", excerpt: "e" }), "InvalidResponseError"]
   ]
 
