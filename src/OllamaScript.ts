@@ -182,13 +182,13 @@ export interface Script {
    * of a prompt that was read before. `false` by default.
    */
   readonly old?: boolean | undefined
-  /** Requests that each model answers at a time, as `OLLAMA_NUM_PARALLEL`: 1 by default. */
+  /** Requests that each model answers at a time (OLLAMA_NUM_PARALLEL of a server): 1 by default. */
   readonly parallel?: number | undefined
-  /** Requests that wait for a model to be loaded, as `OLLAMA_MAX_QUEUE`, before others get a 503: 512 by default. */
+  /** Requests that wait for a model to be loaded (OLLAMA_MAX_QUEUE) before others get a 503: 512 by default. */
   readonly maxQueue?: number | undefined
-  /** Models in memory, as `OLLAMA_MAX_LOADED_MODELS`: 3 by default. One that is not in use makes room. */
+  /** Models in memory (OLLAMA_MAX_LOADED_MODELS): 3 by default. One that is not in use makes room. */
   readonly maxLoaded?: number | undefined
-  /** Tokens of context where a request says nothing, as `OLLAMA_CONTEXT_LENGTH`: 4096 by default. */
+  /** Tokens of context where a request says nothing (OLLAMA_CONTEXT_LENGTH): 4096 by default. */
   readonly numCtx?: number | undefined
   /** Of models that do not say otherwise: `["completion"]` by default. */
   readonly capabilities?: ReadonlyArray<string> | undefined
