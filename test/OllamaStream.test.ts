@@ -35,7 +35,26 @@ describe("Reader", () => {
     }
   }
 
-  it("takes counts as integers and refuses what is no count", () => {
+  for (const size of [1, 7, 4096, 10_000_000]) {
+    it(`C5 trap 6 trap 7 trap 8 trap 11 reads what is odd in chunks of ${size} bytes`, () => {
+      const long = "x".repeat(2_100_000)
+      assert.strictEqual(read(record(long, { done: true }), size).completion?.text.length, long.length)
+      const odd = read(`{"response":"\\u003c\\u0026\\u003e\u2028\\ud800🙂","done":true}\n`, size)
+      assert.strictEqual(odd.completion?.text, "<&>\u2028\ud800🙂")
+      const broken = read(`${record("one ")}\nno JSON ${"ü".repeat(300)}\n${record("two", { done: true })}`, size)
+      assert.strictEqual(broken.text, "one ")
+      assert.isTrue(broken.failure?.reason._tag === "Malformed" && broken.failure.reason.excerpt.length === 200)
+      const page = read("<html>\n<body>Welcome to the hotel</body></html>", size)
+      assert.strictEqual(page.failure?.reason._tag, "Malformed")
+    })
+  }
+
+  it("trap 34 keeps the last record with fields that have no name here", () => {
+    const { completion } = read(record("x", { done: true, cached_tokens: 5 }), 9)
+    assert.strictEqual(completion?.raw?.["cached_tokens"], 5)
+  })
+
+  it("trap 35 takes counts as integers and refuses what is no count", () => {
     const counts = (prompt: unknown, answer: unknown) => {
       const { completion } = read(record("x", { done: true, prompt_eval_count: prompt, eval_count: answer }), 9)
       return [completion?.inputTokens, completion?.outputTokens]
