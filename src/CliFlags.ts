@@ -131,6 +131,31 @@ export const chatFlags = {
   ...logFlags
 }
 
+const modelArgument = Argument.String("name").pipe(
+  Argument.withDescription("The model, with its tag: qwen2.5:0.5b"),
+  Argument.filter(
+    (name) => name.trim() !== "",
+    () => "Expected the name of a model"
+  )
+)
+
+/** The flags of `tinyllm models`. */
+export const modelsFlags = {
+  json: Flag.Boolean("json").pipe(Flag.withDescription("Print a JSON array of the models"), Flag.withDefault(false))
+}
+
+/** The flags of `tinyllm models show`. */
+export const showFlags = {
+  name: modelArgument,
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print what the server says, as one JSON object"),
+    Flag.withDefault(false)
+  )
+}
+
+/** The flags of `tinyllm models pull`. */
+export const pullFlags = { name: modelArgument, ...remoteFlags }
+
 const { traceFormat: _, ...doctorTelemetryFlags } = telemetryFlags
 
 /** The flags of `tinyllm doctor`: those of a run that it can say something about. */
@@ -169,6 +194,9 @@ export const tracePushFlags = {
 
 export type TracePushFlags = Flags<typeof tracePushFlags>
 export type RunFlags = Flags<typeof runFlags>
+export type ModelsFlags = Flags<typeof modelsFlags>
+export type ShowFlags = Flags<typeof showFlags>
+export type PullFlags = Flags<typeof pullFlags>
 export type ChatFlags = Flags<typeof chatFlags>
 export type DoctorFlags = Flags<typeof doctorFlags>
 

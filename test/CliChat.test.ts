@@ -39,7 +39,7 @@ const conversations = (double: OllamaDouble["Service"]) =>
       )
   )
 
-describe("tinyllm chat, from a pipe", { concurrent: true }, () => {
+describe("tinyllm chat, from a pipe", () => {
   it.live("takes each line for a turn, remembers, and prints the answers alone", () =>
     withOllama(parrot, (env, double) =>
       Effect.gen(function* () {
@@ -224,7 +224,7 @@ const terminal = (env: Readonly<Record<string, string>>, rest = "", columns = 80
 const ctrlC = "\u0003"
 const ctrlD = "\u0004"
 
-describe("tinyllm chat, at a terminal", { concurrent: true, skip: !Process.hasTerminal }, () => {
+describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
   it.live("streams answers; Ctrl-C stops one and not the program, and a second one leaves with 130", () =>
     withOllama(
       {

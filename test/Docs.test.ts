@@ -232,7 +232,13 @@ let folder = ""
 
 const installed = ["qwen2.5:0.5b", "qwen2.5:3b"]
 const ollama = ManagedRuntime.make(
-  OllamaDouble.layer({ ...OllamaDouble.demo, models: installed, anyModel: false, version: "0.33.3" })
+  OllamaDouble.layer({
+    ...OllamaDouble.demo,
+    models: installed,
+    registry: ["llama3.2:1b"],
+    anyModel: false,
+    version: "0.33.3"
+  })
 )
 let ollamaUrl = ""
 let nowhere = ""
@@ -868,7 +874,7 @@ describe("names in the documents", () => {
 
   it("flags are flags of the command line, and all of them are documented", timeout, async () => {
     const help = await Promise.all(
-      ["", " run", " chat", " models", " doctor", " trace push"].map((name) =>
+      ["", " run", " chat", " models", " models show", " models pull", " doctor", " trace push"].map((name) =>
         shell({ line: `tinyllm${name} --help`, ollama: true, collector: true })
       )
     )
