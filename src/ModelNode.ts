@@ -54,6 +54,8 @@ export interface ModelOptions<in In> {
   readonly temperature?: number | undefined
   /** Tokens at most in the answer; the client's default of 2048 unless given. */
   readonly maxTokens?: number | undefined
+  /** Tokens of the context; the server's own unless given. Nodes that ask one model should give the same. */
+  readonly numCtx?: number | undefined
 }
 
 /** Asks a model. When someone listens to the run, the text of its answer is passed on as it comes. */
@@ -187,5 +189,6 @@ const chatRequest = <In>(options: ModelOptions<In>, input: In): Ollama.ChatReque
     { role: "user", content: options.prompt(input) }
   ],
   temperature: options.temperature,
-  maxTokens: options.maxTokens
+  maxTokens: options.maxTokens,
+  numCtx: options.numCtx
 })

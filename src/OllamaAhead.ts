@@ -25,13 +25,16 @@ type Parts = Pull.Pull<readonly [Part, ...Array<Part>], OllamaError>
 
 /**
  * Starts to read, and gives a pull of the parts that fails with `Done` after the last one. The call ends in its scope:
- * `finished` runs when the answer is complete, then the scope is closed with how the call ended, then the caller hears
+ * `looked` and `finished` run when the answer is complete, the latter as a whole; then the scope is closed with how the call ended, then the caller hears
  * of it. Closing the scope before that ends the reading.
  */
 export const start = (
   reading: Reading,
   scope: Scope.Closeable,
-  finished: (completion: Completion) => Effect.Effect<void>
+  on: {
+    readonly looked: (completion: Completion) => Effect.Effect<void>
+    readonly finished: (completion: Completion) => Effect.Effect<void>
+  }
 ): Effect.Effect<Parts> => {
   const { reader, clock } = reading
   const unread: Array<Part> = []
@@ -92,10 +95,10 @@ export const start = (
     const done = reader.parts.pop()
     deliver()
     return Effect.andThen(
-      drain(reading.pull),
+      Effect.andThen(drain(reading.pull), on.looked(completion)),
       Effect.uninterruptible(
         Effect.andThen(
-          finished(completion),
+          on.finished(completion),
           Effect.suspend(() => {
             if (done !== undefined) {
               unread.push(done)

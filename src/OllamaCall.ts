@@ -25,6 +25,7 @@ import * as OllamaOutcome from "./OllamaOutcome.ts"
 import * as OllamaPermits from "./OllamaPermits.ts"
 import { drain, fill, type Reading, watch } from "./OllamaReading.ts"
 import { Reader, type ReaderOptions } from "./OllamaStream.ts"
+import * as OllamaWarnings from "./OllamaWarnings.ts"
 import * as Propagation from "./Propagation.ts"
 import * as Span from "./Span.ts"
 
@@ -42,7 +43,7 @@ export interface Server extends OllamaHttp.Server {
   readonly timings: boolean
 }
 
-export interface Call extends OllamaOutcome.Call {
+export interface Call extends OllamaOutcome.Call, OllamaWarnings.Call {
   readonly path: string
   readonly body: string
   /** Whether the request leaves the machine by way of the server: then neither trace nor baggage goes along. */
@@ -63,9 +64,10 @@ export const open = (
   scope: Scope.Closeable
 ): Effect.Effect<Pull.Pull<readonly [Part, ...Array<Part>], OllamaError.OllamaError>, OllamaError.OllamaError> =>
   Effect.flatMap(start(server, call, span, scope), (reading) =>
-    OllamaAhead.start(reading, scope, (completion) =>
-      OllamaOutcome.finished(completion, server.timings, call, span, reading)
-    )
+    OllamaAhead.start(reading, scope, {
+      looked: ({ inputTokens }) => OllamaWarnings.ofCut(server, call, span, inputTokens),
+      finished: (completion) => OllamaOutcome.finished(completion, server.timings, call, span, reading)
+    })
   )
 
 /** Runs a call to its end and gives the whole answer. */
@@ -87,6 +89,7 @@ export const collect = (
         return yield* reader.failure as OllamaError.OllamaError // ended, so it is one or the other
       }
       yield* drain(reading.pull)
+      yield* OllamaWarnings.ofCut(server, call, span, reader.completion.inputTokens)
       yield* Effect.uninterruptible(OllamaOutcome.finished(reader.completion, server.timings, call, span, reading))
       return reader.completion
     })
@@ -112,6 +115,7 @@ const start = (
     }
     yield* Scope.addFinalizerExit(scope, (exit) => OllamaOutcome.recorded(progress, span, clock, exit))
     yield* turn(server, call.model, span, scope)
+    yield* Effect.provideService(OllamaWarnings.ofReload(server.url, call), Tracer.ParentSpan, span)
     const { totalTimeout } = server
     if (totalTimeout === undefined) {
       return yield* attempts(server, call, span, scope, clock, progress, undefined)

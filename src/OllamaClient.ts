@@ -242,6 +242,10 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
     model: request.model,
     streams,
     remote: host.remote || OllamaApi.isRemoteModel(request.model),
+    load: { ...OllamaOptions.loadToWire(request), shift: request.shift },
+    numCtx: request.numCtx,
+    numKeep: request.numKeep,
+    truncates: request.truncate === true,
     content
   })
 
@@ -320,6 +324,11 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
           model: request.model,
           streams: false,
           remote: host.remote || OllamaApi.isRemoteModel(request.model),
+          load: { ...OllamaOptions.loadToWire(request) },
+          // Its count is of all texts together, so it says nothing of one that was cut.
+          numCtx: undefined,
+          numKeep: undefined,
+          truncates: false,
           content: undefined,
           reader: (options) => (reader = new OllamaEmbed.EmbedReader(options, texts.length))
         }

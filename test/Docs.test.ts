@@ -589,9 +589,11 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       ? { status: 503, error: "server busy, please try again. maximum pending requests exceeded" }
       : model === "silent"
         ? { text: "", end: "hang" }
-        : model === "tools"
-          ? { text: "", toolCalls: [{ name: "add", arguments: { a: 1, b: 1 } }] }
-          : otherwise()
+        : model === "long"
+          ? { text: "x", metrics: { prompt_eval_count: 2050 } }
+          : model === "tools"
+            ? { text: "", toolCalls: [{ name: "add", arguments: { a: 1, b: 1 } }] }
+            : otherwise()
   const double = OllamaDouble.layer({
     ...OllamaDouble.demo,
     capabilities: ["completion", "tools"],
@@ -680,6 +682,7 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
     yield* languageModel
     assert.isTrue(Exit.isFailure(yield* Effect.exit(Graph.run(agent, "1 + 1"))))
     yield* Graph.run(single("busy"), "1 + 1")
+    yield* client.chat({ model: "long", numCtx: 4096, messages: [{ role: "user", content: "1 + 1" }] })
     const exit = yield* Effect.exit(Graph.run(single("silent", "20 millis"), "1 + 1"))
     assert.isTrue(Exit.isFailure(exit))
   })

@@ -32,7 +32,7 @@ const order = [
     "OllamaError"
   ],
   ["OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
-  ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaCall"],
+  ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaWarnings", "OllamaCall"],
   ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaClient", "OllamaTest", "Ollama"],
   // On `effect/ai`
   ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel"],

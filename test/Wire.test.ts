@@ -549,7 +549,10 @@ describe.each([
       for (const span of spans) {
         assert.match(span.name, allowed)
         for (const event of span.events) {
-          assert.include(["exception", "router.decision", "retry.scheduled", "llm.first_token"], event.name)
+          assert.include(
+            ["exception", "router.decision", "retry.scheduled", "llm.first_token", "llm.prompt_truncated"],
+            event.name
+          )
         }
       }
     })
