@@ -61,7 +61,8 @@ const notRun = [
 ]
 
 const tracing = "docs/tracing.md"
-const documents = ["README.md", "CHANGELOG.md", tracing]
+const testing = "docs/testing.md"
+const documents = ["README.md", "CHANGELOG.md", tracing, testing]
 const examples = readdirSync(`${root}examples`).map((file) => `examples/${file}`)
 const read = (path: string) => readFileSync(root + path, "utf8")
 
@@ -831,6 +832,54 @@ describe("spans and attributes of docs/tracing.md", () => {
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
+// The double
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("the double of docs/testing.md", () => {
+  it("has the models that fail of the table, which fail so", async () => {
+    const rows = table(testing, "Errors", "Model")
+    assert.deepStrictEqual(
+      rows.map((row) => code(row["Model"] ?? "")[0]),
+      [...OllamaDouble.faults]
+    )
+    for (const row of rows) {
+      const [model = ""] = code(row["Model"] ?? "")
+      const response = await fetch(`${ollamaUrl}/api/chat`, {
+        method: "POST",
+        body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }] })
+      })
+      const text = await response.text()
+      const said =
+        text === "" ? undefined : (JSON.parse(text.trim().split("\n").at(-1) ?? "") as { error: string }).error
+      assert.strictEqual(response.status, Number.parseInt(row["Status"] ?? "", 10), model)
+      const [start = "", end = ""] = (code(row["Error"] ?? "")[0] ?? "").replaceAll("NAME", model).split("…")
+      assert.isTrue(
+        said === undefined ? row["Error"] === "(an empty body)" : said.startsWith(start),
+        `${model}: ${said}`
+      )
+      assert.isTrue(said === undefined || said.endsWith(end), model)
+    }
+  })
+
+  it("has the fields of the tables, and no others", () => {
+    const source = read("src/OllamaScript.ts")
+    for (const [column, type] of [
+      ["Field of an answer", "Answer"],
+      ["Field of a model", "Model"],
+      ["Field of a script", "Script"]
+    ] as const) {
+      const [, body = ""] = new RegExp(`^export interface ${type} {\n(.*?)^}`, "ms").exec(source) ?? []
+      const headings = { Answer: "What a model answers", Model: "Models", Script: "Time" }
+      assert.sameMembers(
+        table(testing, headings[type], column).flatMap((row) => code(row[column] ?? "")),
+        [...body.matchAll(/^ {2}readonly (\w+)/gm)].map(([, field = ""]) => field),
+        type
+      )
+    }
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
 // Names
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -858,6 +907,7 @@ describe("names in the documents", () => {
       NodeClient,
       // `Ollama.layer` belongs to the service, `Ollama.tool` to its module.
       Ollama: Object.assign(Object.create(Ollama) as object, OllamaModule),
+      OllamaDouble,
       Propagation,
       Span,
       Telemetry,
