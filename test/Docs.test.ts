@@ -62,7 +62,8 @@ const notRun = [
 
 const tracing = "docs/tracing.md"
 const testing = "docs/testing.md"
-const documents = ["README.md", "CHANGELOG.md", tracing, testing]
+const ollamaReference = "docs/ollama.md"
+const documents = ["README.md", "CHANGELOG.md", tracing, testing, ollamaReference]
 const examples = readdirSync(`${root}examples`).map((file) => `examples/${file}`)
 const read = (path: string) => readFileSync(root + path, "utf8")
 
@@ -923,6 +924,26 @@ describe("names in the documents", () => {
     for (const name of code(nodes).filter((name) => !name.includes("."))) {
       assert.property(Node, name)
     }
+  })
+
+  it("the client's reference names every method, option and reason, and no others", () => {
+    const names = (heading: string, column: string) =>
+      table(ollamaReference, heading, column).map((row) => code(row[column] ?? "")[0] ?? "")
+    const client = /export interface Client \{\n(.*?)^\}/ms.exec(read("src/OllamaClient.ts"))?.[1] ?? ""
+    assert.sameMembers(
+      ["url", ...names("Model calls", "Method"), ...names("Models", "Method")],
+      [...client.matchAll(/^  readonly (\w+):/gm)].map(([, name = ""]) => name)
+    )
+    const api = read("src/OllamaApi.ts")
+    const options = ["LoadOptions", "Options extends LoadOptions"].flatMap((name) => {
+      const body = new RegExp(`export interface ${name} \\{\\n(.*?)^\\}`, "ms").exec(api)?.[1] ?? ""
+      return [...body.matchAll(/^  readonly (\w+)\??:/gm)].map(([, name = ""]) => name)
+    })
+    assert.sameMembers(["model", ...names("Options", "Option")], options)
+    assert.sameMembers(
+      names("Errors", "Reason"),
+      OllamaModule.OllamaError.fields.reason.members.map((reason) => reason.fields._tag.schema.literal)
+    )
   })
 
   it("flags are flags of the command line, and all of them are documented", timeout, async () => {
