@@ -7,17 +7,19 @@ import * as AiError from "effect/ai/AiError"
 import type { OllamaError } from "./OllamaError.ts"
 import * as Span from "./Span.ts"
 
-const module = "OllamaLanguageModel"
-
 /** What Ollama cannot do, said before anything is sent. `parameter` is what of the call asks for it. */
 export const unsupported = (method: string, parameter: string, description: string): AiError.AiError =>
-  AiError.make({ module, method, reason: new AiError.InvalidRequestError({ parameter, description }) })
+  AiError.make({
+    module: "OllamaLanguageModel",
+    method,
+    reason: new AiError.InvalidRequestError({ parameter, description })
+  })
 
 /**
  * The same error for callers of `effect/ai`: its reason's `cause` is the `OllamaError`, and it is retryable when that is.
  * In a trace the two are one error.
  */
-export const fromOllamaError = (method: string, error: OllamaError): AiError.AiError => {
+export const fromOllamaError = (module: string, method: string, error: OllamaError): AiError.AiError => {
   const reason = reasonOf(error)
   // Reasons have a class each, which alone decides whether to try again: for Ollama the status and the text do.
   Object.defineProperties(reason, {

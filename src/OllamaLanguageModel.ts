@@ -74,7 +74,7 @@ export const make = (
       generateText: (asked) =>
         Effect.flatMap(requestOf("generateText", options, asked), (request) =>
           ollama.chat(request).pipe(
-            Effect.mapError((error) => OllamaAiError.fromOllamaError("generateText", error)),
+            Effect.mapError((error) => OllamaAiError.fromOllamaError("OllamaLanguageModel", "generateText", error)),
             Effect.flatMap((completion) => Effect.fromResult(partsOf(completion, asked)))
           )
         ),
@@ -86,7 +86,7 @@ export const make = (
           }
           const request = yield* requestOf("streamText", options, asked)
           return ollama.stream(request).pipe(
-            Stream.mapError((error) => OllamaAiError.fromOllamaError("streamText", error)),
+            Stream.mapError((error) => OllamaAiError.fromOllamaError("OllamaLanguageModel", "streamText", error)),
             Stream.mapAccumEffect(
               () => new Parts(),
               (parts, part) => Effect.map(Effect.fromResult(parts.next(part, asked)), (next) => [parts, next] as const)

@@ -35,7 +35,7 @@ const order = [
   ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaWarnings", "OllamaCall"],
   ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaClient", "OllamaTest", "Ollama"],
   // On `effect/ai`
-  ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel"],
+  ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel", "OllamaEmbeddingModel"],
   ["OllamaFiles", "NodeClient"],
   ["Arithmetic", "OllamaGo", "OllamaScript", "OllamaReply", "OllamaDemo"],
   ["OllamaDoubleAccess", "OllamaDoubleFaults", "OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull"],
@@ -248,7 +248,7 @@ describe("imports of src", () => {
 
   it("effect/ai is loaded by programs that use it: elsewhere only its types are known", () => {
     const loading = modules.filter(({ text }) => /^import (?!type)[^\n]*"effect\/ai\//m.test(text))
-    const knowAi = ["OllamaAiError", "OllamaLanguageModel"]
+    const knowAi = ["OllamaAiError", "OllamaEmbeddingModel", "OllamaLanguageModel"]
     assert.sameMembers(
       loading.map(({ name }) => name),
       knowAi
