@@ -150,24 +150,26 @@ describe("Ollama.chat", () => {
 describe("framing", () => {
   const text = 'Grüße, 世界 🙂\u2028 <b>&amp;</b> "q" \\ \n end'
   const answers: Record<string, Reply> = {
-    "pieces of the double, characters split (trap 1, trap 2)": { text: [text.slice(0, 5), text.slice(5)] },
-    "CRLF, blank lines and a byte order mark (trap 4, trap 5, trap 9)": {
+    "trap 1 trap 2 reads pieces of the double, characters split": { text: [text.slice(0, 5), text.slice(5)] },
+    "trap 4 trap 5 trap 9 reads CRLF, blank lines and a byte order mark": {
       raw: `\uFEFF${line(text.slice(0, 5))}\r\n  \r\n\n${line(text.slice(5)).trim()}\r\n${last()}`
     },
-    "many records in one chunk, the last without newline (trap 2, trap 3)": {
+    "trap 2 trap 3 reads many records in one chunk, the last without newline": {
       raw: line(text.slice(0, 5)) + line(text.slice(5)) + last().trim()
     },
-    "a single JSON object (trap 10)": { raw: last(text).trim(), contentType: "application/json; charset=utf-8" },
-    "content in the last record (trap 18)": { raw: line(text.slice(0, 5)) + last(text.slice(5)) },
-    "null and missing content (trap 39)": {
+    "trap 10 reads a single JSON object": { raw: last(text).trim(), contentType: "application/json; charset=utf-8" },
+    "trap 18 reads content in the last record": { raw: line(text.slice(0, 5)) + last(text.slice(5)) },
+    "trap 39 reads null and missing content": {
       raw: `${line(text)}{"message":null}\n{"message":{"content":null}}\n{"other":1}\n${last()}`
     },
-    "records after the last one (trap 16)": { raw: `${line(text)}${last()}${line("more")}{"error":"late"}\nno json` },
-    "unknown fields (trap 34)": { raw: line(text, { done: false, future: { a: [1] } }) + last() }
+    "trap 16 reads past records after the last one": {
+      raw: `${line(text)}${last()}${line("more")}{"error":"late"}\nno json`
+    },
+    "trap 34 reads past unknown fields": { raw: line(text, { done: false, future: { a: [1] } }) + last() }
   }
   for (const [name, answer] of Object.entries(answers)) {
     for (const bytesPerChunk of [1, 7, 4096, undefined]) {
-      it.live(`C5 C6 reads ${name} in chunks of ${bytesPerChunk ?? "any number of"} bytes`, () =>
+      it.live(`C5 C6 ${name}, in chunks of ${bytesPerChunk ?? "any number of"} bytes`, () =>
         Effect.gen(function* () {
           assert.strictEqual((yield* chat()).text, text)
           const parts = yield* Stream.runCollect(stream())
@@ -380,14 +382,14 @@ describe("errors", () => {
       requests: 1,
       says: "missing request body"
     },
-    "bad JSON": {
+    "trap 53 bad JSON": {
       reply: error(400, "invalid character 'x' looking for beginning of value"),
       tag: "InvalidRequest",
       requests: 1
     },
     "no model": { reply: error(400, "model is required"), tag: "InvalidRequest", requests: 1 },
     "invalid name": { reply: error(400, "invalid model name"), tag: "InvalidRequest", requests: 1 },
-    "unknown model": {
+    "trap 53 unknown model": {
       reply: error(404, "model 'm' not found"),
       tag: "ModelNotFound",
       requests: 1,
@@ -495,13 +497,13 @@ describe("errors", () => {
       says: "cloud is disabled"
     },
     "cloud unreachable": { reply: error(502, "bad gateway"), tag: "ServerFailed", requests: 4 },
-    "refused host": {
+    "trap 31 refused host": {
       reply: { raw: "", status: 403, contentType: "text/plain" },
       tag: "Forbidden",
       requests: 1,
       says: "Host"
     },
-    panic: {
+    "trap 31 panic": {
       reply: { raw: "", status: 500, contentType: "text/plain" },
       tag: "ServerFailed",
       requests: 2,
@@ -509,23 +511,23 @@ describe("errors", () => {
     },
     "unknown 500": { reply: error(500, "no idea"), tag: "ServerFailed", requests: 1 },
     "client gone": { reply: error(499, "request canceled"), tag: "ServerFailed", requests: 1 },
-    "proxy error": {
+    "trap 31 proxy error": {
       reply: { raw: "<html>Bad Gateway</html>", status: 502, contentType: "text/html" },
       tag: "ServerFailed",
       requests: 4
     },
-    "other path": {
+    "trap 31 other path": {
       reply: { raw: "404 page not found", status: 404, contentType: "text/plain" },
       tag: "WrongUrl",
       requests: 1,
       says: "OLLAMA_HOST"
     },
-    "other method": {
+    "trap 31 other method": {
       reply: { raw: "405 method not allowed", status: 405, contentType: "text/plain" },
       tag: "WrongUrl",
       requests: 1
     },
-    redirect: {
+    "trap 25 redirect": {
       reply: { raw: "", status: 301, headers: { location: "https://elsewhere/" } },
       tag: "WrongUrl",
       requests: 1,
@@ -576,7 +578,7 @@ describe("errors", () => {
       tag: "InvalidRequest",
       requests: 1
     },
-    "large page": {
+    "trap 31 trap 32 large page": {
       reply: { raw: "x".repeat(300_000), status: 400, contentType: "text/html" },
       tag: "InvalidRequest",
       requests: 1

@@ -70,7 +70,7 @@ const calls = [
 
 describe("time limits, on the clock of the test", () => {
   for (const [way, call] of calls) {
-    it.effect(`C7 the first record: after 15 minutes unless told otherwise (${way})`, () =>
+    it.effect(`C7 trap 23 the first record: after 15 minutes unless told otherwise (${way})`, () =>
       Effect.gen(function* () {
         const fiber = yield* Effect.forkChild(Effect.flip(call))
         yield* sent
