@@ -1,5 +1,5 @@
-// The language model of `effect/ai` on Ollama: texts, streams, objects, tools, a conversation, and a second model for
-// when the first one fails.
+// The language model of `effect/ai` on Ollama: texts, streams, objects, tools, a conversation, a second model for when
+// the first one fails, and vectors of texts by an embedding model.
 //
 // Run it with `npx tsx examples/language-model.ts`. It needs no Ollama: a server on loopback plays the models, and the
 // one called "large" is not installed there. `NodeClient.layerConfig` from "tinyllm/node" is a real Ollama.
@@ -11,10 +11,12 @@
 //   object: { name: 'Oslo', founded: 1040 }
 //   chat: 2 rounds, It is 4 degrees in Oslo.
 //   plan: small answers, because large is missing
+//   vectors: 2, each with 8 numbers
 import { Effect, ExecutionPlan, Layer, Schema, Stream } from "effect"
-import { Chat, LanguageModel, Tool, Toolkit } from "effect/ai"
+import { Chat, EmbeddingModel, LanguageModel, Tool, Toolkit } from "effect/ai"
 import * as NodeClient from "tinyllm/node"
 import { OllamaDouble, type Reply } from "tinyllm/OllamaDouble"
+import * as OllamaEmbeddingModel from "tinyllm/OllamaEmbeddingModel"
 import * as OllamaLanguageModel from "tinyllm/OllamaLanguageModel"
 
 const GetTemperature = Tool.make("get_temperature", {
@@ -65,6 +67,12 @@ const planned = Effect.gen(function* () {
   console.log(`plan: ${answer.text}`)
 })
 
+const vectors = Effect.gen(function* () {
+  const model = yield* EmbeddingModel.EmbeddingModel
+  const { embeddings } = yield* model.embedMany(["a cat", "the stock market"])
+  console.log(`vectors: ${embeddings.length}, each with ${embeddings[0]?.vector.length} numbers`)
+}).pipe(Effect.provide(OllamaEmbeddingModel.layer({ model: "small", dimensions: 8 })))
+
 /** What the models of this example write. */
 const script = (question: string, hasResult: boolean): Reply =>
   question.startsWith("Name")
@@ -82,7 +90,7 @@ const script = (question: string, hasResult: boolean): Reply =>
 const ollama = Layer.unwrap(Effect.map(OllamaDouble, ({ url }) => NodeClient.layer({ url }))).pipe(
   Layer.provide(
     OllamaDouble.layer({
-      models: [{ name: "small", capabilities: ["completion", "tools"] }],
+      models: [{ name: "small", capabilities: ["completion", "tools", "embedding"] }],
       reply: ({ messages }) =>
         script(
           messages.find(({ role }) => role === "user")?.content ?? "",
@@ -94,6 +102,9 @@ const ollama = Layer.unwrap(Effect.map(OllamaDouble, ({ url }) => NodeClient.lay
 
 const model = OllamaLanguageModel.layer({ model: "small" })
 
-await Effect.runPromise(
-  Effect.andThen(Effect.provide(program, [model, handlers]), planned).pipe(Effect.provide(ollama))
+await Effect.provide(program, [model, handlers]).pipe(
+  Effect.andThen(planned),
+  Effect.andThen(vectors),
+  Effect.provide(ollama),
+  Effect.runPromise
 )

@@ -6,6 +6,7 @@
 // loopback ports; they appear under their usual addresses. A comment `<!-- exit 3, no Ollama, no collector -->` in front
 // of a block says what is different about it.
 import * as Effect from "effect/Effect"
+import * as EmbeddingModel from "effect/ai/EmbeddingModel"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
@@ -38,6 +39,7 @@ import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as OllamaModule from "../src/Ollama.ts"
 import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
+import * as OllamaEmbeddingModel from "../src/OllamaEmbeddingModel.ts"
 import * as OllamaLanguageModel from "../src/OllamaLanguageModel.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
@@ -598,7 +600,7 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
             : otherwise()
   const double = OllamaDouble.layer({
     ...OllamaDouble.demo,
-    capabilities: ["completion", "tools"],
+    capabilities: ["completion", "tools", "embedding"],
     reply: (asked) => reply(asked.model, () => OllamaDouble.demo.reply(asked))
   })
   const client = Layer.unwrap(
@@ -659,7 +661,10 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
     yield* LanguageModel.generateText({ prompt: "1 + 1", toolkit: tools })
     yield* Stream.runDrain(LanguageModel.streamText({ prompt: "1 + 1", toolkit: tools, concurrency: "unbounded" }))
     yield* LanguageModel.generateObject({ prompt: "1 + 1", schema: Schema.Struct({ notice: Schema.String }) })
-  }).pipe(Effect.provide(OllamaLanguageModel.layer({ model })))
+    const embeddings = yield* EmbeddingModel.EmbeddingModel
+    yield* embeddings.embed("1 + 1")
+    yield* embeddings.embedMany(["1 + 1"])
+  }).pipe(Effect.provide([OllamaLanguageModel.layer({ model }), OllamaEmbeddingModel.layer({ model })]))
   const single = (model: string, timeLimit?: "20 millis") => {
     const call = Node.model({ model, prompt: (text: string) => text, output: ({ text }) => text })
     const node = timeLimit === undefined ? call : call.pipe(Node.timeout(timeLimit))
@@ -713,10 +718,11 @@ describe("spans and attributes of docs/tracing.md", () => {
   const headings = [
     "`graph.execute`",
     "`node.<type>`",
-    "`llm.chat` and `llm.generate`",
+    "`llm.chat`, `llm.generate` and `llm.embed`",
     "`ollama.*`",
     "`execute_tool <tool>`",
     "`LanguageModel`",
+    "`EmbeddingModel`",
     "`retry.attempt`"
   ]
 
@@ -746,10 +752,11 @@ describe("spans and attributes of docs/tracing.md", () => {
   it.each([
     { heading: "`graph.execute`", name: /^graph\.execute$/ },
     { heading: "`node.<type>`", name: /^node\./ },
-    { heading: "`llm.chat` and `llm.generate`", name: /^llm\./ },
+    { heading: "`llm.chat`, `llm.generate` and `llm.embed`", name: /^llm\./ },
     { heading: "`ollama.*`", name: /^ollama\./ },
     { heading: "`execute_tool <tool>`", name: /^execute_tool add$/ },
     { heading: "`LanguageModel`", name: /^LanguageModel\./ },
+    { heading: "`EmbeddingModel`", name: /^EmbeddingModel\./ },
     { heading: "`retry.attempt`", name: /^retry\.attempt$/ }
   ])("$heading has the attributes that are recorded, with their types", ({ heading, name }) => {
     compare(
