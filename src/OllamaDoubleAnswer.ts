@@ -115,6 +115,7 @@ export const play = (
       return {
         done: true,
         ...(reason === null ? {} : { done_reason: reason }),
+        ...contextOf(asked, start.promptTokens + tokensOf(parts.whole)),
         ...nonZero({
           total_duration: ended - start.received,
           load_duration: start.loaded - start.received,
@@ -156,6 +157,12 @@ export const play = (
     yield* player.end("done")
   })
 }
+
+/** What `generate` gives back for the next call: a number for each token of prompt and answer. They mean nothing. */
+const contextOf = ({ body, path }: Asked, tokens: number) =>
+  path === "/api/generate" && body["raw"] !== true
+    ? { context: Array.from({ length: tokens }, (_, index) => index) }
+    : {}
 
 const between = ({ delay, delays }: Answer, index: number) => pause(delays?.[index] ?? delay)
 

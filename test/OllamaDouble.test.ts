@@ -46,6 +46,9 @@ describe("OllamaDouble", () => {
       assert.isTrue(record.done)
       const generated = yield* call("/api/generate", { body: { model: "m", prompt: "x", stream: false } })
       assert.strictEqual(JSON.parse(generated.text).response, "a b")
+      assert.lengthOf(JSON.parse(generated.text).context, 3)
+      const raw = yield* call("/api/generate", { body: { model: "m", prompt: "x", raw: true, stream: false } })
+      assert.notProperty(JSON.parse(raw.text), "context")
     }).pipe(serving("a b"))
   )
 

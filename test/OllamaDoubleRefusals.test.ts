@@ -189,7 +189,7 @@ describe("fields", () => {
     }).pipe(serving("ok"))
   )
 
-  it.live("D16 answers what Go cannot read with a 400", () =>
+  it.live("D6 answers what Go cannot read with a 400", () =>
     Effect.gen(function* () {
       const wrong: ReadonlyArray<readonly [string, object, string]> = [
         [
