@@ -48,7 +48,8 @@ export const models = (flags: ModelsFlags) =>
     if (leftOut.length > 0) {
       stderr.write(`tinyllm: no room for ${leftOut.join(", ")}. A wider terminal or --json shows all.\n`)
     }
-  }).pipe(Effect.provide(NodeClient.layerConfig), Effect.mapError(failed))
+    // Nothing that a person wrote is sent.
+  }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: true })), Effect.mapError(failed))
 
 interface Listed {
   readonly model: Model
