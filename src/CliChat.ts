@@ -12,14 +12,13 @@ import * as Result from "effect/Result"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import * as Assistant from "./Assistant.ts"
-import { CommandFailed, failed, isUnreachable, remoteRefused } from "./CliError.ts"
+import { CommandFailed, failed, isUnreachable } from "./CliError.ts"
 import type { ChatFlags } from "./CliFlags.ts"
 import { modelsOf, ollama, optionsOf, whatHadCome } from "./CliRun.ts"
 import * as Graph from "./Graph.ts"
 import * as Logs from "./Logs.ts"
 import * as Node from "./Node.ts"
 import { type Completion, type Message, Ollama, type OllamaError } from "./Ollama.ts"
-import { isRemoteModel } from "./OllamaApi.ts"
 import * as Progress from "./Progress.ts"
 import { harmless } from "./SpanPrinter.ts"
 import { Stderr } from "./Stderr.ts"
@@ -34,9 +33,6 @@ import { type Session, Typing } from "./Typing.ts"
 export const chat = (flags: ChatFlags) =>
   Effect.gen(function* () {
     const model = (yield* modelsOf({ ...flags, routerModel: Option.none() })).model ?? Assistant.defaultModel
-    if (isRemoteModel(model) && !flags.allowRemote) {
-      return yield* remoteRefused(model)
-    }
     const answer = yield* Progress.makeAnswer
     const screen: { session?: Session | undefined } = {}
     const stderr: Stderr = {

@@ -39,20 +39,16 @@ export const failed = (error: unknown): CommandFailed => {
   }
   const text = harmless(textOf(error))
   if (error instanceof OllamaError && error.reason._tag === "RemoteRefused") {
-    return remoteRefused(error.reason.name)
+    return new CommandFailed({
+      text: `"${harmless(error.reason.name)}" runs on ollama.com, so what you ask would leave this machine. Choose a local model, or add --allow-remote.`,
+      exitCode: 2
+    })
   }
   if (error instanceof OllamaError) {
     return new CommandFailed({ text, exitCode: isUnreachable(error) || error.reason._tag === "ModelNotFound" ? 3 : 1 })
   }
   return new CommandFailed({ text, exitCode: isSetting(error) ? 2 : 1 })
 }
-
-/** A model or a server in Ollama's cloud, and no flag that allows it. */
-export const remoteRefused = (name: string): CommandFailed =>
-  new CommandFailed({
-    text: `"${harmless(name)}" runs on ollama.com, so what you ask would leave this machine. Choose a local model, or add --allow-remote.`,
-    exitCode: 2
-  })
 
 /** Whether no connection came about. */
 export const isUnreachable = ({ reason }: OllamaError): boolean =>

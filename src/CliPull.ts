@@ -6,12 +6,11 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { CommandFailed, failed, remoteRefused } from "./CliError.ts"
+import { CommandFailed, failed } from "./CliError.ts"
 import type { PullFlags } from "./CliFlags.ts"
 import * as CliTable from "./CliTable.ts"
 import * as NodeClient from "./NodeClient.ts"
 import { Ollama, type Progress } from "./Ollama.ts"
-import { isRemoteModel } from "./OllamaApi.ts"
 import { displayWidth, harmless } from "./SpanPrinter.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
@@ -20,9 +19,6 @@ import { Stdout } from "./Stdout.ts"
 export const pull = (flags: PullFlags) =>
   Effect.gen(function* () {
     const { name } = flags
-    if (isRemoteModel(name) && !flags.allowRemote) {
-      return yield* remoteRefused(name)
-    }
     const stdout = yield* Stdout
     const stderr = yield* Stderr
     const clock = yield* Clock.Clock
