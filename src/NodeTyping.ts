@@ -102,7 +102,7 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
         output,
         terminal: true,
         prompt,
-        history,
+        history: [...history],
         historySize: 1000,
         removeHistoryDuplicates: true
       })

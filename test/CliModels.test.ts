@@ -243,12 +243,11 @@ describe("tinyllm models pull", () => {
   it.live.skipIf(!Process.hasTerminal)("draws a bar that fits the terminal, with bytes, share and speed", () =>
     withOllama(
       {
-        registry: ["tiny:1b", "tiny:1b-other"].map((name) => ({
-          name,
-          bytes: 400_000_000,
-          steps: 8,
-          delay: "150 millis"
-        }))
+        // A speed is told after half a second.
+        registry: [
+          { name: "tiny:1b", bytes: 400_000_000, steps: 8, delay: "200 millis" },
+          { name: "tiny:1b-other", bytes: 400_000_000, steps: 1 }
+        ]
       },
       (env) =>
         Effect.gen(function* () {
@@ -262,7 +261,7 @@ describe("tinyllm models pull", () => {
               stdout,
               columns === 80
                 ? /pulling [0-9a-f]{12} \[█+ +\]  \d\d% \d+ MB\/400 MB \d+ MB\/s \d s/
-                : /pulling [0-9a-f]{12}  \d\d% \d+ MB\/400 /
+                : /pulling [0-9a-f]{12} 100% 400 MB\/400 MB/
             )
             assert.deepStrictEqual(shown(stdout), [`${name} is installed`, ""])
             for (const line of stdout.split(/\r\u001b\[K|\r\n/)) {
@@ -300,11 +299,11 @@ describe("tinyllm models pull", () => {
   )
 
   it.live("ends at Ctrl-C with 130, and the same command goes on where it was", () =>
-    withOllama({ registry: [{ name: "tiny:1b", bytes: 400_000_000, steps: 40, delay: "100 millis" }] }, (env, double) =>
+    withOllama({ registry: [{ name: "tiny:1b", bytes: 400_000_000, steps: 40, delay: "50 millis" }] }, (env, double) =>
       Effect.gen(function* () {
         const running = Process.spawnNode("src/Main.ts", ["models", "pull", "tiny:1b"], { env })
         yield* Effect.promise(() => running.waitForStderr("0% of 400 MB"))
-        yield* Effect.sleep("1 second")
+        yield* Effect.sleep("500 millis")
         running.kill("SIGINT")
         const { code, stderr, stdout } = yield* Effect.promise(() => running.exit)
         assert.deepStrictEqual({ code, stdout }, { code: 130, stdout: "" })
