@@ -13,6 +13,7 @@ import {
   Scope,
   Stream
 } from "effect"
+import { TestClock } from "effect/testing"
 import { HttpClient, HttpClientError, HttpClientResponse } from "effect/http"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
@@ -454,7 +455,7 @@ describe("errors", () => {
       tag: "RunnerFailed",
       requests: 2
     },
-    "full queue": {
+    "full queue (trap 49)": {
       reply: error(503, "server busy, please try again.  maximum pending requests exceeded"),
       tag: "Busy",
       requests: 4,
@@ -585,7 +586,7 @@ describe("errors", () => {
     }
   }
   for (const [name, row] of Object.entries(rows)) {
-    it.live(`C4 C9 ${name}: ${row.tag} after ${row.requests} request(s)`, () =>
+    it.live(`C4 C9 C20 ${name}: ${row.tag} after ${row.requests} request(s)`, () =>
       Effect.gen(function* () {
         const error = yield* failure(ask("SENTINEL"))
         assert.strictEqual(error.reason._tag, row.tag)
@@ -739,6 +740,17 @@ describe("time limits", () => {
       assert.lengthOf(yield* requests, 1)
       yield* until((request) => request.disconnectedAt !== undefined)
     }).pipe(Effect.provide(against({ text: "late", load: "10 seconds" }, { firstRecordTimeout: "30 millis" })))
+  )
+
+  it.effect("trap 23 by default, a model has 15 minutes to load", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.flip(chat()))
+      yield* TestClock.adjust("14 minutes")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      const { reason } = yield* Fiber.join(fiber)
+      assert.isTrue(reason._tag === "Timeout" && reason.phase === "first record" && reason.millis === 900_000)
+    }).pipe(Effect.provide(Ollama.Ollama.layerTest(() => Effect.never)))
   )
 
   it.live("bound the silence in an answer, and keep what came", () =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Random, References, Stream, Tracer } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Random, References, Stream, Tracer } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as Baggage from "../src/Baggage.ts"
@@ -10,7 +10,7 @@ import * as Ollama from "../src/Ollama.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Usage from "../src/Usage.ts"
-import type { Reply } from "../src/OllamaDouble.ts"
+import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
 import { against, ask, requests, until } from "./support/Double.ts"
 import { eventsOf, exitOf, named, only, Spans, tree } from "./support/Spans.ts"
 
@@ -228,6 +228,28 @@ describe("llm spans", () => {
     )
   )
 
+  it.live("trap 52 no attribute or event holds user and password of the server's address", () =>
+    Effect.gen(function* () {
+      const { port } = yield* OllamaDouble
+      const layer = NodeClient.layer({ url: `http://SENTINEL:SENTINEL@127.0.0.1:${port}` })
+      yield* Effect.provide(chat(), layer)
+      yield* Effect.ignore(Effect.provide(chat(ask("hi", { model: "missing" })), layer))
+      const { all } = yield* Spans
+      assert.lengthOf(
+        all.filter(({ name }) => name === "llm.chat"),
+        2
+      )
+      for (const span of all) {
+        const exit = exitOf(span)
+        const error = exit !== undefined && Exit.isFailure(exit) ? Span.exception(Cause.squash(exit.cause)) : {}
+        const text = JSON.stringify([attributes(span), eventsOf(span), error])
+        assert.notInclude(text, "SENTINEL")
+        assert.notInclude(text, Buffer.from("SENTINEL:SENTINEL").toString("base64"))
+      }
+      assert.match((yield* requests)[0]?.headers.authorization ?? "", /^Basic /)
+    }).pipe(Effect.provide(against("hi")))
+  )
+
   it.live("T15 C16 a failed call is a failed span with a type from the list", () =>
     Effect.gen(function* () {
       const types: Array<string> = []
@@ -298,11 +320,23 @@ describe("llm spans", () => {
 })
 
 describe("retry.attempt spans", () => {
+  for (const status of [400, 404]) {
+    it.live(`trap 53 a node that fails with ${status} makes exactly one request`, () =>
+      Effect.gen(function* () {
+        const node = Node.model({ model: "m", prompt: (text: string) => text, output: ({ text }) => text })
+        const error = yield* Effect.flip(Graph.run(Graph.single("g", node), "hi"))
+        assert.isFalse(error._tag === "OllamaError" && error.isRetryable)
+        assert.lengthOf(yield* requests, 1)
+        assert.lengthOf(yield* named("retry.attempt"), 0)
+      }).pipe(Effect.provide(against({ status, error: "no" })))
+    )
+  }
+
   for (const [way, call] of [
     ["chat", chat()],
     ["stream", Stream.runDrain(stream())]
   ] as const) {
-    it.live(`T17 C16 all attempts are there, with their times, when one more was needed (${way})`, () =>
+    it.live(`T17 C16 trap 49 all attempts are there, with their times, when one more was needed (${way})`, () =>
       Effect.gen(function* () {
         yield* call
         const parent = yield* only("llm.chat")
