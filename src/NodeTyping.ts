@@ -12,6 +12,7 @@ import { Readable } from "node:stream"
 import type { Session, Typed } from "./Typing.ts"
 
 const ctrlC = "\u0003"
+const eraseBelow = "\u001b[J"
 
 // What is typed, cut behind what can end a line: Enter, Ctrl-C, Ctrl-D. Bytes as Latin-1: UTF-8 has none of these in the
 // middle of a character.
@@ -28,7 +29,7 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
   if (!input.isTTY || !output.isTTY) {
     return undefined
   }
-  const marks = process.env["TERM"]?.toLowerCase() !== "dumb"
+  const draws = process.env["TERM"]?.toLowerCase() !== "dumb"
 
   // What is being waited for: a line, or Ctrl-C.
   let feed: ((piece: string) => void) | undefined
@@ -112,7 +113,7 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
         }
         feed = undefined
         redraw = undefined
-        if (marks) {
+        if (draws) {
           output.write(markPastes(false))
         }
         editor.close()
@@ -136,8 +137,7 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
         }
       })
       editor.on("SIGINT", () => {
-        Readline.clearScreenDown(output)
-        output.write("\n")
+        output.write(draws ? `${eraseBelow}\n` : "\n")
         finish({ _tag: "Interrupted", empty: editor.line === "" && lines.length === 0 })
       })
       editor.on("close", () => {
@@ -154,15 +154,18 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
         }
       }
       redraw = (write) => {
-        Readline.moveCursor(output, 0, -editor.getCursorPos().rows)
-        Readline.cursorTo(output, 0)
-        Readline.clearScreenDown(output)
+        const { rows } = editor.getCursorPos()
+        output.write(draws ? `${rows > 0 ? `\u001b[${rows}A` : ""}\u001b[1G${eraseBelow}` : "\n")
         write()
-        // Where it believes that the line began, in rows above the cursor: it would erase from there.
-        Object.assign(editor, { prevRows: 0 })
-        editor.prompt(true)
+        if (draws) {
+          // Where it believes that the line began, in rows above the cursor: it would erase from there.
+          Object.assign(editor, { prevRows: 0 })
+          editor.prompt(true)
+        } else {
+          output.write(prompt + editor.line)
+        }
       }
-      if (marks) {
+      if (draws) {
         output.write(markPastes(true))
       }
       editor.prompt()

@@ -364,7 +364,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
         const line = "a line that is longer than the terminal is wide"
         yield* type(line)
         // The line goes, what is told comes, and the line is below it; that is not erased with the line the next time.
-        yield* sees(`${line}\u001b[1A\u001b[1G\u001b[0Jtinyllm: a request of `)
+        yield* sees(`${line}\u001b[1A\u001b[1G\u001b[Jtinyllm: a request of `)
         for (const _ of ["first", "second"]) {
           yield* sees(`connection refused at 127.0.0.1:${port}\r\n\u001b[1G\u001b[0J> ${line}`)
         }
@@ -373,6 +373,22 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
         assert.strictEqual((yield* conversations(double)).at(-1)?.at(-1), `user: ${line}!`)
         yield* type("/exit\r")
         assert.strictEqual((yield* exit).code, 0)
+      })
+    )
+  )
+
+  it.live("sends a terminal that knows nothing but text nothing but text", () =>
+    withOllama(parrot, (env) =>
+      Effect.gen(function* () {
+        const { exit, sees, shown, type } = terminal({ ...env, TERM: "dumb" })
+        yield* sees("leaves.\r\n> ")
+        yield* type("one\r")
+        yield* sees("You said: one\r\n> ")
+        yield* type(ctrlC)
+        yield* sees("Ctrl-C again leaves.\r\n> ")
+        yield* type(ctrlD)
+        assert.strictEqual((yield* exit).code, 0)
+        assert.notInclude(shown(), "\u001b")
       })
     )
   )
