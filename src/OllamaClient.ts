@@ -107,6 +107,11 @@ export interface Client {
   readonly models: Effect.Effect<ReadonlyArray<OllamaModels.Model>, OllamaError>
   /** The models in memory. */
   readonly loaded: Effect.Effect<ReadonlyArray<OllamaModels.LoadedModel>, OllamaError>
+  /**
+   * Loads a model before it is needed. With other options than those of later calls, these load it again: give both the
+   * same. `keepAlive: 0` unloads it.
+   */
+  readonly load: (options: OllamaApi.LoadOptions) => Effect.Effect<void, OllamaError>
   /** The installed model that a name means, as `sameModel` compares; `undefined` when there is none. */
   readonly find: (model: string) => Effect.Effect<OllamaModels.Model | undefined, OllamaError>
   /**
@@ -374,6 +379,13 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
     embed,
     models: about([], OllamaModels.list(server)),
     loaded: about([], OllamaModels.loaded(server)),
+    load: (options) => {
+      const problem = OllamaOptions.checkLoad(options)
+      return about(
+        [options.model],
+        problem === undefined ? OllamaModels.load(server, options) : Effect.fail(fail(new InvalidRequest(problem)))
+      )
+    },
     find: (model) => about([model], OllamaModels.find(server, model)),
     show: (model, options) => about([model], OllamaModels.show(server, model, options?.verbose)),
     pull: (model, options) => streamAbout([model], OllamaProgress.pull(server, model, options?.insecure)),

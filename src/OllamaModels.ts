@@ -10,9 +10,10 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { isRemoteModel, sameModel } from "./OllamaApi.ts"
-import type { OllamaError } from "./OllamaError.ts"
+import { isRemoteModel, type LoadOptions, sameModel } from "./OllamaApi.ts"
+import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaOptions from "./OllamaOptions.ts"
 
 /** What the server says about the make of a model. */
 export interface Details {
@@ -92,23 +93,48 @@ const get = (server: OllamaHttp.Server, path: string) =>
   OllamaHttp.json(server, { method: "GET", path, model: "" }, List)
 
 /** `GET /api/tags`. */
-export const list = (server: OllamaHttp.Server): Effect.Effect<ReadonlyArray<Model>, OllamaError> =>
+export const list = (server: OllamaHttp.Server): Effect.Effect<ReadonlyArray<Model>, OllamaError.OllamaError> =>
   Effect.map(get(server, "/api/tags"), ({ models }) => (models ?? []).map(toModel))
 
 /** `GET /api/ps`. */
-export const loaded = (server: OllamaHttp.Server): Effect.Effect<ReadonlyArray<LoadedModel>, OllamaError> =>
+export const loaded = (server: OllamaHttp.Server): Effect.Effect<ReadonlyArray<LoadedModel>, OllamaError.OllamaError> =>
   Effect.map(get(server, "/api/ps"), ({ models }) => (models ?? []).map(toLoaded))
 
 /** The installed model that a name means, as the server would find it. */
-export const find = (server: OllamaHttp.Server, name: string): Effect.Effect<Model | undefined, OllamaError> =>
+export const find = (
+  server: OllamaHttp.Server,
+  name: string
+): Effect.Effect<Model | undefined, OllamaError.OllamaError> =>
   Effect.map(list(server), (models) => models.find((model) => sameModel(model.name, name)))
+
+/** `POST /api/generate` without a prompt: loads a model, or with `keepAlive: 0` unloads it. */
+export const load = (
+  server: OllamaHttp.Server & { readonly firstRecordTimeout: number },
+  options: LoadOptions
+): Effect.Effect<void, OllamaError.OllamaError> => {
+  const { firstRecordTimeout: millis, url } = server
+  const { keepAlive, model } = options
+  const body = JSON.stringify({
+    model,
+    stream: true,
+    keep_alive: keepAlive === undefined ? undefined : OllamaOptions.keepAlive(keepAlive),
+    options: OllamaOptions.loadToWire(options)
+  })
+  return Effect.asVoid(OllamaHttp.upload(server, { method: "POST", path: "/api/generate", body, model })).pipe(
+    Effect.timeoutOrElse({
+      duration: millis,
+      orElse: () =>
+        Effect.fail(OllamaError.make(new OllamaError.Timeout({ url, phase: "first record", millis, partial: "" })))
+    })
+  )
+}
 
 /** `POST /api/show`. */
 export const show = (
   server: OllamaHttp.Server,
   model: string,
   verbose: boolean | undefined
-): Effect.Effect<ModelInfo, OllamaError> =>
+): Effect.Effect<ModelInfo, OllamaError.OllamaError> =>
   Effect.map(
     OllamaHttp.json(
       server,
@@ -123,7 +149,7 @@ export const copy = (
   server: OllamaHttp.Server,
   source: string,
   destination: string
-): Effect.Effect<void, OllamaError> =>
+): Effect.Effect<void, OllamaError.OllamaError> =>
   Effect.asVoid(
     OllamaHttp.status(server, {
       method: "POST",
@@ -134,7 +160,7 @@ export const copy = (
   )
 
 /** `DELETE /api/delete`. */
-export const remove = (server: OllamaHttp.Server, model: string): Effect.Effect<void, OllamaError> =>
+export const remove = (server: OllamaHttp.Server, model: string): Effect.Effect<void, OllamaError.OllamaError> =>
   Effect.asVoid(
     OllamaHttp.status(server, { method: "DELETE", path: "/api/delete", body: JSON.stringify({ model }), model })
   )
@@ -142,7 +168,7 @@ export const remove = (server: OllamaHttp.Server, model: string): Effect.Effect<
 const Version = Schema.Struct({ version: Schema.String })
 
 /** `GET /api/version`. */
-export const version = (server: OllamaHttp.Server): Effect.Effect<string, OllamaError> =>
+export const version = (server: OllamaHttp.Server): Effect.Effect<string, OllamaError.OllamaError> =>
   Effect.map(
     OllamaHttp.json(server, { method: "GET", path: "/api/version", model: "" }, Version),
     ({ version }) => version

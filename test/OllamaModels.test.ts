@@ -35,6 +35,47 @@ describe("lists of models", () => {
     }).pipe(Effect.provide(against("ok")))
   )
 
+  it.live("trap 48 load a model with the same options that calls send, and unload it", () =>
+    Effect.gen(function* () {
+      const options = { model: "m", numCtx: 8192, numGpu: 0, useMmap: false, keepAlive: "5m" }
+      yield* use((ollama) => ollama.load(options))
+      assert.lengthOf(yield* use((ollama) => ollama.loaded), 1)
+      yield* use((ollama) => ollama.generate({ ...options, prompt: "hi" }))
+      yield* use((ollama) => ollama.embed({ ...options, input: "hi" }))
+      yield* use((ollama) => ollama.load({ model: "m", keepAlive: 0 }))
+      assert.lengthOf(yield* use((ollama) => ollama.loaded), 0)
+      const [loading, , generating, embedding, unloading] = yield* requests
+      assert.strictEqual(
+        loading?.body,
+        '{"model":"m","stream":true,"keep_alive":300,"options":{"num_ctx":8192,"num_gpu":0,"use_mmap":false}}'
+      )
+      const optionsOf = (body = "") => (JSON.parse(body) as { readonly options: object }).options
+      assert.deepStrictEqual(optionsOf(generating?.body), { num_predict: 2048, ...optionsOf(loading?.body) })
+      assert.deepStrictEqual(optionsOf(embedding?.body), optionsOf(loading?.body))
+      assert.strictEqual(unloading?.body, '{"model":"m","stream":true,"keep_alive":0}')
+      for (const wrong of [{ model: "" }, { model: "m", numCtx: 1 }]) {
+        assert.strictEqual((yield* Effect.flip(use((ollama) => ollama.load(wrong)))).reason._tag, "InvalidRequest")
+      }
+      const missing = yield* Effect.flip(use((ollama) => ollama.load({ model: "nope" })))
+      assert.strictEqual(missing.reason._tag, "ModelNotFound")
+    }).pipe(Effect.provide(against("ok")))
+  )
+
+  it.live("gives up on a model that does not load in time", () =>
+    Effect.gen(function* () {
+      const { reason } = yield* Effect.flip(use((ollama) => ollama.load({ model: "m" })))
+      assert.isTrue(reason._tag === "Timeout" && reason.phase === "first record")
+    }).pipe(
+      Effect.provide(
+        against(
+          "ok",
+          { firstRecordTimeout: 30 },
+          { paths: { "POST /api/generate": { raw: "", firstDelay: "5 seconds" } } }
+        )
+      )
+    )
+  )
+
   it.live("trap 33 trap 34 trap 36 tell absent from zero, and keep what has no name here", () =>
     Effect.gen(function* () {
       const loaded = yield* use((ollama) => ollama.loaded)
@@ -426,6 +467,7 @@ const ways = (model: string): Record<string, Effect.Effect<unknown, Ollama.Ollam
     generate: use((ollama) => ollama.generate({ model, prompt: "hi" })),
     stream: drain((ollama) => ollama.stream({ model, messages })),
     embed: use((ollama) => ollama.embed({ model, input: "hi" })),
+    load: use((ollama) => ollama.load({ model })),
     show: use((ollama) => ollama.show(model)),
     find: use((ollama) => ollama.find(model)),
     pull: drain((ollama) => ollama.pull(model)),
