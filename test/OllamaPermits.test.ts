@@ -223,7 +223,7 @@ describe("OllamaPermits.take", () => {
     })
   )
 
-  it.effect("loses no permit that is given in the moment in which its waiter is interrupted", () =>
+  it.effect("loses no permit when its holder ends while the one who waits is interrupted", () =>
     Effect.gen(function* () {
       for (let round = 0; round < 50; round++) {
         const [first, second] = [yield* Scope.make(), yield* Scope.make()]
