@@ -319,6 +319,34 @@ describe("Ollama.pull", () => {
     )
   )
 
+  it.live("C17 may break off more often than it is tried again, as long as it gets on", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* statuses(pull("phi3"))).at(-1), "success")
+      assert.lengthOf(yield* requests, 7)
+    }).pipe(
+      Effect.provide(
+        Layer.unwrap(
+          Effect.sync(() => {
+            let count = 0
+            return against(
+              "never",
+              {},
+              {
+                paths: {
+                  get "POST /api/pull"(): Raw {
+                    return ++count < 7
+                      ? { raw: `{"status":"pulling x","digest":"d","total":10,"completed":${count}}\n`, end: "reset" }
+                      : { raw: '{"status":"success"}\n' }
+                  }
+                }
+              }
+            )
+          })
+        )
+      )
+    )
+  )
+
   const broken: Record<string, readonly [Raw, tag: Ollama.Reason["_tag"], requests: number]> = {
     "an end without success": [{ raw: '{"status":"pulling manifest"}\n' }, "PullFailed", 4],
     "an error that will stay": [
