@@ -205,7 +205,17 @@ describe("tinyllm chat, from a pipe", () => {
 const terminal = (env: Readonly<Record<string, string>>, rest = "", columns = 80) => {
   // The shell becomes what it runs, so its process is the one that signals are for.
   const line = `echo "pid $$"; ${rest.includes("|") ? "" : "exec "}"${process.execPath}" src/Main.ts chat ${rest}`
-  const running = Process.spawnInTerminal(columns, line, { env, stdin: null })
+  return Effect.map(
+    // A test that fails leaves no conversation behind.
+    Effect.acquireRelease(
+      Effect.sync(() => Process.spawnInTerminal(columns, line, { env, stdin: null })),
+      (running) => Effect.sync(() => running.kill("SIGTERM"))
+    ),
+    watched
+  )
+}
+
+const watched = (running: Process.Running) => {
   let at = 0
   const sees = (text: string) =>
     Effect.promise(async () => {
@@ -233,7 +243,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
       },
       (env, double) =>
         Effect.gen(function* () {
-          const { exit, prompt, sees, type } = terminal(env)
+          const { exit, prompt, sees, type } = yield* terminal(env)
           yield* sees("tinyllm: qwen2.5:3b at")
           yield* prompt
           yield* type("count\r")
@@ -265,7 +275,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
   it.live("takes SIGINT for Ctrl-C, and SIGTERM for the end", () =>
     withOllama({ ...parrot, reply: () => ({ text: ["one "], end: "hang" }) }, (env) =>
       Effect.gen(function* () {
-        const { exit, prompt, sees, shown, type } = terminal(env)
+        const { exit, prompt, sees, shown, type } = yield* terminal(env)
         yield* prompt
         yield* type("count\r")
         yield* sees("one ")
@@ -282,7 +292,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
   it.live("edits lines with wide characters, keeps what was pasted together, and leaves at Ctrl-D with 0", () =>
     withOllama(parrot, (env, double) =>
       Effect.gen(function* () {
-        const { exit, prompt, sees, type } = terminal(env, "", 20)
+        const { exit, prompt, sees, type } = yield* terminal(env, "", 20)
         yield* prompt
         // A character of two columns goes at one press, and so does one of two code units.
         yield* type("宽字😀\u007f\u007f好\r")
@@ -315,7 +325,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
       },
       (env, double) =>
         Effect.gen(function* () {
-          const { exit, prompt, sees, shown, type } = terminal(env)
+          const { exit, prompt, sees, shown, type } = yield* terminal(env)
           yield* prompt
           // What is typed ahead waits for its turn.
           yield* type("hi\rhello\r/help\r/clear\r/nope\r")
@@ -339,7 +349,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
   it.live("prints a tree after each turn, and the answers alone on standard output", () =>
     withOllama(parrot, (env) =>
       Effect.gen(function* () {
-        const { exit, prompt, sees, type } = terminal(env, `--tracing | sed "s/^/stdout: /"`)
+        const { exit, prompt, sees, type } = yield* terminal(env, `--tracing | sed "s/^/stdout: /"`)
         yield* prompt
         yield* type("hi\r")
         yield* sees("graph.execute")
@@ -356,7 +366,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
       Effect.gen(function* () {
         const port = yield* Effect.promise(Collector.deadPort)
         const settings = { ...env, OTEL_LOG_LEVEL: "debug", OTEL_BSP_SCHEDULE_DELAY: "300" }
-        const { exit, prompt, sees, type } = terminal(settings, `--otlp-endpoint http://127.0.0.1:${port}`, 30)
+        const { exit, prompt, sees, type } = yield* terminal(settings, `--otlp-endpoint http://127.0.0.1:${port}`, 30)
         yield* prompt
         yield* type("one\r")
         yield* sees("You said: one")
@@ -380,7 +390,7 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
   it.live("sends a terminal that knows nothing but text nothing but text", () =>
     withOllama(parrot, (env) =>
       Effect.gen(function* () {
-        const { exit, sees, shown, type } = terminal({ ...env, TERM: "dumb" })
+        const { exit, sees, shown, type } = yield* terminal({ ...env, TERM: "dumb" })
         yield* sees("leaves.\r\n> ")
         yield* type("one\r")
         yield* sees("You said: one\r\n> ")
