@@ -7,14 +7,22 @@
 //
 //   12:00:00.000 INFO  Order loaded order.id=A-17 trace=0af76519
 //   12:00:00.000 INFO  Invoice written invoice.total=42 trace=0af76519
-//   trace 0af7651916cd43dd8448eb211c80319c, 7 spans
+//   trace 0af7651916cd43dd8448eb211c80319c, 15 spans
 //   invoice.write 90 ms  invoice.currency=EUR invoice.total=42 invoice.tokens=2 • invoice.checked
 //   ├─ order.load 1.0 ms  order.source=memory order.id=A-17
 //   └─ graph.execute 85 ms  invoice nodes=2 tokens=24
 //      ├─ node.model 60 ms  total step=1
 //      │  └─ llm.chat 59 ms  qwen2.5:0.5b in=11 out=1
+//      │     ├─ ollama.load 2.3 ms
+//      │     ├─ ollama.wait 0.0 ms
+//      │     ├─ ollama.prompt_eval 2.6 ms
+//      │     └─ ollama.generate 39 ms
 //      └─ node.model 20 ms  check step=2
 //         └─ llm.chat 19 ms  qwen2.5:0.5b in=11 out=1
+//            ├─ ollama.load 2.3 ms
+//            ├─ ollama.wait 0.0 ms
+//            ├─ ollama.prompt_eval 2.6 ms
+//            └─ ollama.generate 3.0 ms
 //   Order A-17: 6 boxes at 7, 42 in total, checked
 import { Effect, Layer } from "effect"
 import * as Demo from "tinyllm/Demo"

@@ -38,13 +38,28 @@ export interface Input {
   readonly operation: "chat" | "text_completion"
   /** Given apart from the conversation. */
   readonly system: ReadonlyArray<string>
-  readonly messages: ReadonlyArray<{ readonly role: string; readonly content: string }>
+  readonly messages: ReadonlyArray<{
+    readonly role: string
+    readonly content: string
+    readonly thinking?: string | undefined
+    readonly toolCalls?: ReadonlyArray<ToolCall> | undefined
+    /** The call that a tool's message answers. */
+    readonly toolCallId?: string | undefined
+  }>
+}
+
+/** A tool that a model asks for. */
+export interface ToolCall {
+  readonly id: string
+  readonly name: string
+  readonly arguments: unknown
 }
 
 /** What a model answered, or had answered when the call failed. */
 export interface Output {
   readonly text: string
   readonly thinking: string | undefined
+  readonly toolCalls: ReadonlyArray<ToolCall>
   readonly finishReason: string
 }
 
@@ -59,7 +74,13 @@ export const begin = (capture: Capture, span: Tracer.Span, input: Input): Conten
   const sent = {
     "gen_ai.system_instructions": input.system.length === 0 ? undefined : Messages.instructions(input.system, capture),
     "gen_ai.input.messages": Messages.messages(
-      input.messages.map(({ role, content }) => ({ role, parts: [{ type: "text", content }] })),
+      input.messages.map((message) => ({
+        role: message.role,
+        parts:
+          message.role === "tool"
+            ? [{ type: "tool_call_response", id: message.toolCallId ?? null, response: message.content }]
+            : parts(message.thinking ?? "", message.content, message.toolCalls ?? [])
+      })),
       capture
     )
   }
@@ -84,11 +105,21 @@ export const begin = (capture: Capture, span: Tracer.Span, input: Input): Conten
   }
 }
 
-const answer = (output: Output, capture: Capture): string => {
-  const thinking = output.thinking ?? ""
-  const parts: ReadonlyArray<Messages.Part> = [
-    ...(thinking === "" ? [] : [{ type: "reasoning" as const, content: thinking }]),
-    ...(thinking !== "" && output.text === "" ? [] : [{ type: "text" as const, content: output.text }])
-  ]
-  return Messages.messages([{ role: "assistant", parts, finish_reason: output.finishReason }], capture)
-}
+const answer = (output: Output, capture: Capture): string =>
+  Messages.messages(
+    [
+      {
+        role: "assistant",
+        parts: parts(output.thinking ?? "", output.text, output.toolCalls),
+        finish_reason: output.finishReason
+      }
+    ],
+    capture
+  )
+
+// An empty text is one only where there is nothing else.
+const parts = (thinking: string, text: string, toolCalls: ReadonlyArray<ToolCall>): ReadonlyArray<Messages.Part> => [
+  ...(thinking === "" ? [] : [{ type: "reasoning" as const, content: thinking }]),
+  ...((thinking !== "" || toolCalls.length > 0) && text === "" ? [] : [{ type: "text" as const, content: text }]),
+  ...toolCalls.map((call) => ({ type: "tool_call" as const, id: call.id, name: call.name, arguments: call.arguments }))
+]

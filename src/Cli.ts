@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { CommandFailed } from "./CliError.ts"
-import { doctorFlags, runFlags, tracePushFlags } from "./CliFlags.ts"
+import { chatFlags, doctorFlags, modelsFlags, pullFlags, runFlags, showFlags, tracePushFlags } from "./CliFlags.ts"
 import * as Logs from "./Logs.ts"
 import { redact } from "./Redaction.ts"
 import { harmless } from "./SpanPrinter.ts"
@@ -46,12 +46,59 @@ const run = Command.make("run", runFlags, (flags) =>
   ])
 )
 
-const models = Command.make("models", {}, () =>
+const chat = Command.make("chat", chatFlags, (flags) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./CliChat.ts")),
+    (module) => module.chat(flags)
+  )
+).pipe(
+  Command.withDescription("Talk with a model: at a terminal, or line by line from a pipe"),
+  Command.withExamples([
+    { command: "tinyllm chat --demo --tracing", description: "Try it without Ollama, with a trace of every turn" },
+    {
+      command: `tinyllm chat --model llama3.2:1b --system "Answer in one sentence."`,
+      description: "Talk with a model of your own choice"
+    },
+    { command: `echo "Why is the sky blue?" | tinyllm chat`, description: "Each line of a pipe is a turn" }
+  ])
+)
+
+const models = Command.make("models", modelsFlags, (flags) =>
   Effect.flatMap(
     Effect.promise(() => import("./CliModels.ts")),
-    (module) => module.models
+    (module) => module.models(flags)
   )
-).pipe(Command.withDescription("List the models that are installed"))
+).pipe(
+  Command.withDescription("List the models that are installed, what they can do, and which are loaded"),
+  Command.withExamples([
+    { command: "tinyllm models", description: "List the models" },
+    { command: "tinyllm models pull qwen2.5:0.5b", description: "Install a model" },
+    { command: "tinyllm models show qwen2.5:0.5b --json", description: "See what Ollama says about it" }
+  ]),
+  Command.withSubcommands([
+    Command.make("show", showFlags, (flags) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./CliShow.ts")),
+        (module) => module.show(flags)
+      )
+    ).pipe(
+      Command.withDescription("Show what Ollama says about a model"),
+      Command.withExamples([
+        { command: "tinyllm models show qwen2.5:0.5b", description: "What it can do, and its settings" },
+        { command: "tinyllm models show qwen2.5:0.5b --json", description: "All of it, template and licence included" }
+      ])
+    ),
+    Command.make("pull", pullFlags, (flags) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./CliPull.ts")),
+        (module) => module.pull(flags)
+      )
+    ).pipe(
+      Command.withDescription("Install a model, or bring it up to date; after Ctrl-C the same command goes on"),
+      Command.withExamples([{ command: "tinyllm models pull qwen2.5:0.5b", description: "Install a small model" }])
+    )
+  ])
+)
 
 const doctor = Command.make("doctor", doctorFlags, (flags) =>
   Effect.flatMap(
@@ -79,7 +126,7 @@ const root = Command.make("tinyllm").pipe(
     { command: `tinyllm run "Why is the sky blue?"`, description: "Ask the models on this machine" },
     { command: "tinyllm doctor", description: "See whether Ollama answers and where traces would go" }
   ]),
-  Command.withSubcommands([run, models, doctor, trace])
+  Command.withSubcommands([run, chat, models, doctor, trace])
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -123,7 +170,8 @@ const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
   }
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (error instanceof CommandFailed) {
-    stderr.write(`tinyllm: ${harmless(error.message)}\n`)
+    // One without a text was told already.
+    stderr.write(error.message === "" ? "" : `tinyllm: ${harmless(error.message)}\n`)
   } else if (error === undefined) {
     const defect = redact(Cause.pretty(cause))
     stderr.write(`tinyllm: this is a bug in tinyllm. Please report it with what follows.\n${defect}\n`)
@@ -168,6 +216,6 @@ const oneLine = (error: EffectCliError.CliError, commandPath: ReadonlyArray<stri
       : `"${commandPath.join(" ")}" takes fewer arguments.`
   }
   return error._tag === "UnknownSubcommand" && !text.includes("Did you mean")
-    ? `There is no such command. To ask something, write tinyllm run "…".`
+    ? `There is no such command.${commandPath.length > 1 ? "" : ` To ask something, write tinyllm run "…".`}`
     : text
 }

@@ -38,6 +38,12 @@ export const failed = (error: unknown): CommandFailed => {
     return error
   }
   const text = harmless(textOf(error))
+  if (error instanceof OllamaError && error.reason._tag === "RemoteRefused") {
+    return new CommandFailed({
+      text: `"${harmless(error.reason.name)}" runs on ollama.com, so what you ask would leave this machine. Choose a local model, or add --allow-remote.`,
+      exitCode: 2
+    })
+  }
   if (error instanceof OllamaError) {
     return new CommandFailed({ text, exitCode: isUnreachable(error) || error.reason._tag === "ModelNotFound" ? 3 : 1 })
   }

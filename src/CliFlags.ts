@@ -74,6 +74,27 @@ const modelFlags = {
   )
 }
 
+const remoteFlags = {
+  allowRemote: Flag.Boolean("allow-remote").pipe(
+    Flag.withDescription("Allow models of Ollama's cloud: what you write leaves this machine"),
+    Flag.withDefault(false)
+  )
+}
+
+const demoFlags = {
+  demo: Flag.Boolean("demo").pipe(
+    Flag.withDescription("Use a demo server in place of Ollama: it is no language model, but can add"),
+    Flag.withDefault(false)
+  )
+}
+
+const logFlags = {
+  logFormat: Flag.Literals("log-format", ["pretty", "json", "logfmt"]).pipe(
+    Flag.withDescription("How log lines look on standard error"),
+    Flag.withDefault("pretty")
+  )
+}
+
 /** The flags of `tinyllm run`. */
 export const runFlags = {
   query: Argument.String("query").pipe(Argument.withDescription("What to ask")),
@@ -82,10 +103,8 @@ export const runFlags = {
     Flag.withDefault("assistant")
   ),
   ...modelFlags,
-  demo: Flag.Boolean("demo").pipe(
-    Flag.withDescription("Use a demo server in place of Ollama: it is no language model, but can add"),
-    Flag.withDefault(false)
-  ),
+  ...remoteFlags,
+  ...demoFlags,
   ...telemetryFlags,
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print one JSON object: the answer, ids, tokens and duration"),
@@ -95,11 +114,47 @@ export const runFlags = {
     Flag.withDescription("Print the answer as it comes; on in a terminal, --no-stream waits for the whole answer"),
     Flag.withDefault(true)
   ),
-  logFormat: Flag.Literals("log-format", ["pretty", "json", "logfmt"]).pipe(
-    Flag.withDescription("How log lines look on standard error"),
-    Flag.withDefault("pretty")
+  ...logFlags
+}
+
+/** The flags of `tinyllm chat`. */
+export const chatFlags = {
+  model: modelFlags.model,
+  system: Flag.String("system").pipe(
+    Flag.withMetavar("TEXT"),
+    Flag.withDescription("What the model is told before the conversation begins"),
+    Flag.optional
+  ),
+  ...remoteFlags,
+  ...demoFlags,
+  ...telemetryFlags,
+  ...logFlags
+}
+
+const modelArgument = Argument.String("name").pipe(
+  Argument.withDescription("The model, with its tag: qwen2.5:0.5b"),
+  Argument.filter(
+    (name) => name.trim() !== "",
+    () => "Expected the name of a model"
+  )
+)
+
+/** The flags of `tinyllm models`. */
+export const modelsFlags = {
+  json: Flag.Boolean("json").pipe(Flag.withDescription("Print a JSON array of the models"), Flag.withDefault(false))
+}
+
+/** The flags of `tinyllm models show`. */
+export const showFlags = {
+  name: modelArgument,
+  json: Flag.Boolean("json").pipe(
+    Flag.withDescription("Print what the server says, as one JSON object"),
+    Flag.withDefault(false)
   )
 }
+
+/** The flags of `tinyllm models pull`. */
+export const pullFlags = { name: modelArgument, ...remoteFlags }
 
 const { traceFormat: _, ...doctorTelemetryFlags } = telemetryFlags
 
@@ -139,6 +194,10 @@ export const tracePushFlags = {
 
 export type TracePushFlags = Flags<typeof tracePushFlags>
 export type RunFlags = Flags<typeof runFlags>
+export type ModelsFlags = Flags<typeof modelsFlags>
+export type ShowFlags = Flags<typeof showFlags>
+export type PullFlags = Flags<typeof pullFlags>
+export type ChatFlags = Flags<typeof chatFlags>
 export type DoctorFlags = Flags<typeof doctorFlags>
 
 type Flags<Config extends Record<string, unknown>> = {

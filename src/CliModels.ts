@@ -1,48 +1,135 @@
 /**
- * `tinyllm models`: lists the models that are installed.
+ * `tinyllm models`: lists the models that are installed, what they can do, and which of them are loaded.
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { failed } from "./CliError.ts"
+import type { ModelsFlags } from "./CliFlags.ts"
+import * as CliTable from "./CliTable.ts"
 import * as NodeClient from "./NodeClient.ts"
-import { Ollama } from "./Ollama.ts"
-import { displayWidth, harmless } from "./SpanPrinter.ts"
+import { type LoadedModel, type Model, Ollama, sameModel } from "./Ollama.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
 
 /** Prints a table of the installed models, the newest first. */
-export const models = Effect.gen(function* () {
-  const stdout = yield* Stdout
-  const stderr = yield* Stderr
-  const ollama = yield* Ollama
-  const installed = yield* ollama.models
-  if (installed.length === 0) {
-    stderr.write(
-      `tinyllm: no models are installed at ${ollama.url}. Install one, for example "ollama pull qwen2.5:0.5b".\n`
+export const models = (flags: ModelsFlags) =>
+  Effect.gen(function* () {
+    const stdout = yield* Stdout
+    const stderr = yield* Stderr
+    const ollama = yield* Ollama
+    const installed = yield* Effect.forEach(yield* ollama.models, withContext, { concurrency: 4 })
+    // Servers of before 2024 do not tell.
+    const loaded = yield* Effect.orElseSucceed(ollama.loaded, () => undefined)
+    const now = yield* Clock.currentTimeMillis
+    const listed = installed.map(({ contextLength, model }) => ({
+      model,
+      contextLength,
+      loaded: loaded?.find(({ name }) => sameModel(name, model.name)),
+      isKnown: loaded !== undefined
+    }))
+    if (flags.json) {
+      return yield* stdout.write(CliTable.json(listed.map(toJson)))
+    }
+    if (listed.length === 0) {
+      stderr.write(
+        `tinyllm: no models are installed at ${ollama.url}. Install one, for example "tinyllm models pull qwen2.5:0.5b".\n`
+      )
+      return
+    }
+    const width = stdout.isTerminal ? stderr.columns() || undefined : undefined
+    const { leftOut, text } = CliTable.table(
+      columns,
+      listed.map((entry) => row(entry, now)),
+      width
     )
-    return
-  }
-  const rows = installed.map((model) => [
-    model.name,
-    size(model.bytes),
-    model.parameterSize ?? "-",
-    model.quantization ?? "-",
-    model.modifiedAt?.slice(0, 10) ?? "-"
-  ])
-  yield* stdout.write(table([["NAME", "SIZE", "PARAMETERS", "QUANTIZATION", "MODIFIED"], ...rows]))
-}).pipe(Effect.provide(NodeClient.layerConfig), Effect.mapError(failed))
+    yield* stdout.write(text)
+    if (leftOut.length > 0) {
+      stderr.write(`tinyllm: no room for ${leftOut.join(", ")}. A wider terminal or --json shows all.\n`)
+    }
+    // Nothing that a person wrote is sent.
+  }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: true })), Effect.mapError(failed))
 
-const size = (bytes: number | undefined): string => {
-  if (bytes === undefined) {
-    return "-"
-  }
-  return bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.round(bytes / 1e6)} MB`
+interface Listed {
+  readonly model: Model
+  readonly contextLength: number | undefined
+  readonly loaded: LoadedModel | undefined
+  /** Whether the server said what is loaded. */
+  readonly isKnown: boolean
 }
 
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
-  const cells = rows.map((row) => row.map(harmless))
-  const widths = cells[0]?.map((_, column) => Math.max(...cells.map((row) => displayWidth(row[column] ?? "")))) ?? []
-  const padded = (cell: string, column: number) => cell + " ".repeat((widths[column] ?? 0) - displayWidth(cell))
-  return cells.map((row) => `${row.map(padded).join("  ").trimEnd()}\n`).join("")
+/** A model with what it was trained for, which most servers tell only of one model at a time. */
+const withContext = (model: Model) =>
+  Effect.gen(function* () {
+    const ollama = yield* Ollama
+    const info = model.remote ? undefined : yield* Effect.orElseSucceed(ollama.show(model.name), () => undefined)
+    return {
+      model: { ...model, capabilities: model.capabilities ?? info?.capabilities },
+      contextLength: info?.contextLength
+    }
+  })
+
+// The higher, the sooner it gives way where a terminal is narrow.
+const columns: ReadonlyArray<CliTable.Column> = [
+  { name: "NAME" },
+  { name: "SIZE", gives: 1 },
+  { name: "PARAMETERS", gives: 5 },
+  { name: "QUANTIZATION", gives: 6 },
+  { name: "CONTEXT", gives: 2 },
+  { name: "LOADED", gives: 3 },
+  { name: "VRAM", gives: 7 },
+  { name: "CAPABILITIES", gives: 4 }
+]
+
+const row = ({ contextLength, isKnown, loaded, model }: Listed, now: number): ReadonlyArray<string> => [
+  model.name,
+  model.remote ? "remote" : CliTable.size(model.bytes),
+  model.parameterSize ?? "-",
+  model.quantization ?? "-",
+  contextOf(contextLength, loaded?.contextLength),
+  loaded === undefined ? (isKnown ? "no" : "-") : remaining(loaded.expiresAt, now),
+  loaded?.vramBytes === undefined ? "-" : CliTable.size(loaded.vramBytes),
+  model.capabilities?.join(",") || "-"
+]
+
+/** What a model is loaded with may be less than what it was trained for. */
+const contextOf = (trained: number | undefined, used: number | undefined): string =>
+  used === undefined || used === trained ? String(trained ?? "-") : `${used}/${trained ?? "-"}`
+
+/** How long a model stays. */
+const remaining = (expiresAt: string | undefined, now: number): string => {
+  const millis = expiresAt === undefined ? Number.NaN : Date.parse(expiresAt) - now
+  if (Number.isNaN(millis)) {
+    return "always"
+  }
+  const seconds = Math.max(0, Math.round(millis / 1000))
+  return seconds < 60
+    ? `${seconds} s`
+    : seconds < 3600
+      ? `${Math.round(seconds / 60)} min`
+      : `${Math.round(seconds / 3600)} h`
 }
+
+const toJson = ({ contextLength, isKnown, loaded, model }: Listed) => ({
+  name: model.name,
+  bytes: model.bytes ?? null,
+  family: model.family ?? null,
+  parameters: model.parameterSize ?? null,
+  quantization: model.quantization ?? null,
+  contextLength: contextLength ?? null,
+  capabilities: model.capabilities ?? null,
+  modifiedAt: model.modifiedAt ?? null,
+  digest: model.digest ?? null,
+  remote: model.remote,
+  isLoaded: isKnown ? loaded !== undefined : null,
+  loaded:
+    loaded === undefined
+      ? null
+      : {
+          bytes: loaded.bytes ?? null,
+          vramBytes: loaded.vramBytes ?? null,
+          contextLength: loaded.contextLength ?? null,
+          expiresAt: loaded.expiresAt ?? null
+        }
+})

@@ -29,7 +29,7 @@ export const run = (flags: RunFlags) =>
     const answer = yield* Progress.makeAnswer
     yield* Effect.gen(function* () {
       const graph = Assistant.make(yield* modelsOf(flags))
-      yield* execute(flags, graph, answer).pipe(Telemetry.withRemoteParent, Effect.provide(ollama(flags.demo)))
+      yield* execute(flags, graph, answer).pipe(Telemetry.withRemoteParent, Effect.provide(ollama(flags)))
     }).pipe(
       Effect.provide(
         Layer.merge(Telemetry.layerCommandLine(optionsOf(flags)), Logs.layer({ format: flags.logFormat })).pipe(
@@ -50,8 +50,8 @@ export const run = (flags: RunFlags) =>
     )
   )
 
-// A program finds it in the error; a person has it in front of them, or does not have it.
-const whatHadCome = (reason: StreamInterrupted, answer: Progress.Answer): string =>
+/** A program finds it in the error; a person has it in front of them, or does not have it. */
+export const whatHadCome = (reason: StreamInterrupted, answer: Progress.Answer): string =>
   reason.partial === ""
     ? "Nothing of its text had come."
     : answer.printed()
@@ -102,8 +102,13 @@ export const optionsOf = (
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 
-// The client, and the demo server where that is asked for, load only now: what is not used costs no time.
-const ollama = (demo: boolean): Layer.Layer<Ollama, Config.ConfigError | OllamaDoubleFailed> =>
+/**
+ * The client, for the demo server where that is asked for. They load only now: what is not used costs no time.
+ */
+export const ollama = ({
+  allowRemote,
+  demo
+}: Pick<RunFlags, "allowRemote" | "demo">): Layer.Layer<Ollama, Config.ConfigError | OllamaDoubleFailed> =>
   demo
     ? Layer.unwrap(
         Effect.gen(function* () {
@@ -119,7 +124,7 @@ const ollama = (demo: boolean): Layer.Layer<Ollama, Config.ConfigError | OllamaD
     : Layer.unwrap(
         Effect.map(
           Effect.promise(() => import("./NodeClient.ts")),
-          (module) => module.layerConfig
+          (module) => module.layerConfigWith({ allowRemote })
         )
       )
 

@@ -6,15 +6,22 @@
  *
  * @since 0.1.0
  */
+import * as Result from "effect/Result"
 import type { Redact } from "./Redaction.ts"
 import * as Redaction from "./Redaction.ts"
 import * as Utf8 from "./Utf8.ts"
 
 /** A piece of a message. */
-export interface Part {
-  readonly type: "text" | "reasoning"
-  readonly content: string
-}
+export type Part =
+  | { readonly type: "text" | "reasoning"; readonly content: string }
+  | {
+      readonly type: "tool_call"
+      readonly id: string | null
+      readonly name: string
+      /** Anything JSON has. Where it is too long it becomes the beginning of its text. */
+      readonly arguments: unknown
+    }
+  | { readonly type: "tool_call_response"; readonly id: string | null; readonly response: string }
 
 /** A message as a whole. */
 export interface Message {
@@ -36,6 +43,9 @@ export const messages = (all: ReadonlyArray<Message>, options: Options): string 
   const named = all.slice(-maximumMessages).map((message) => ({
     ...message,
     role: name(message.role),
+    parts: message.parts.map((part) =>
+      part.type === "tool_call" ? { ...part, name: part.name.slice(0, toolNameLength) } : part
+    ),
     ...(message.finish_reason === undefined ? {} : { finish_reason: name(message.finish_reason) })
   }))
   const kept: Array<Message> = []
@@ -52,7 +62,7 @@ export const messages = (all: ReadonlyArray<Message>, options: Options): string 
     kept.unshift({ role: name(first.role), parts: [{ type: "text", content: "…" }] })
   }
   const texts = fit(
-    kept.flatMap((message) => message.parts.map((part) => part.content)),
+    kept.flatMap((message) => message.parts.map(textOf)),
     options.bytes - kept.reduce((sum, message) => sum + frameBytes(message), 2),
     options.redact
   )
@@ -60,10 +70,33 @@ export const messages = (all: ReadonlyArray<Message>, options: Options): string 
   return JSON.stringify(
     kept.map((message) => ({
       ...message,
-      parts: message.parts.map((part) => ({ type: part.type, content: texts[index++] }))
+      parts: message.parts.map((part) => withText(part, texts[index++] ?? ""))
     }))
   )
 }
+
+const textOf = (part: Part): string =>
+  part.type === "tool_call"
+    ? typeof part.arguments === "string"
+      ? part.arguments
+      : (JSON.stringify(part.arguments) ?? "{}")
+    : part.type === "tool_call_response"
+      ? part.response
+      : part.content
+
+const withText = (part: Part, text: string): Part =>
+  part.type === "tool_call"
+    ? { ...part, arguments: typeof part.arguments === "string" ? text : whole(text) }
+    : part.type === "tool_call_response"
+      ? { ...part, response: text }
+      : { ...part, content: text }
+
+// What was cut, or lost a secret in the middle, is no JSON any more.
+const whole = (text: string): unknown =>
+  Result.getOrElse(
+    Result.try((): unknown => JSON.parse(text)),
+    () => text
+  )
 
 /** `gen_ai.system_instructions`. */
 export const instructions = (all: ReadonlyArray<string>, options: Options): string => {
@@ -77,13 +110,16 @@ export const instructions = (all: ReadonlyArray<string>, options: Options): stri
 const maximumMessages = 64
 
 const nameLength = 32
+const toolNameLength = 64
 
 // Roles and reasons are words. What else comes from a server that is none of Ollama is no reason for a large attribute.
 const name = (text: string): string => (text.length <= nameLength ? text : text.slice(0, nameLength))
 
 // What a message takes without its texts, with the comma after it.
 const frameBytes = (value: Message | Part): number =>
-  Utf8.bytes(JSON.stringify(value, (key, inner: unknown) => (key === "content" ? "" : inner))) + 1
+  Utf8.bytes(JSON.stringify(value, (key, inner: unknown) => (texts.has(key) ? "" : inner))) + 1
+
+const texts = new Set(["content", "arguments", "response"])
 
 // Texts that take as many bytes together: the short ones are whole, the long ones are cut to the same size.
 const fit = (texts: ReadonlyArray<string>, bytes: number, redact: Redact): ReadonlyArray<string> => {

@@ -5,10 +5,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { currentId, decided, type KnownRoutes, node, type Node, routed, type Router } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
+import * as OllamaSchema from "./OllamaSchema.ts"
 import * as Visit from "./Visit.ts"
 
 /** A model router's model named none of the routes, and there was no fallback. */
@@ -52,7 +54,32 @@ export interface ModelOptions<in In> {
   readonly temperature?: number | undefined
   /** Tokens at most in the answer; the client's default of 2048 unless given. */
   readonly maxTokens?: number | undefined
+  /** Tokens of the context; the server's own unless given. Nodes that ask one model should give the same. */
+  readonly numCtx?: number | undefined
 }
+
+/** Asks a model. When someone listens to the run, the text of its answer is passed on as it comes. */
+export const ask = (request: Ollama.ChatRequest): Effect.Effect<Ollama.Completion, Ollama.OllamaError, Ollama.Ollama> =>
+  Effect.gen(function* () {
+    const ollama = yield* Ollama.Ollama
+    const visit = yield* Visit.Current
+    const listen = visit?.run.listen
+    if (visit === undefined || listen === undefined) {
+      return yield* ollama.chat(request)
+    }
+    const completion = yield* Stream.runFoldEffect(
+      ollama.stream(request),
+      (): Ollama.Completion | undefined => undefined,
+      (completion, part) =>
+        part._tag === "Done"
+          ? Effect.succeed(part.completion)
+          : part._tag === "Text"
+            ? Effect.as(listen({ ...Visit.where(visit), _tag: "Text", text: part.text }), completion)
+            : Effect.succeed(completion)
+    )
+    // A stream of the client ends with `Done` or fails.
+    return completion as Ollama.Completion
+  })
 
 /** A node that asks a model for text. When someone listens to the run, the text is passed on as it comes. */
 export const model = <In, Out>(
@@ -63,28 +90,7 @@ export const model = <In, Out>(
 ): Node<In, Out, Ollama.OllamaError, Ollama.Ollama> =>
   node({
     type: "model",
-    run: (input: In) =>
-      Effect.gen(function* () {
-        const ollama = yield* Ollama.Ollama
-        const visit = yield* Visit.Current
-        const listen = visit?.run.listen
-        const request = chatRequest(options, input)
-        if (visit === undefined || listen === undefined) {
-          return options.output(yield* ollama.chat(request), input)
-        }
-        const completion = yield* Stream.runFoldEffect(
-          ollama.stream(request),
-          (): Ollama.Completion | undefined => undefined,
-          (completion, part) =>
-            part._tag === "Done"
-              ? Effect.succeed(part.completion)
-              : part._tag === "Text"
-                ? Effect.as(listen({ ...Visit.where(visit), _tag: "Text", text: part.text }), completion)
-                : Effect.succeed(completion)
-        )
-        // A stream of the client ends with `Done` or fails.
-        return options.output(completion as Ollama.Completion, input)
-      })
+    run: (input: In) => Effect.map(ask(chatRequest(options, input)), (completion) => options.output(completion, input))
   })
 
 /**
@@ -94,23 +100,22 @@ export const model = <In, Out>(
 export const object = <In, A, Encoded>(
   options: ModelOptions<In> & { readonly schema: Schema.Codec<A, Encoded> }
 ): Node<In, A, Ollama.OllamaError | AnswerInvalid, Ollama.Ollama> => {
-  const format = jsonSchema(options.schema)
-  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.toCodecJson(options.schema)))
+  const format = OllamaSchema.answer(options.schema)
+  const decode = OllamaSchema.decodeAnswer(options.schema)
   return node({
     type: "object",
     run: (input: In) =>
       Effect.gen(function* () {
         const ollama = yield* Ollama.Ollama
         const completion = yield* ollama.chat({ ...chatRequest(options, input), format })
-        const decoded = decode(completion.text)
-        if (Exit.isSuccess(decoded)) {
-          return decoded.value
+        const decoded = decode(completion)
+        if (Result.isSuccess(decoded)) {
+          return decoded.success
         }
         return yield* new AnswerInvalid({
           node: yield* currentId("object"),
-          truncated: completion.doneReason === "length",
           answerLength: completion.text.length,
-          issue: decoded.cause
+          ...decoded.failure
         })
       })
   })
@@ -184,15 +189,6 @@ const chatRequest = <In>(options: ModelOptions<In>, input: In): Ollama.ChatReque
     { role: "user", content: options.prompt(input) }
   ],
   temperature: options.temperature,
-  maxTokens: options.maxTokens
+  maxTokens: options.maxTokens,
+  numCtx: options.numCtx
 })
-
-// Ollama turns a schema into a grammar and follows references within it (`$defs`). It describes the schema's canonical
-// JSON, which is what answers are decoded from: a date is text there. Keys that the schema does not know are left out of
-// the grammar, or a model could go on adding some.
-const jsonSchema = (schema: Schema.Top): Record<string, unknown> => {
-  const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
-  return Object.keys(document.definitions).length === 0
-    ? document.schema
-    : { ...document.schema, $defs: document.definitions }
-}

@@ -43,6 +43,7 @@ import {
 import * as Span from "./Span.ts"
 import * as Visit from "./Visit.ts"
 
+export { agent, type AgentError, type AgentOptions, type AgentServices, RoundsExceeded } from "./AgentNode.ts"
 export { AnswerInvalid, model, object, router, RouteUnknown } from "./ModelNode.ts"
 export {
   type Any,

@@ -14,6 +14,8 @@ import * as Layer from "effect/Layer"
 import * as Ollama from "./Ollama.ts"
 import { connectTimeoutMillis } from "./OllamaHttp.ts"
 
+export { create, type CreateFromFiles, FileUnreadable } from "./OllamaFiles.ts"
+
 /** An HTTP client that gives up connecting after 5 seconds. It follows no redirects and uses no proxy. */
 export const layerHttpClient: Layer.Layer<HttpClient.HttpClient> = NodeHttpClient.layerUndiciOptions({
   connect: { timeout: connectTimeoutMillis }
@@ -22,6 +24,12 @@ export const layerHttpClient: Layer.Layer<HttpClient.HttpClient> = NodeHttpClien
 /** `Ollama.layer` with its HTTP client. */
 export const layer = (options: Ollama.LayerOptions = {}): Layer.Layer<Ollama.Ollama> =>
   Layer.provide(Ollama.Ollama.layer(options), layerHttpClient)
+
+/** `Ollama.layerConfigWith` with its HTTP client: reads `OLLAMA_HOST`. */
+export const layerConfigWith = (
+  options: Omit<Ollama.LayerOptions, "url" | "apiKey">
+): Layer.Layer<Ollama.Ollama, Config.ConfigError> =>
+  Layer.provide(Ollama.Ollama.layerConfigWith(options), layerHttpClient)
 
 /** `Ollama.layerConfig` with its HTTP client: reads `OLLAMA_HOST`. */
 export const layerConfig: Layer.Layer<Ollama.Ollama, Config.ConfigError> = Layer.provide(

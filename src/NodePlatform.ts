@@ -1,5 +1,5 @@
 /**
- * What the command line needs of Node: standard output, files, and whether something listens on a port.
+ * What the command line needs of Node: standard output, files, what is typed, and whether something listens on a port.
  *
  * @since 0.1.0
  */
@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import { CommandFailed } from "./CliError.ts"
 import { Ports } from "./Ports.ts"
 import { Stdout } from "./Stdout.ts"
+import { Typing } from "./Typing.ts"
 
 const stdout = Layer.sync(Stdout, () => {
   // An error comes as an event, which would end the program, and to the callback of `write`.
@@ -41,4 +42,12 @@ const ports = Layer.succeed(Ports, {
   speech: (host, port, millis) => Effect.flatMap(loaded, ({ speech }) => speech(host, port, millis))
 })
 
-export const layer = Layer.mergeAll(NodeServices.layer, stdout, ports)
+// Only `tinyllm chat` reads a line.
+const typing = Layer.succeed(Typing, {
+  open: Effect.flatMap(
+    Effect.promise(() => import("./NodeTyping.ts")),
+    ({ open }) => open
+  )
+})
+
+export const layer = Layer.mergeAll(NodeServices.layer, stdout, ports, typing)

@@ -1,52 +1,156 @@
 /**
- * What goes over the wire to Ollama and back, and the types of a model call.
+ * The types of model calls, and names of models.
  *
- * The server is read leniently: unknown fields are ignored, `null` is the same as absent, a wrong type in an optional
- * field of a list is not worth failing for. Requests are strict: no `null`, `stream` and `num_predict` always explicit.
  * https://github.com/ollama/ollama/blob/main/docs/api.md
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
-import * as Schema from "effect/Schema"
+import type * as Duration from "effect/Duration"
 
 /** One message of a conversation. */
 export interface Message {
   readonly role: "system" | "user" | "assistant" | "tool"
   readonly content: string
+  /** Pictures for models that see: bytes of a file (PNG, JPEG, …), or the same in base64. */
+  readonly images?: ReadonlyArray<Uint8Array | string> | undefined
+  /** What the assistant thought before it answered. Some models want it back together with their tool calls. */
+  readonly thinking?: string | undefined
+  /** What the assistant asked for, as `Completion.toolCalls` has it. */
+  readonly toolCalls?: ReadonlyArray<ToolCall> | undefined
+  /** In the answer of a tool: its name. `Ollama.toolResult` sets this and the next one. */
+  readonly toolName?: string | undefined
+  /** In the answer of a tool: the `id` of the call that it answers. */
+  readonly toolCallId?: string | undefined
 }
 
-/** What a model call may set. What is absent is left to the model's own settings, except for `maxTokens`. */
-export interface Options {
+/** What a model may ask for. `Ollama.tool` makes one from a schema of Effect. */
+export interface Tool {
+  readonly name: string
+  readonly description?: string | undefined
+  /**
+   * JSON Schema of its arguments, an object. Ollama shows the model `type`, `description`, `enum`, `items`, `anyOf`,
+   * `properties` and `required` of it; the rest is dropped by the server without a word.
+   */
+  readonly parameters: Readonly<Record<string, unknown>>
+}
+
+/** A tool that a model asks for. */
+export interface ToolCall {
+  /** Made by us for each call, because a server may give none, an empty one, or the same one twice. */
+  readonly id: string
+  readonly name: string
+  /**
+   * An object as the model wrote it, `{}` where it wrote none; a text where that is no JSON object. Nothing is checked:
+   * `Ollama.decodeToolCall` does that. Content: not for logs.
+   */
+  readonly arguments: unknown
+}
+
+/**
+ * How long a model stays loaded after a call: a `Duration.Input` of Effect (a bare number is milliseconds), a duration of
+ * Go (`"5m"`, `"1h30m"`), a number in a text, which is seconds (`"300"`), 0 to unload it at once, `"forever"` or anything
+ * negative to keep it.
+ */
+export type KeepAlive = Duration.Input | "forever" | (string & {})
+
+/** Which model, and how it is loaded. Other values than those it is loaded with make the server load it again. */
+export interface LoadOptions {
   /** Name with its tag, `qwen2.5:0.5b`; without one the server takes `:latest`. */
   readonly model: string
+  /** The server's own unless set: 5 minutes, or its OLLAMA_KEEP_ALIVE. */
+  readonly keepAlive?: KeepAlive | undefined
+  /** Size of the context in tokens, at least 4. The server's own unless set: 4096 or more, by the memory there is. */
+  readonly numCtx?: number | undefined
+  /** Tokens of the prompt that are read at a time, at least 1. */
+  readonly numBatch?: number | undefined
+  /** Layers on the GPU; 0 for none, -1 for as many as fit. */
+  readonly numGpu?: number | undefined
+  /** Index of the GPU for what is not split, from 0. */
+  readonly mainGpu?: number | undefined
+  /** Threads of the CPU; 0 for as many as the server thinks right. */
+  readonly numThread?: number | undefined
+  /** Whether the file of the model is mapped into memory. */
+  readonly useMmap?: boolean | undefined
+  /** Tokens that a draft model guesses ahead, at least 0. */
+  readonly draftNumPredict?: number | undefined
+}
+
+/**
+ * What a model call may set. What is absent is left to the model's own settings, except for `maxTokens` and `truncate`.
+ * A value that is out of range fails with `InvalidRequest` before anything is sent.
+ */
+export interface Options extends LoadOptions {
+  /** At least 0; 0 takes the likeliest token each time. */
   readonly temperature?: number | undefined
+  /** From 0 to 1: the likeliest tokens that have this share together. */
   readonly topP?: number | undefined
+  /** So many of the likeliest tokens; 0 for all. */
   readonly topK?: number | undefined
+  /** From 0 to 1: tokens that have at least this share of the likeliest one's. */
+  readonly minP?: number | undefined
+  /** From 0 to 1; 1 is off. */
+  readonly typicalP?: number | undefined
+  /** Tokens looked back at for repetitions; 0 is off, -1 is the whole context. */
+  readonly repeatLastN?: number | undefined
+  /** Above 0; 1 is off, more makes repetitions rarer. */
+  readonly repeatPenalty?: number | undefined
+  /** Any number; 0 is off. */
+  readonly presencePenalty?: number | undefined
+  /** Any number; 0 is off. */
+  readonly frequencyPenalty?: number | undefined
   /** Tokens generated at most, thinking included: 2048 by default, at least 1. Ollama's own default has no bound. */
   readonly maxTokens?: number | undefined
+  /** From 0 to 4294967295; -1 is a random one. */
   readonly seed?: number | undefined
   /** Texts that end the answer. An empty list is not sent: it would wipe the model's own. */
   readonly stop?: ReadonlyArray<string> | undefined
-  /** Size of the context in tokens. A value that differs from call to call makes the server reload the model. */
-  readonly numCtx?: number | undefined
-  /** How long the model stays loaded afterwards (a bare number is milliseconds); `Duration.infinity` is forever. */
-  readonly keepAlive?: Duration.Input | undefined
-  /** Whether a thinking model thinks; models that cannot refuse `true`. */
+  /** Tokens at the start of the prompt that are kept when it is cut; -1 for all. */
+  readonly numKeep?: number | undefined
+  /** Whether a thinking model thinks, and how much; models that cannot refuse anything but `false`. */
   readonly think?: boolean | "low" | "medium" | "high" | "max" | undefined
-  /** `"json"` for any JSON object, or a JSON Schema that the answer follows (unless it is cut by `maxTokens`). */
+  /**
+   * `"json"` for any JSON object, or a JSON Schema that the answer follows (unless it is cut by `maxTokens`);
+   * `Ollama.format` makes one of a schema of Effect, and `object` decodes the answer too.
+   */
   readonly format?: "json" | Readonly<Record<string, unknown>> | undefined
+  /** Whether Ollama may cut a prompt that is too long, in silence; `false` by default: it is an error. */
+  readonly truncate?: boolean | undefined
+  /** Whether the context moves on when it is full in the middle of an answer. Another value loads the model again. */
+  readonly shift?: boolean | undefined
+  /** Whether `Completion.logprobs` is wanted. */
+  readonly logprobs?: boolean | undefined
+  /** So many alternatives for each token, from 0 to 20, with `logprobs`. */
+  readonly topLogprobs?: number | undefined
 }
 
 /** A conversation to be continued by the model. */
 export interface ChatRequest extends Options {
   readonly messages: ReadonlyArray<Message>
+  /** What the model may ask for instead of answering. A model that knows no tools refuses any. */
+  readonly tools?: ReadonlyArray<Tool> | undefined
 }
 
 /** A single prompt, put into the model's own template. */
 export interface GenerateRequest extends Options {
   readonly prompt: string
   readonly system?: string | undefined
+  /** What stands behind the gap that the model fills: needs the capability `insert`. */
+  readonly suffix?: string | undefined
+  /** Pictures for models that see, as `Message.images`. */
+  readonly images?: ReadonlyArray<Uint8Array | string> | undefined
+  /** A template of Go instead of the model's own. */
+  readonly template?: string | undefined
+  /** Whether the prompt goes to the model as it is, without template or system. */
+  readonly raw?: boolean | undefined
+}
+
+/** How likely a token was. */
+export interface Logprob {
+  readonly token: string
+  /** Natural logarithm of its probability. */
+  readonly logprob: number
+  /** What could have stood there, where `topLogprobs` asked for it. */
+  readonly top?: ReadonlyArray<Logprob> | undefined
 }
 
 /** Where the server says its time went. What it left out is absent, never zero. */
@@ -64,6 +168,11 @@ export interface Timings {
 export interface Completion {
   readonly text: string
   readonly thinking?: string | undefined
+  /**
+   * The tools that the model asks for, in its order; empty when it asks for none. The server's `doneReason` is `stop` in
+   * both cases.
+   */
+  readonly toolCalls: ReadonlyArray<ToolCall>
   /** As the server says. */
   readonly model: string
   /** `stop`, `length` when `maxTokens` or the context cut the answer, or whatever else the server says. */
@@ -73,46 +182,20 @@ export interface Completion {
   /** Tokens generated, thinking included; absent when the server gave no count. */
   readonly outputTokens?: number | undefined
   readonly timings: Timings
-  /** From sending the request to the first text or thinking. */
+  /** From sending the request to the first text, thinking or tool call. */
   readonly timeToFirstToken?: Duration.Duration | undefined
+  /** One for each token, where they were asked for. */
+  readonly logprobs?: ReadonlyArray<Logprob> | undefined
+  /** The server's last record as it came, with fields that have no name here. Content: not for logs. */
+  readonly raw?: Readonly<Record<string, unknown>> | undefined
 }
 
 /** A piece of an answer as it comes; `Done` is the last one. */
 export type Part =
   | { readonly _tag: "Text"; readonly text: string }
   | { readonly _tag: "Thinking"; readonly text: string }
+  | ({ readonly _tag: "ToolCall" } & ToolCall)
   | { readonly _tag: "Done"; readonly completion: Completion }
-
-/** One installed model. */
-export interface Model {
-  /** With its tag. */
-  readonly name: string
-  /** Size on disk, in bytes. */
-  readonly bytes?: number | undefined
-  readonly digest?: string | undefined
-  readonly modifiedAt?: string | undefined
-  readonly family?: string | undefined
-  /** As the server writes it: `494.03M`. */
-  readonly parameterSize?: string | undefined
-  readonly quantization?: string | undefined
-  /** `completion`, `tools`, `thinking`, …; absent on older servers. */
-  readonly capabilities?: ReadonlyArray<string> | undefined
-  /** Whether it runs on another machine (Ollama's cloud). */
-  readonly remote: boolean
-}
-
-/** Details of one installed model. */
-export interface ModelInfo {
-  readonly family?: string | undefined
-  readonly parameterSize?: string | undefined
-  readonly quantization?: string | undefined
-  readonly capabilities?: ReadonlyArray<string> | undefined
-  /** Tokens the model was trained for; what the server uses may be less. */
-  readonly contextLength?: number | undefined
-  /** Settings of the Modelfile, as a text block. */
-  readonly parameters?: string | undefined
-  readonly template?: string | undefined
-}
 
 /** Words with the space that follows them: the pieces in which our own servers answer. */
 export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*|\s+/g) ?? []
@@ -127,7 +210,8 @@ export const words = (text: string): ReadonlyArray<string> => text.match(/\S+\s*
  */
 export const sameModel = (a: string, b: string): boolean => canonicalName(a) === canonicalName(b)
 
-const canonicalName = (name: string): string => {
+/** The full name of a model, in lower case: names that mean the same model have the same. */
+export const canonicalName = (name: string): string => {
   const lower = name.trim().toLowerCase()
   const slash = lower.lastIndexOf("/")
   const colon = lower.indexOf(":", slash + 1)
@@ -141,144 +225,3 @@ const canonicalName = (name: string): string => {
 
 /** Whether Ollama would forward a request for this model, prompt and all, to ollama.com. */
 export const isRemoteModel = (name: string): boolean => /[:-]cloud$/i.test(name.trim())
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Requests
-// ---------------------------------------------------------------------------------------------------------------------
-
-const defaultMaxTokens = 2048
-
-export const maxTokens = (options: Options): number => options.maxTokens ?? defaultMaxTokens
-
-/** The body of `POST /api/chat`. */
-export const chatBody = (request: ChatRequest): string =>
-  JSON.stringify({
-    model: request.model,
-    messages: request.messages.map(({ role, content }) => ({ role, content })),
-    ...shared(request)
-  })
-
-/** The body of `POST /api/generate`. */
-export const generateBody = (request: GenerateRequest): string =>
-  JSON.stringify({ model: request.model, prompt: request.prompt, system: request.system, ...shared(request) })
-
-// `JSON.stringify` leaves out what is undefined. With `truncate: false` a prompt that is too long is an error; by default
-// Ollama would cut it in silence.
-const shared = (options: Options) => ({
-  stream: true,
-  truncate: false,
-  format: options.format,
-  think: options.think,
-  keep_alive: options.keepAlive === undefined ? undefined : keepAlive(options.keepAlive),
-  options: {
-    num_predict: maxTokens(options),
-    num_ctx: options.numCtx,
-    temperature: options.temperature,
-    top_p: options.topP,
-    top_k: options.topK,
-    seed: options.seed,
-    stop: options.stop?.length === 0 ? undefined : options.stop
-  }
-})
-
-// Seconds as a number: the server refuses numbers in strings, and has no days.
-const keepAlive = (input: Duration.Input): number => {
-  const seconds = Duration.toSeconds(Duration.fromInputUnsafe(input))
-  return Number.isFinite(seconds) ? seconds : -1
-}
-
-/** What a person wrote, piece by piece. */
-export const promptTexts = (request: ChatRequest | GenerateRequest): ReadonlyArray<string> =>
-  "messages" in request
-    ? request.messages.map((message) => message.content)
-    : request.system === undefined
-      ? [request.prompt]
-      : [request.system, request.prompt]
-
-/** Instructions that stand before the conversation, and the conversation. */
-export const conversation = (
-  request: ChatRequest | GenerateRequest
-): { readonly system: ReadonlyArray<string>; readonly messages: ReadonlyArray<Message> } => {
-  if (!("messages" in request)) {
-    return {
-      system: request.system === undefined ? [] : [request.system],
-      messages: [{ role: "user", content: request.prompt }]
-    }
-  }
-  const first = request.messages.findIndex((message) => message.role !== "system")
-  const count = first === -1 ? request.messages.length : first
-  return {
-    system: request.messages.slice(0, count).map((message) => message.content),
-    messages: request.messages.slice(count)
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Responses
-// ---------------------------------------------------------------------------------------------------------------------
-
-const nullish = <S extends Schema.Top>(schema: S) => Schema.optional(Schema.NullOr(schema))
-
-const Details = Schema.Struct({
-  family: nullish(Schema.String),
-  parameter_size: nullish(Schema.String),
-  quantization_level: nullish(Schema.String)
-})
-
-const WireModel = Schema.Struct({
-  name: nullish(Schema.String),
-  model: nullish(Schema.String),
-  size: nullish(Schema.Finite),
-  digest: nullish(Schema.String),
-  modified_at: nullish(Schema.String),
-  details: nullish(Details),
-  capabilities: nullish(Schema.Array(Schema.String)),
-  remote_model: nullish(Schema.String),
-  remote_host: nullish(Schema.String)
-})
-
-/** `GET /api/tags`. */
-export const TagsResponse = Schema.Struct({ models: nullish(Schema.Array(WireModel)) })
-
-/** `POST /api/show`. */
-export const ShowResponse = Schema.Struct({
-  details: nullish(Details),
-  capabilities: nullish(Schema.Array(Schema.String)),
-  parameters: nullish(Schema.String),
-  template: nullish(Schema.String),
-  model_info: nullish(Schema.Record(Schema.String, Schema.Unknown))
-})
-
-/** `GET /api/version`. */
-export const VersionResponse = Schema.Struct({ version: Schema.String })
-
-export const toModel = (wire: typeof WireModel.Type): Model => {
-  const name = wire.name ?? wire.model ?? ""
-  return {
-    name,
-    bytes: wire.size ?? undefined,
-    digest: wire.digest ?? undefined,
-    modifiedAt: wire.modified_at ?? undefined,
-    ...toDetails(wire.details),
-    capabilities: wire.capabilities ?? undefined,
-    remote: (wire.remote_host ?? wire.remote_model ?? "") !== "" || isRemoteModel(name)
-  }
-}
-
-export const toModelInfo = (wire: typeof ShowResponse.Type): ModelInfo => {
-  // The key starts with the architecture: `qwen2.context_length`.
-  const contextLength = Object.entries(wire.model_info ?? {}).find(([key]) => key.endsWith(".context_length"))?.[1]
-  return {
-    ...toDetails(wire.details),
-    capabilities: wire.capabilities ?? undefined,
-    contextLength: typeof contextLength === "number" ? contextLength : undefined,
-    parameters: wire.parameters ?? undefined,
-    template: wire.template ?? undefined
-  }
-}
-
-const toDetails = (details: typeof Details.Type | null | undefined) => ({
-  family: details?.family ?? undefined,
-  parameterSize: details?.parameter_size ?? undefined,
-  quantization: details?.quantization_level ?? undefined
-})

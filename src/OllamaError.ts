@@ -17,7 +17,11 @@ const Received = {
   /** What had been answered until then: content, not for logs. */
   partial: Schema.String,
   /** What had been thought until then: content, not for logs. */
-  partialThinking: Schema.optional(Schema.String)
+  partialThinking: Schema.optional(Schema.String),
+  /** The tools that had been asked for until then: content, not for logs. */
+  partialToolCalls: Schema.optional(
+    Schema.Array(Schema.Struct({ id: Schema.String, name: Schema.String, arguments: Schema.Unknown }))
+  )
 }
 
 /** No connection, or it broke before the answer began. */
@@ -75,9 +79,11 @@ export class Busy extends Schema.TaggedError<Busy>()("Busy", { status: Status, t
 /** Nothing came for too long. */
 export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
   url: Schema.String,
-  /** Connecting, waiting for the answer to begin (queue and load included), or for it to go on. */
-  phase: Schema.Literals(["connect", "first record", "idle"]),
+  /** Connecting, waiting for the answer to begin (queue and load included) or to go on, or the whole call. */
+  phase: Schema.Literals(["connect", "first record", "idle", "total"]),
   millis: Schema.Finite,
+  /** In the phase `idle`: whether it was the program that left the answer unread, and not the server that was silent. */
+  unread: Schema.optional(Schema.Boolean),
   ...Received
 }) {
   override get message() {
@@ -88,7 +94,11 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
       case "first record":
         return `Ollama at ${this.url} did not begin to answer within ${seconds}. Loading or a queue may take longer: raise "firstRecordTimeout", or look at "ollama ps".`
       case "idle":
-        return `Ollama at ${this.url} fell silent for ${seconds} in the middle of an answer. Raise "idleTimeout", or look at the server's log.`
+        return this.unread === true
+          ? `An answer of Ollama at ${this.url} was left unread for ${seconds}, so it was stopped. Read it faster, or raise "idleTimeout".`
+          : `Ollama at ${this.url} fell silent for ${seconds} in the middle of an answer. Raise "idleTimeout", or look at the server's log.`
+      case "total":
+        return `The call of Ollama at ${this.url} was not over within ${seconds}. Raise "totalTimeout", or ask for fewer tokens ("maxTokens").`
     }
   }
   readonly isRetryable = false
@@ -98,6 +108,8 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   /** Absent when the request was not even sent. */
   status: Schema.optional(Status),
+  /** Which option is wrong, where our own check says so. */
+  option: Schema.optional(Schema.String),
   text: Schema.String
 }) {
   override get message() {
@@ -191,7 +203,7 @@ export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", {
 /** A model in Ollama's cloud, or its server, was asked for, and nobody said that prompts may leave the machine. */
 export class RemoteRefused extends Schema.TaggedError<RemoteRefused>()("RemoteRefused", { name: Schema.String }) {
   override get message() {
-    return `"${this.name}" runs on ollama.com: the prompt would leave this machine. Choose a local model, or set "allowRemote" in Ollama.layer.`
+    return `"${this.name}" runs on ollama.com: what is sent would leave this machine. Choose a local model, or set "allowRemote" in Ollama.layer (--allow-remote on the command line).`
   }
   readonly isRetryable = false
 }
@@ -259,6 +271,95 @@ export class StreamInterrupted extends Schema.TaggedError<StreamInterrupted>()("
   }
 }
 
+/** A model could not be pulled, or not to its end. */
+export class PullFailed extends Schema.TaggedError<PullFailed>()("PullFailed", {
+  model: Schema.String,
+  status: Status,
+  /** What the server says, or `""` where the connection broke. */
+  text: Schema.String,
+  code: Schema.optional(Schema.String),
+  cause: Cause
+}) {
+  override get message() {
+    if (this.isUnknown) {
+      return `There is no model "${this.model}" to pull. Look for its name and tag at https://ollama.com/library.`
+    }
+    const why =
+      this.text === ""
+        ? `broke off${this.code === undefined ? "" : ` (${this.code})`}`
+        : `failed: ${cleaned(this.text)}`
+    return `Pulling model "${this.model}" ${why}. Pull it again: what had come is kept, and it goes on from there.`
+  }
+  /** Whether the registry knows no model of this name. */
+  get isUnknown() {
+    return /file does not exist|manifest unknown|not found/i.test(this.text)
+  }
+  get isRetryable() {
+    return this.text === "" || /EOF|connection re|timeout|timed out|no such host|max retries|dial tcp/i.test(this.text)
+  }
+}
+
+/** A model could not be created. */
+export class CreateFailed extends Schema.TaggedError<CreateFailed>()("CreateFailed", {
+  model: Schema.String,
+  status: Status,
+  /** What the server says, or `""` where the connection broke. */
+  text: Schema.String,
+  code: Schema.optional(Schema.String),
+  cause: Cause
+}) {
+  override get message() {
+    const why = this.text === "" ? "The connection broke." : `The server says why in "text".`
+    return `Model "${this.model}" could not be created${quote(this.text)}. ${why} Check the file (GGUF or Safetensors) and the request.`
+  }
+  readonly isRetryable = false
+}
+
+/** The vectors of an embedding are not what was asked for. */
+export class EmbeddingInvalid extends Schema.TaggedError<EmbeddingInvalid>()("EmbeddingInvalid", {
+  model: Schema.String,
+  /** What is wrong with them; no content. */
+  problem: Schema.String,
+  status: Status,
+  /** What the server says; `""` where it gave vectors. */
+  text: Schema.String
+}) {
+  override get message() {
+    return `Model "${this.model}" gave no usable vectors: ${this.problem}. Check that it is an embedding model ("ollama show ${this.model}"), and update Ollama.`
+  }
+  readonly isRetryable = false
+}
+
+/** An answer is not the JSON that was asked for. The answer itself is in no message. */
+export class AnswerInvalid extends Schema.TaggedError<AnswerInvalid>()("AnswerInvalid", {
+  model: Schema.String,
+  /** Whether it was cut off at `maxTokens` or at the end of the context, before its JSON was whole. */
+  truncated: Schema.Boolean,
+  answerLength: Schema.Int,
+  /** The answer: content, not for logs. */
+  text: Schema.String,
+  /** What is wrong with it. It may quote the answer. */
+  issue: Schema.Defect()
+}) {
+  override get message() {
+    return this.truncated
+      ? `The answer of model "${this.model}" was cut off after ${this.answerLength} characters, before its JSON was whole. Raise "maxTokens" or "numCtx".`
+      : `The answer of model "${this.model}" (${this.answerLength} characters) is not the JSON that its schema asks for. Ask again, say in the prompt what is wanted, or use a larger model.`
+  }
+  get isRetryable() {
+    return !this.truncated
+  }
+}
+
+// The addresses that a registry redirects to are signed in their query.
+const cleaned = (text: string): string =>
+  text
+    .replace(/\?[^\s"]*/g, "")
+    .replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ")
+    .trim()
+    .replace(/\.$/, "")
+    .slice(0, 300)
+
 /** What came is not what Ollama writes, or not even HTTP. */
 export class Malformed extends Schema.TaggedError<Malformed>()("Malformed", {
   url: Schema.String,
@@ -293,6 +394,10 @@ const Reason = Schema.Union([
   ServerFailed,
   StreamError,
   StreamInterrupted,
+  PullFailed,
+  CreateFailed,
+  EmbeddingInvalid,
+  AnswerInvalid,
   Malformed
 ])
 
@@ -330,6 +435,8 @@ export class OllamaError extends Schema.TaggedError<OllamaError>()("OllamaError"
       : reason._tag
   }
 }
+
+export const isOllamaError = (error: unknown): error is OllamaError => error instanceof OllamaError
 
 export const make = (reason: Reason): OllamaError => new OllamaError({ reason })
 
@@ -376,7 +483,10 @@ export const fromResponse = (response: {
   ) {
     return make(new ContextExceeded({ promptTokens: said.promptTokens, numCtx: said.numCtx, status, text }))
   }
-  const capability = unsupported(text)
+  if (/embedding contains NaN or Inf/i.test(text)) {
+    return make(new EmbeddingInvalid({ model, status, text, problem: "a number in them is none (NaN or infinite)" }))
+  }
+  const capability = status === 501 ? (unsupported(text) ?? "this") : unsupported(text)
   if (capability !== undefined) {
     return make(new Unsupported({ ...of, capability }))
   }
@@ -390,5 +500,8 @@ export const fromResponse = (response: {
   return make(invalid && status !== 499 ? new InvalidRequest({ status, text }) : new ServerFailed(at))
 }
 
-const isEmpty = (reason: { readonly partial: string; readonly partialThinking?: string | undefined }) =>
-  reason.partial === "" && (reason.partialThinking ?? "") === ""
+const isEmpty = (reason: {
+  readonly partial: string
+  readonly partialThinking?: string | undefined
+  readonly partialToolCalls?: ReadonlyArray<unknown> | undefined
+}) => reason.partial === "" && (reason.partialThinking ?? "") === "" && reason.partialToolCalls === undefined

@@ -17,12 +17,18 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as OllamaError from "./OllamaError.ts"
+import { excerpt } from "./OllamaLines.ts"
+import { version } from "./Version.ts"
 
 /** A request below `/api`. */
 export interface Request {
-  readonly method: "GET" | "POST"
+  readonly method: "GET" | "POST" | "DELETE" | "HEAD"
   readonly path: string
   readonly body?: string | undefined
+  /** Bytes instead of a body of JSON. */
+  readonly upload?: { readonly content: Stream.Stream<Uint8Array, unknown>; readonly bytes: number } | undefined
+  /** Statuses that are no failure, besides 200. */
+  readonly accepts?: ReadonlyArray<number> | undefined
   /** For messages; `""` where no model is concerned. */
   readonly model: string
   /** Sent besides our own: the context of a trace. */
@@ -45,7 +51,7 @@ export const make = (
     accept: "application/x-ndjson",
     // Compressed answers would hold tokens back, and the client of Node does not unpack them.
     "accept-encoding": "identity",
-    "user-agent": "tinyllm",
+    "user-agent": `tinyllm/${version}`,
     ...(host.authorization === undefined ? {} : { authorization: Redacted.value(host.authorization) })
   }
   return (request) =>
@@ -53,12 +59,21 @@ export const make = (
       .execute(
         HttpClientRequest.make(request.method)(`${host.url}${request.path}`, {
           headers: request.headers === undefined ? headers : { ...request.headers, ...headers }
-        }).pipe(request.body === undefined ? same : HttpClientRequest.bodyText(request.body, "application/json"))
+        }).pipe(
+          request.upload === undefined
+            ? request.body === undefined
+              ? same
+              : HttpClientRequest.bodyText(request.body, "application/json")
+            : HttpClientRequest.bodyStream(request.upload.content, {
+                contentType: "application/octet-stream",
+                contentLength: request.upload.bytes
+              })
+        )
       )
       .pipe(
         Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
         Effect.mapError((error) => fromTransport(host.url, error)),
-        Effect.flatMap((response) => checked(host.url, request.model, response))
+        Effect.flatMap((response) => checked(host.url, request, response))
       )
 }
 
@@ -66,11 +81,11 @@ const same = (request: HttpClientRequest.HttpClientRequest) => request
 
 const checked = (
   url: string,
-  model: string,
+  { model, accepts }: Request,
   response: HttpClientResponse.HttpClientResponse
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, OllamaError.OllamaError> => {
   const { status, headers } = response
-  if (status !== 200) {
+  if (status !== 200 && accepts?.includes(status) !== true) {
     return Effect.flatMap(prefix(response), (body) =>
       Effect.fail(OllamaError.fromResponse({ url, model, status, body, location: headers["location"] }))
     )
@@ -132,42 +147,58 @@ export const json = <A, I>(
 ): Effect.Effect<A, OllamaError.OllamaError> => {
   const { url } = server
   const decode = Schema.decodeUnknownExit(Schema.fromJsonString(schema))
-  const once = Effect.gen(function* () {
-    const response = yield* server.send(request)
-    const read: Text = { text: "", bytes: 0 }
-    yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => fromTransport(url, error)))
-    const decoded = read.bytes > jsonBytes ? undefined : decode(read.text)
-    return decoded !== undefined && Exit.isSuccess(decoded)
-      ? decoded.value
-      : yield* OllamaError.make(
-          new OllamaError.Malformed({
-            url,
-            status: response.status,
-            problem: `the answer to ${request.path} ${decoded === undefined ? "is longer than 16 MB" : "has another form"}`,
-            excerpt: read.text.slice(0, 1000).trim().slice(0, 200)
-          })
-        )
-  }).pipe(
-    Effect.scoped,
-    // These answers come from memory and disk; no model has a part in them.
-    Effect.timeoutOrElse({
-      duration: shortTimeout,
-      orElse: () =>
-        Effect.fail(
-          OllamaError.make(new OllamaError.Timeout({ url, phase: "first record", millis: shortTimeout, partial: "" }))
-        )
-    }),
-    Effect.tapError((error) => Effect.sync(() => noteAnswer(server, error))),
-    Effect.tap(() => Effect.sync(() => noteAnswer(server)))
+  return short(server, request, (response) =>
+    Effect.gen(function* () {
+      const read: Text = { text: "", bytes: 0 }
+      yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => fromTransport(url, error)))
+      const decoded = read.bytes > jsonBytes ? undefined : decode(read.text)
+      return decoded !== undefined && Exit.isSuccess(decoded)
+        ? decoded.value
+        : yield* OllamaError.make(
+            new OllamaError.Malformed({
+              url,
+              status: response.status,
+              problem: `the answer to ${request.path} ${decoded === undefined ? "is longer than 16 MB" : "has another form"}`,
+              excerpt: excerpt(read.text)
+            })
+          )
+    })
   )
-  const attempt = (count: number): Effect.Effect<A, OllamaError.OllamaError> =>
-    Effect.catch(once, (error) =>
-      Effect.flatMap(nextDelayMillis(server, count, error), (delay) =>
-        delay === undefined ? Effect.fail(error) : Effect.andThen(Effect.sleep(delay), attempt(count + 1))
-      )
-    )
-  return attempt(1)
 }
+
+/** Sends a request of which only the status counts, and gives that; again where that helps. */
+export const status = (server: Server, request: Request): Effect.Effect<number, OllamaError.OllamaError> =>
+  short(server, request, statusOf)
+
+/** As `status`, for requests that take as long as they take. */
+export const upload = (server: Server, request: Request): Effect.Effect<number, OllamaError.OllamaError> =>
+  again(server, Effect.scoped(Effect.flatMap(server.send(request), statusOf)))
+
+// A body that nobody reads would hold the connection.
+const statusOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<number> =>
+  Stream.runDrain(response.stream).pipe(Effect.timeoutOption(prefixTimeout), Effect.ignore, Effect.as(response.status))
+
+/** A request whose answer comes from memory or disk; no model has a part in it. */
+const short = <A>(
+  server: Server,
+  request: Request,
+  read: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<A, OllamaError.OllamaError>
+): Effect.Effect<A, OllamaError.OllamaError> =>
+  again(
+    server,
+    Effect.flatMap(server.send(request), read).pipe(
+      Effect.scoped,
+      Effect.timeoutOrElse({
+        duration: shortTimeout,
+        orElse: () =>
+          Effect.fail(
+            OllamaError.make(
+              new OllamaError.Timeout({ url: server.url, phase: "first record", millis: shortTimeout, partial: "" })
+            )
+          )
+      })
+    )
+  )
 
 const shortTimeout = 30_000
 
@@ -191,6 +222,23 @@ export interface Retry {
   readonly base: number
   /** Milliseconds at most. */
   readonly cap: number
+}
+
+const again = <A>(
+  server: Server,
+  once: Effect.Effect<A, OllamaError.OllamaError>
+): Effect.Effect<A, OllamaError.OllamaError> => {
+  const noted = once.pipe(
+    Effect.tapError((error) => Effect.sync(() => noteAnswer(server, error))),
+    Effect.tap(() => Effect.sync(() => noteAnswer(server)))
+  )
+  const attempt = (count: number): Effect.Effect<A, OllamaError.OllamaError> =>
+    Effect.catch(noted, (error) =>
+      Effect.flatMap(nextDelayMillis(server, count, error), (delay) =>
+        delay === undefined ? Effect.fail(error) : Effect.andThen(Effect.sleep(delay), attempt(count + 1))
+      )
+    )
+  return attempt(1)
 }
 
 /** Keeps in mind that the server is there, unless the error says that it may not be. */
@@ -223,6 +271,8 @@ const repetitions = (server: Server, { reason, isRetryable }: OllamaError.Ollama
       return isRetryable || (reason.refused && server.answered) ? server.retry.times : 0
     case "Busy":
       return server.retry.times
+    case "PullFailed":
+      return isRetryable ? server.retry.times : 0
     case "ServerFailed":
       return isRetryable ? Math.min(reason.status === 500 ? 1 : Infinity, server.retry.times) : 0
     default:

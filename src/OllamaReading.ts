@@ -1,5 +1,5 @@
 /**
- * Reading an answer that has begun: pulls bytes, watches for silence, reads to the end.
+ * Reading an answer that has begun: pulls bytes, watches the time limits, reads to the end.
  *
  * @since 0.1.0
  */
@@ -19,12 +19,22 @@ import type { Reader } from "./OllamaStream.ts"
 export interface Reading {
   readonly reader: Reader
   readonly pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError>
+  /** In milliseconds. */
   readonly idleTimeout: number
+  /** When the call must be over, in milliseconds since 1970, and how many it had. */
+  readonly total: { readonly deadline: number; readonly millis: number } | undefined
   readonly url: string
   readonly clock: Clock.Clock
-  /** Since when we wait for a record; `undefined` while the caller is busy with what came. */
+  /** Since when we wait for a record; `undefined` while we do not ask for one. */
   waitingSince: number | undefined
-  expired: boolean
+  /** Since when something of the answer waits for the caller; `undefined` while nothing does. */
+  unreadSince: number | undefined
+  /** The limit that was exceeded. */
+  expired: "server" | "caller" | "total" | undefined
+  /** Wakes whoever reads and does not wait for the server. */
+  onExpired: (() => void) | undefined
+  /** When the last record was read. */
+  endedAt: bigint | undefined
 }
 
 /** Reads until there is a part, or the end. How it ended is in the reader. */
@@ -45,26 +55,23 @@ export const fill = (reading: Reading): Effect.Effect<void> => {
         if (reader.records > before) {
           reading.waitingSince = undefined
         }
+        if (reader.completion !== undefined) {
+          reading.endedAt = clock.currentTimeNanosUnsafe()
+        }
         return once
       },
       onFailure: (cause) => {
         if (Cause.hasInterruptsOnly(cause)) {
           return Effect.failCause(cause as Cause.Cause<never>) // interrupts only
         }
-        if (reading.expired) {
-          reader.failure = OllamaError.make(
-            new OllamaError.Timeout({
-              url: reading.url,
-              phase: "idle",
-              millis: reading.idleTimeout,
-              ...reader.partial()
-            })
-          )
+        if (reading.expired !== undefined) {
+          reader.failure = OllamaError.make(expiry(reading, reading.expired))
           return Effect.void
         }
         const broken = OllamaHttp.broken(cause)
         if (broken === undefined) {
           reader.end()
+          reading.endedAt = clock.currentTimeNanosUnsafe()
         } else {
           reader.interrupted(broken)
         }
@@ -75,20 +82,31 @@ export const fill = (reading: Reading): Effect.Effect<void> => {
   return once
 }
 
+const expiry = (reading: Reading, expired: "server" | "caller" | "total"): OllamaError.Timeout =>
+  new OllamaError.Timeout({
+    url: reading.url,
+    phase: expired === "total" ? "total" : "idle",
+    millis: expired === "total" ? (reading.total?.millis ?? 0) : reading.idleTimeout,
+    unread: expired === "caller" ? true : undefined,
+    ...reading.reader.partial()
+  })
+
 /**
- * Aborts the request when the server falls silent. A race against a timer for each piece would triple the cost of a
- * token; this is one timer for a call.
+ * Aborts the request when the server falls silent, the caller leaves the answer unread, or the call takes too long in
+ * all. A race against a timer for each piece would triple the cost of a token; this is one timer for a call.
  */
 export const watch = (reading: Reading, requestScope: Scope.Closeable): Effect.Effect<void> =>
   Effect.gen(function* () {
+    const { clock, idleTimeout, total } = reading
     while (true) {
-      const since = reading.waitingSince
-      const left =
-        since === undefined
-          ? reading.idleTimeout
-          : since + reading.idleTimeout - reading.clock.currentTimeMillisUnsafe()
+      const now = clock.currentTimeMillisUnsafe()
+      const silent = (reading.waitingSince ?? now) + idleTimeout - now
+      const unread = (reading.unreadSince ?? now) + idleTimeout - now
+      const over = (total?.deadline ?? Infinity) - now
+      const left = Math.min(silent, unread, over)
       if (left <= 0) {
-        reading.expired = true
+        reading.expired = over <= 0 ? "total" : silent <= 0 ? "server" : "caller"
+        reading.onExpired?.()
         return yield* Scope.close(requestScope, Exit.void)
       }
       yield* Effect.sleep(left)

@@ -1,36 +1,25 @@
 /**
- * How an Ollama double writes its replies: records, chunks, delays, and endings good and bad.
+ * How an Ollama double writes: whole responses, records, chunks, delays, and endings good and bad.
  *
  * @since 0.1.0
  */
-import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
-import * as Result from "effect/Result"
 import type * as Http from "node:http"
-import { words } from "./OllamaApi.ts"
-import {
-  type Answer,
-  type Asked,
-  countTokens,
-  type End,
-  json,
-  type Raw,
-  type Refusal,
-  type Reply
-} from "./OllamaScript.ts"
+import { json } from "./OllamaGo.ts"
+import type { End, Raw, Refusal } from "./OllamaScript.ts"
 
 /** Writes the response to one request. */
 export class Player {
   /** Whether we cut the connection ourselves. */
   cut = false
   readonly #response: Http.ServerResponse
-  readonly #clock: Clock.Clock
+  readonly #sent: (status: number) => void
 
-  constructor(response: Http.ServerResponse, clock: Clock.Clock) {
+  /** `sent` is told the status when the headers go out. */
+  constructor(response: Http.ServerResponse, sent: (status: number) => void) {
     this.#response = response
-    this.#clock = clock
+    this.#sent = sent
   }
 
   text(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Effect.Effect<void> {
@@ -45,25 +34,28 @@ export class Player {
     return this.json(status, { error, ...fields })
   }
 
-  /** One record that is the whole response: load and unload requests, and `stream: false`. */
-  single(path: string, model: string, rest: object, text = "", thinking = ""): Effect.Effect<void> {
-    return this.json(200, this.#record(path, model, text, thinking, rest))
+  /** No body at all, as after `delete`. */
+  empty(status: number, headers: Readonly<Record<string, string>> = {}): Effect.Effect<void> {
+    return this.#whole(status, headers, "")
+  }
+
+  html(status: number, text: string, headers: Readonly<Record<string, string>>): Effect.Effect<void> {
+    return this.#whole(status, { "content-type": "text/html; charset=utf-8", ...headers }, text)
+  }
+
+  /** An error as it comes now: with its status before the first record, as a line after it. */
+  failed(refusal: Refusal): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      this.#response.headersSent
+        ? Effect.andThen(this.line({ error: refusal.error, ...refusal.fields }), this.end("done"))
+        : this.refuse(refusal)
+    )
   }
 
   /** What a panic of Ollama's looks like: 500 without a body, or a connection that breaks when the answer has begun. */
   readonly panic: Effect.Effect<void> = Effect.suspend(() =>
-    this.#response.headersSent ? this.#end("reset") : this.#whole(500, {}, "")
+    this.#response.headersSent ? this.end("reset") : this.#whole(500, {}, "")
   )
-
-  play(asked: Asked, reply: Reply): Effect.Effect<void> {
-    return typeof reply === "string"
-      ? this.#answer(asked, { text: words(reply) })
-      : "raw" in reply
-        ? this.raw(reply)
-        : "error" in reply
-          ? this.refuse(reply)
-          : this.#answer(asked, reply)
-  }
 
   raw(raw: Raw): Effect.Effect<void> {
     const chunks = typeof raw.raw === "string" || raw.raw instanceof Uint8Array ? [raw.raw] : raw.raw
@@ -74,92 +66,17 @@ export class Player {
         if (index > 0) {
           yield* pause(raw.delay)
         }
-        yield* this.#write(chunk, raw.bytesPerChunk)
+        yield* this.write(chunk, raw.bytesPerChunk)
       }
-      yield* this.#end(raw.end ?? "done")
+      yield* this.end(raw.end ?? "done")
     })
   }
 
-  #answer(asked: Asked, answer: Answer): Effect.Effect<void> {
-    const stream = asked.body["stream"] !== false
-    const thinking = pieces(answer.thinking)
-    const text = pieces(answer.text)
-    const clock = this.#clock
-    return Effect.gen({ self: this }, function* () {
-      const now = () => Number(clock.monotonicTimeNanosUnsafe())
-      const received = now()
-      yield* pause(answer.load)
-      const loaded = now()
-      yield* pause(answer.firstDelay)
-      const begun = now()
-      const last = answer.textInLastRecord === true ? text.at(-1) : undefined
-      const streamed = [
-        ...thinking.map((piece) => ({ text: "", thinking: piece })),
-        ...(last === undefined ? text : text.slice(0, -1)).map((piece) => ({ text: piece, thinking: "" }))
-      ]
-      if (stream) {
-        for (const [index, piece] of streamed.entries()) {
-          if (index > 0) {
-            yield* pause(answer.delay)
-          }
-          const record = this.#record(asked.path, asked.model, piece.text, piece.thinking, { done: false })
-          yield* this.#line(record, answer.bytesPerChunk)
-        }
-      } else {
-        yield* Effect.forEach(streamed.slice(1), () => pause(answer.delay), { discard: true })
-      }
-      if (answer.errorLine !== undefined) {
-        yield* this.#line({ error: answer.errorLine }, answer.bytesPerChunk)
-        return yield* this.#end(answer.end ?? "done")
-      }
-      if (answer.end !== undefined && answer.end !== "done") {
-        if (answer.end === "fin" && streamed.length > 0) {
-          yield* this.#write(`{"model":"${asked.model}","created_at":"20`, undefined)
-        }
-        return yield* this.#end(answer.end)
-      }
-      const ended = now()
-      const reason = answer.doneReason === undefined ? "stop" : answer.doneReason
-      const rest = {
-        done: true,
-        ...(reason === null ? {} : { done_reason: reason }),
-        ...nonZero({
-          total_duration: ended - received,
-          load_duration: loaded - received,
-          prompt_eval_count: asked.messages.reduce((sum, { content }) => sum + countTokens(content), 0),
-          prompt_eval_duration: begun - loaded,
-          eval_count: countTokens(thinking.join("")) + countTokens(text.join("")),
-          eval_duration: ended - begun
-        }),
-        ...answer.metrics
-      }
-      if (!stream) {
-        return yield* this.single(asked.path, asked.model, rest, text.join(""), thinking.join(""))
-      }
-      if (streamed.length > 0) {
-        yield* pause(answer.delay)
-      }
-      yield* this.#line(this.#record(asked.path, asked.model, last ?? "", "", rest), answer.bytesPerChunk)
-      if (answer.trailing !== undefined) {
-        yield* this.#write(answer.trailing, answer.bytesPerChunk)
-      }
-      yield* this.#end("done")
-    })
-  }
-
-  #record(path: string, model: string, text: string, thinking: string, rest: object): object {
-    const thought = thinking === "" ? {} : { thinking }
-    // Go drops the zeros at the end of the fraction, and has nine digits of it.
-    const created_at = new Date(this.#clock.currentTimeMillisUnsafe()).toISOString().replace(/\.?0+Z$/, "Z")
-    return path === "/api/chat"
-      ? { model, created_at, message: { role: "assistant", content: text, ...thought }, ...rest }
-      : { model, created_at, response: text, ...thought, ...rest }
-  }
-
-  #line(record: object, bytesPerChunk: number | undefined): Effect.Effect<void> {
+  /** A record of a stream. */
+  line(record: object, bytesPerChunk?: number | undefined): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.#head(200, { "content-type": ndjson })
-      return this.#write(`${json(record)}\n`, bytesPerChunk)
+      return this.write(`${json(record)}\n`, bytesPerChunk)
     })
   }
 
@@ -174,10 +91,12 @@ export class Player {
   #head(status: number, headers: Readonly<Record<string, string>>): void {
     if (!this.#response.headersSent) {
       this.#response.writeHead(status, headers)
+      this.#sent(status)
     }
   }
 
-  #write(data: string | Uint8Array, bytesPerChunk: number | undefined): Effect.Effect<void> {
+  /** Bytes of the body, once the headers are out. */
+  write(data: string | Uint8Array, bytesPerChunk?: number | undefined): Effect.Effect<void> {
     const bytes = typeof data === "string" ? Buffer.from(data) : data
     const size = bytesPerChunk ?? bytes.length
     return Effect.gen({ self: this }, function* () {
@@ -190,7 +109,8 @@ export class Player {
     })
   }
 
-  #end(end: End): Effect.Effect<void> {
+  /** Ends the response, one way or another. */
+  end(end: End): Effect.Effect<void> {
     return Effect.suspend(() => {
       const socket = this.#response.socket
       switch (end) {
@@ -216,85 +136,10 @@ export class Player {
 
 const ndjson = "application/x-ndjson"
 
-const pieces = (text: string | ReadonlyArray<string> | undefined): ReadonlyArray<string> =>
-  text === undefined ? [] : typeof text === "string" ? words(text) : text
-
-const pause = (duration: Duration.Input | undefined): Effect.Effect<void> =>
+/** Waits on the clock. */
+export const pause = (duration: Duration.Input | undefined): Effect.Effect<void> =>
   duration === undefined ? Effect.void : Effect.sleep(duration)
 
-const nonZero = (values: Readonly<Record<string, number>>): Record<string, number> =>
+/** Go leaves zeros out. */
+export const nonZero = (values: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value > 0))
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Bodies
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Read {
-  readonly refusal?: Refusal
-  readonly model: string
-  readonly request: Readonly<Record<string, unknown>>
-}
-
-const kinds: Readonly<Record<string, "array" | "integer" | "float32">> = {
-  stop: "array",
-  num_predict: "integer",
-  num_ctx: "integer",
-  seed: "integer",
-  top_k: "integer",
-  temperature: "float32",
-  top_p: "float32"
-}
-
-/** Reads the body of a request, or says what Ollama would say about it. */
-export const readBody = (body: string, path: string): Read => {
-  const refused = (status: number, error: string): Read => ({ refusal: { status, error }, model: "", request: {} })
-  const trimmed = body.trim()
-  if (trimmed === "") {
-    return refused(400, "missing request body")
-  }
-  const request = parse(trimmed) ?? parse(trimmed.slice(0, endOfObject(trimmed)))
-  if (!isRecord(request)) {
-    return refused(
-      400,
-      trimmed.startsWith("{") && endOfObject(trimmed) === undefined
-        ? "unexpected EOF"
-        : `invalid character '${trimmed[0]}' looking for beginning of value`
-    )
-  }
-  const model = request["model"] ?? request["name"]
-  if (typeof model !== "string" || model === "") {
-    return path === "/api/generate" ? refused(404, "model '' not found") : refused(400, "model is required")
-  }
-  const format = request["format"]
-  if (format !== undefined && format !== null && format !== "" && format !== "json" && !isRecord(format)) {
-    return refused(500, `invalid format: ${json(format)}; expected "json" or a valid JSON Schema object`)
-  }
-  for (const [key, value] of Object.entries(isRecord(request["options"]) ? request["options"] : {})) {
-    const kind = kinds[key]
-    if (
-      kind !== undefined &&
-      value !== null &&
-      (kind === "array" ? !Array.isArray(value) : typeof value !== "number")
-    ) {
-      return refused(500, `option "${key}" must be of type ${kind}`)
-    }
-  }
-  return { model, request }
-}
-
-const parse = (text: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(text)))
-
-// Ollama reads one value and no further. A request is an object, so its brace says where it ends.
-const endOfObject = (text: string): number | undefined => {
-  let depth = 0
-  for (const { 0: token, index } of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}]/gs)) {
-    depth += token === "{" ? 1 : token === "}" ? -1 : 0
-    if (depth === 0 && token === "}") {
-      return index + 1
-    }
-  }
-  return undefined
-}
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  Predicate.isObject(value) && !Array.isArray(value)

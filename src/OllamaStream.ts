@@ -6,13 +6,23 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import * as Result from "effect/Result"
-import type { Completion, Part, Timings } from "./OllamaApi.ts"
+import * as Predicate from "effect/Predicate"
+import type { Completion, Logprob, Part, Timings, ToolCall } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
+import { excerpt, Lines, parse, type Record } from "./OllamaLines.ts"
 
-/** A line longer than this is no record. The last record of `generate` may hold every token and exceed 1 MB. */
-export const maxLineLength = 16 * 1024 * 1024
+/** Where an answer comes from, and what counts its time. */
+export interface ReaderOptions {
+  readonly url: string
+  readonly model: string
+  readonly sentAt: bigint
+  readonly now: () => bigint
+  /** Hears how long after the one before each record with something of the answer came, but for the first. */
+  readonly onChunk?: ((nanos: number) => void) | undefined
+  /** Makes what the ids of the answer's tool calls begin with, as no other answer's do. */
+  readonly callIds: () => string
+}
 
 /** The state of one answer. `push` bytes, take `parts`; `failure` and `completion` say how it ended. */
 export class Reader {
@@ -21,36 +31,34 @@ export class Reader {
   /** The error that ended the answer. Parts that came before are in `parts`. */
   failure: OllamaError.OllamaError | undefined = undefined
   completion: Completion | undefined = undefined
-  text = ""
-  thinking = ""
+  readonly #text = new Pieces()
+  readonly #thinking = new Pieces()
+  toolCalls: Array<ToolCall> = []
   /** How many records came, also such that say nothing. */
   records = 0
-  /** When the first text or thinking came. */
+  /** When the first text, thinking or tool call came. */
   firstTokenAt: bigint | undefined = undefined
 
-  #rest = ""
-  // Keeps the bytes of a split character for the next chunk and drops a byte order mark at the start.
-  readonly #decoder = new TextDecoder("utf-8")
+  logprobs: Array<Logprob> | undefined = undefined
+
+  readonly #lines: Lines
   readonly #url: string
   readonly #model: string
   readonly #sentAt: bigint
   readonly #now: () => bigint
   readonly #onChunk: ((nanos: number) => void) | undefined
+  readonly #callIds: () => string
+  #callId: string | undefined
   #lastChunkAt = 0n
 
-  constructor(options: {
-    readonly url: string
-    readonly model: string
-    readonly sentAt: bigint
-    readonly now: () => bigint
-    /** Hears how long after the one before each record with text or thinking came, but for the first. */
-    readonly onChunk?: ((nanos: number) => void) | undefined
-  }) {
+  constructor(options: ReaderOptions) {
+    this.#lines = new Lines(this)
     this.#url = options.url
     this.#model = options.model
     this.#sentAt = options.sentAt
     this.#now = options.now
     this.#onChunk = options.onChunk
+    this.#callIds = options.callIds
   }
 
   /** Whether nothing more is to be read. What follows the last record is ignored. */
@@ -58,18 +66,26 @@ export class Reader {
     return this.failure !== undefined || this.completion !== undefined
   }
 
-  /** Whether text or thinking came: from then on the call is never repeated. */
+  get text(): string {
+    return this.#text.whole()
+  }
+
+  get thinking(): string {
+    return this.#thinking.whole()
+  }
+
+  /** Whether text, thinking or a tool call came: from then on the call is never repeated. */
   get hasContent(): boolean {
     return this.firstTokenAt !== undefined
   }
 
   push(chunk: Uint8Array): void {
-    this.#split(this.#decoder.decode(chunk, { stream: true }))
+    this.#lines.push(chunk)
   }
 
   /** The body ended. The last line may lack its newline. */
   end(): void {
-    this.#split(`${this.#decoder.decode()}\n`)
+    this.#lines.end()
     if (!this.ended) {
       this.interrupted()
     }
@@ -88,42 +104,19 @@ export class Reader {
     )
   }
 
-  partial(): { readonly partial: string; readonly partialThinking: string | undefined } {
-    return { partial: this.text, partialThinking: this.thinking === "" ? undefined : this.thinking }
-  }
-
-  #split(text: string): void {
-    let start = 0
-    // Only the new text is searched, so that a line of many chunks costs no more than its length.
-    for (let end = text.indexOf("\n"); end !== -1 && !this.ended; end = text.indexOf("\n", start)) {
-      const line = this.#rest + text.slice(start, end)
-      this.#rest = ""
-      start = end + 1
-      this.#line(line)
-    }
-    if (this.ended) {
-      return
-    }
-    this.#rest += start === 0 ? text : text.slice(start)
-    if (this.#rest.length > maxLineLength) {
-      this.#malformed(`a line is longer than ${maxLineLength} characters`, this.#rest)
-      this.#rest = ""
+  partial(): {
+    readonly partial: string
+    readonly partialThinking: string | undefined
+    readonly partialToolCalls: ReadonlyArray<ToolCall> | undefined
+  } {
+    return {
+      partial: this.text,
+      partialThinking: this.thinking === "" ? undefined : this.thinking,
+      partialToolCalls: this.toolCalls.length === 0 ? undefined : this.toolCalls
     }
   }
 
-  #line(line: string): void {
-    const record = parse(line)
-    if (typeof record !== "object" || record === null || Array.isArray(record)) {
-      // Blank lines, also with the `\r` of CRLF, are no records. Asked only now: a good line pays nothing for it.
-      if (line.trim() !== "") {
-        this.#malformed(record === undefined ? "a line is no JSON" : "a line is no JSON object", line)
-      }
-      return
-    }
-    this.#record(record)
-  }
-
-  #record(record: Wire): void {
+  onRecord(record: Record & Wire): void {
     this.records++
     if (record.error !== undefined && record.error !== null) {
       this.failure = OllamaError.make(
@@ -141,20 +134,46 @@ export class Reader {
     const before = this.parts.length
     if (typeof thinking === "string" && thinking !== "") {
       this.firstTokenAt ??= this.#now()
-      this.thinking += thinking
+      this.#thinking.add(thinking)
       this.parts.push({ _tag: "Thinking", text: thinking })
     }
     const text = message?.content ?? record.response
     if (typeof text === "string" && text !== "") {
       this.firstTokenAt ??= this.#now()
-      this.text += text
+      this.#text.add(text)
       this.parts.push({ _tag: "Text", text })
+    }
+    const calls = message?.tool_calls ?? record.tool_calls
+    if (Array.isArray(calls)) {
+      this.#calls(calls)
+    }
+    if (Array.isArray(record.logprobs)) {
+      ;(this.logprobs ??= []).push(...record.logprobs.flatMap(toLogprob))
     }
     if (this.#onChunk !== undefined && this.parts.length > before) {
       this.#measure(this.#onChunk)
     }
     if (record.done === true) {
       this.#done(record)
+    }
+  }
+
+  // Each is a call of its own: a server may give several the same index, id, name and arguments.
+  #calls(calls: ReadonlyArray<unknown>): void {
+    for (const item of calls) {
+      const called = Predicate.hasProperty(item, "function") ? item.function : item
+      if (!Predicate.isObject(called)) {
+        continue
+      }
+      this.firstTokenAt ??= this.#now()
+      this.#callId ??= this.#callIds()
+      const call: ToolCall = {
+        id: `${this.#callId}_${this.toolCalls.length + 1}`,
+        name: Predicate.hasProperty(called, "name") && typeof called.name === "string" ? called.name : "",
+        arguments: callArguments(Predicate.hasProperty(called, "arguments") ? called.arguments : undefined)
+      }
+      this.toolCalls.push(call)
+      this.parts.push({ _tag: "ToolCall", ...call })
     }
   }
 
@@ -166,7 +185,7 @@ export class Reader {
     this.#lastChunkAt = now
   }
 
-  #done(record: Wire): void {
+  #done(record: Record & Wire): void {
     const doneReason = typeof record.done_reason === "string" ? record.done_reason : undefined
     if ((doneReason === "load" || doneReason === "unload") && !this.hasContent) {
       this.failure = OllamaError.make(
@@ -176,23 +195,53 @@ export class Reader {
       )
       return
     }
+    this.complete(record)
+    if (this.completion !== undefined) {
+      this.parts.push({ _tag: "Done", completion: this.completion })
+    }
+  }
+
+  /** The last record came. */
+  protected complete(record: Record & Wire): void {
     this.completion = {
       text: this.text,
       thinking: this.thinking === "" ? undefined : this.thinking,
+      toolCalls: this.toolCalls,
+      logprobs: this.logprobs,
       model: typeof record.model === "string" && record.model !== "" ? record.model : this.#model,
-      doneReason,
+      doneReason: typeof record.done_reason === "string" ? record.done_reason : undefined,
       inputTokens: count(record.prompt_eval_count),
       outputTokens: count(record.eval_count),
       timings: timings(record),
-      timeToFirstToken: this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt)
+      timeToFirstToken: this.firstTokenAt === undefined ? undefined : Duration.nanos(this.firstTokenAt - this.#sentAt),
+      raw: record
     }
-    this.parts.push({ _tag: "Done", completion: this.completion })
   }
 
-  #malformed(problem: string, text: string): void {
+  onMalformed(problem: string, text: string): void {
     this.failure = OllamaError.make(
-      new OllamaError.Malformed({ url: this.#url, status: 200, problem, excerpt: text.trim().slice(0, 200) })
+      new OllamaError.Malformed({ url: this.#url, status: 200, problem, excerpt: excerpt(text) })
     )
+  }
+}
+
+// Pieces added one by one to a text stay pieces in memory, with a link for each: ten times the text.
+class Pieces {
+  #whole = ""
+  #recent: Array<string> = []
+
+  add(piece: string): void {
+    if (this.#recent.push(piece) === 1024) {
+      this.whole()
+    }
+  }
+
+  whole(): string {
+    if (this.#recent.length > 0) {
+      this.#whole += this.#recent.join("")
+      this.#recent = []
+    }
+    return this.#whole
   }
 }
 
@@ -200,9 +249,11 @@ export class Reader {
 interface Wire {
   readonly model?: unknown
   readonly error?: unknown
-  readonly message?: { readonly content?: unknown; readonly thinking?: unknown } | null
+  readonly message?: { readonly content?: unknown; readonly thinking?: unknown; readonly tool_calls?: unknown } | null
   readonly response?: unknown
   readonly thinking?: unknown
+  readonly tool_calls?: unknown
+  readonly logprobs?: unknown
   readonly done?: unknown
   readonly done_reason?: unknown
   readonly total_duration?: unknown
@@ -213,14 +264,37 @@ interface Wire {
   readonly eval_duration?: unknown
 }
 
-const timings = (record: Wire): Timings => ({
+// An object, but servers in front of Ollama write it as OpenAI does: as a text that holds one.
+const callArguments = (value: unknown): unknown => {
+  if (typeof value !== "string") {
+    return value ?? {}
+  }
+  const read = value.trim() === "" ? null : parse(value)
+  return read === null ? {} : Predicate.isObject(read) && !Array.isArray(read) ? read : value
+}
+
+const toLogprob = (value: unknown): ReadonlyArray<Logprob> => {
+  if (!Predicate.isObject(value) || !("token" in value) || !("logprob" in value)) {
+    return []
+  }
+  const { token, logprob } = value
+  const alternatives: unknown = "top_logprobs" in value ? value["top_logprobs"] : undefined
+  const top = Array.isArray(alternatives) ? alternatives.flatMap(toLogprob) : []
+  return typeof token === "string" && typeof logprob === "number"
+    ? [{ token, logprob, ...(top.length === 0 ? {} : { top }) }]
+    : []
+}
+
+/** Where the server says its time went. */
+export const timings = (record: Wire): Timings => ({
   total: nanos(record.total_duration),
   load: nanos(record.load_duration),
   promptEval: nanos(record.prompt_eval_duration),
   eval: nanos(record.eval_duration)
 })
 
-const count = (value: unknown): number | undefined => {
+/** A count of tokens; `undefined` for what is none. */
+export const count = (value: unknown): number | undefined => {
   const known = positive(value)
   return known === undefined ? undefined : Math.round(known)
 }
@@ -232,10 +306,3 @@ const nanos = (value: unknown): Duration.Duration | undefined => {
 
 const positive = (value: unknown): number | undefined =>
   typeof value === "number" && value >= 0 && Number.isFinite(value) ? value : undefined
-
-// `undefined` stands for what is no JSON: JSON itself has no such value.
-const parse = (line: string): unknown =>
-  Result.getOrElse(
-    Result.try((): unknown => JSON.parse(line)),
-    () => undefined
-  )

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
-import { type ChatRequest, type Message, words } from "./OllamaApi.ts"
+import { type ChatRequest, type Message, type Tool, words } from "./OllamaApi.ts"
 import type { OllamaError } from "./OllamaError.ts"
 import type { Host } from "./OllamaHost.ts"
 import type * as OllamaHttp from "./OllamaHttp.ts"
@@ -21,17 +21,26 @@ export const host: Host = {
   remote: false
 }
 
+/** What a model that is a function answers: a text, or also thoughts and tool calls. */
+export type Answer =
+  | string
+  | {
+      readonly text?: string | undefined
+      readonly thinking?: string | undefined
+      readonly toolCalls?: ReadonlyArray<{ readonly name: string; readonly arguments: unknown }> | undefined
+    }
+
 export const send =
-  (answer: (request: ChatRequest) => string | Effect.Effect<string, OllamaError>): OllamaHttp.Send =>
+  (answer: (request: ChatRequest) => Answer | Effect.Effect<Answer, OllamaError>): OllamaHttp.Send =>
   (request) =>
     Effect.suspend(() => {
       if (request.path !== "/api/chat" && request.path !== "/api/generate") {
         return Effect.succeed(respond(request, JSON.stringify(others[request.path] ?? {})))
       }
       const chat = toChat(JSON.parse(request.body ?? "{}"))
-      const text = answer(chat)
-      return Effect.map(typeof text === "string" ? Effect.succeed(text) : text, (text) =>
-        respond(request, records(chat, text, request.path === "/api/chat"))
+      const answered = answer(chat)
+      return Effect.map(Effect.isEffect(answered) ? answered : Effect.succeed(answered), (answer) =>
+        respond(request, records(chat, answer, request.path === "/api/chat"))
       )
     })
 
@@ -47,7 +56,8 @@ const respond = (request: OllamaHttp.Request, body: string) =>
 // The bodies are our own, written by OllamaApi.
 const toChat = (body: {
   readonly model: string
-  readonly messages?: ReadonlyArray<Message>
+  readonly messages?: ReadonlyArray<WireMessage>
+  readonly tools?: ReadonlyArray<{ readonly function: Tool }>
   readonly prompt?: string
   readonly system?: string
   readonly think?: ChatRequest["think"]
@@ -63,10 +73,11 @@ const toChat = (body: {
   }
 }): ChatRequest => ({
   model: body.model,
-  messages: body.messages ?? [
+  messages: body.messages?.map(toMessage) ?? [
     ...(body.system === undefined ? [] : [{ role: "system" as const, content: body.system }]),
     { role: "user", content: body.prompt ?? "" }
   ],
+  ...(body.tools === undefined ? {} : { tools: body.tools.map((tool) => tool.function) }),
   temperature: body.options.temperature,
   topP: body.options.top_p,
   topK: body.options.top_k,
@@ -78,20 +89,53 @@ const toChat = (body: {
   format: body.format
 })
 
-/** One record for each word, then the last one with the counts. */
-const records = (request: ChatRequest, text: string, chat: boolean): string => {
+interface WireMessage {
+  readonly role: Message["role"]
+  readonly content: string
+  readonly thinking?: string
+  readonly images?: ReadonlyArray<string>
+  readonly tool_calls?: ReadonlyArray<{
+    readonly id: string
+    readonly function: { readonly name: string; readonly arguments: unknown }
+  }>
+  readonly tool_name?: string
+  readonly tool_call_id?: string
+}
+
+const toMessage = ({ role, content, thinking, images, ...wire }: WireMessage): Message => ({
+  role,
+  content,
+  ...(thinking === undefined ? {} : { thinking }),
+  ...(images === undefined ? {} : { images }),
+  ...(wire.tool_calls === undefined
+    ? {}
+    : { toolCalls: wire.tool_calls.map((call) => ({ id: call.id, ...call.function })) }),
+  ...(wire.tool_name === undefined ? {} : { toolName: wire.tool_name }),
+  ...(wire.tool_call_id === undefined ? {} : { toolCallId: wire.tool_call_id })
+})
+
+/** One record for each word, one for the tool calls, then the last one with the counts. */
+const records = (request: ChatRequest, answer: Answer, chat: boolean): string => {
+  const { text = "", thinking = "", toolCalls = [] } = typeof answer === "string" ? { text: answer } : answer
+  const thoughts = words(thinking)
   const pieces = words(text)
-  const record = (content: string, rest: object) =>
-    `${JSON.stringify({ model: request.model, ...(chat ? { message: { role: "assistant", content } } : { response: content }), ...rest })}\n`
-  return (
-    pieces.map((word) => record(word, { done: false })).join("") +
-    record("", {
+  const record = (message: object, rest: object) =>
+    `${JSON.stringify({ model: request.model, ...(chat ? { message: { role: "assistant", ...message } } : message), ...rest })}\n`
+  const content = (text: string) => (chat ? { content: text } : { response: text })
+  const more = { done: false }
+  return [
+    ...thoughts.map((word) => record({ ...content(""), thinking: word }, more)),
+    ...pieces.map((word) => record(content(word), more)),
+    ...(toolCalls.length === 0
+      ? []
+      : [record({ ...content(""), tool_calls: toolCalls.map((call) => ({ function: call })) }, more)]),
+    record(content(""), {
       done: true,
       done_reason: "stop",
       prompt_eval_count: request.messages.reduce((sum, message) => sum + countWords(message.content), 0),
-      eval_count: pieces.length
+      eval_count: thoughts.length + pieces.length
     })
-  )
+  ].join("")
 }
 
 const countWords = (text: string): number => text.match(/\S+/g)?.length ?? 0

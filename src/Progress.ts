@@ -31,6 +31,10 @@ export const makeAnswer = Effect.gen(function* () {
   let printed = false
   let lineOpen = false
   return {
+    /** Begins another answer. */
+    begin: () => {
+      printed = false
+    },
     /** Whether there is some of the answer. */
     printed: () => printed,
     /** Prints a part of the answer. White space in front of it waits for text. */

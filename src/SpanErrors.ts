@@ -97,11 +97,13 @@ class Seen {
   private readonly objects = new WeakSet<object>()
   private readonly values = new Set<unknown>()
 
-  has(error: unknown): boolean {
+  has(given: unknown): boolean {
+    const error = Span.originalOf(given)
     return isObject(error) ? this.objects.has(error) : this.values.has(error)
   }
 
-  add(error: unknown): void {
+  add(given: unknown): void {
+    const error = Span.originalOf(given)
     if (isObject(error)) {
       this.objects.add(error)
     } else {

@@ -153,7 +153,7 @@ const labels: ReadonlyArray<readonly [attribute: string, label: string]> = [
   ["execution.step", "step"],
   ["retry.attempt", "attempt"],
   ["llm.model", ""],
-  ["gen_ai.tool.name", ""],
+  ["tinyllm.agent.rounds", "rounds"],
   ["llm.input_tokens", "in"],
   ["llm.output_tokens", "out"],
   ["execution.nodes_executed", "nodes"],

@@ -146,9 +146,12 @@ describe("the built command line", () => {
     })
   }
 
-  it("reads nothing of OpenTelemetry and nothing of the demo without tracing and demo", () => {
+  it("reads nothing of OpenTelemetry, effect/ai or the demo without need", () => {
     for (const sources of loaded("--version")) {
-      assert.notMatch(sources, /@opentelemetry|@grpc|OpenTelemetry\.ts|OllamaDouble\.ts|Graph\.ts|undici/)
+      assert.notMatch(
+        sources,
+        /@opentelemetry|@grpc|OpenTelemetry\.ts|OllamaDouble\.ts|Graph\.ts|undici|effect\/dist\/ai/
+      )
     }
   })
 
@@ -156,7 +159,10 @@ describe("the built command line", () => {
     const all = loaded("run", "What is 2 + 2?", "--demo")
     assert.isTrue(all.some((sources) => sources.includes("OllamaDouble.ts")))
     for (const sources of all) {
-      assert.notMatch(sources, /@opentelemetry|@grpc|OpenTelemetry\.ts|OtlpExport\.ts|ConsoleSpans\.ts/)
+      assert.notMatch(
+        sources,
+        /@opentelemetry|@grpc|OpenTelemetry\.ts|OtlpExport\.ts|ConsoleSpans\.ts|effect\/dist\/ai/
+      )
     }
   })
 

@@ -6,6 +6,10 @@
 // loopback ports; they appear under their usual addresses. A comment `<!-- exit 3, no Ollama, no collector -->` in front
 // of a block says what is different about it.
 import * as Effect from "effect/Effect"
+import * as EmbeddingModel from "effect/ai/EmbeddingModel"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -33,8 +37,10 @@ import * as Graph from "../src/Graph.ts"
 import * as Logs from "../src/Logs.ts"
 import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
-import { Ollama } from "../src/Ollama.ts"
+import * as OllamaModule from "../src/Ollama.ts"
 import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
+import * as OllamaEmbeddingModel from "../src/OllamaEmbeddingModel.ts"
+import * as OllamaLanguageModel from "../src/OllamaLanguageModel.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
@@ -42,6 +48,8 @@ import * as Usage from "../src/Usage.ts"
 import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import { type Result, root, run } from "./support/Process.ts"
+
+const { Ollama } = OllamaModule
 
 /** Commands that need Docker, a browser, an installation, a checkout or Ollama itself, or would run this test again. */
 const notRun = [
@@ -55,7 +63,9 @@ const notRun = [
 ]
 
 const tracing = "docs/tracing.md"
-const documents = ["README.md", "CHANGELOG.md", tracing]
+const testing = "docs/testing.md"
+const ollamaReference = "docs/ollama.md"
+const documents = ["README.md", "CHANGELOG.md", tracing, testing, ollamaReference]
 const examples = readdirSync(`${root}examples`).map((file) => `examples/${file}`)
 const read = (path: string) => readFileSync(root + path, "utf8")
 
@@ -226,7 +236,13 @@ let folder = ""
 
 const installed = ["qwen2.5:0.5b", "qwen2.5:3b"]
 const ollama = ManagedRuntime.make(
-  OllamaDouble.layer({ ...OllamaDouble.demo, models: installed, anyModel: false, version: "0.33.3" })
+  OllamaDouble.layer({
+    ...OllamaDouble.demo,
+    models: installed,
+    registry: ["llama3.2:1b"],
+    anyModel: false,
+    version: "0.33.3"
+  })
 )
 let ollamaUrl = ""
 let nowhere = ""
@@ -577,9 +593,14 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       ? { status: 503, error: "server busy, please try again. maximum pending requests exceeded" }
       : model === "silent"
         ? { text: "", end: "hang" }
-        : otherwise()
+        : model === "long"
+          ? { text: "x", metrics: { prompt_eval_count: 2050 } }
+          : model === "tools"
+            ? { text: "", toolCalls: [{ name: "add", arguments: { a: 1, b: 1 } }] }
+            : otherwise()
   const double = OllamaDouble.layer({
     ...OllamaDouble.demo,
+    capabilities: ["completion", "tools", "embedding"],
     reply: (asked) => reply(asked.model, () => OllamaDouble.demo.reply(asked))
   })
   const client = Layer.unwrap(
@@ -626,6 +647,24 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       json: "end"
     }
   })
+  const Add = Tool.make("add", {
+    description: "Adds two numbers",
+    parameters: Schema.Struct({ a: Schema.Finite, b: Schema.Finite }),
+    success: Schema.Finite
+  })
+  const tools = Toolkit.make(Add)
+  const agent = Graph.single(
+    "agent",
+    Node.agent({ model: "tools", prompt: (text: string) => text, tools, maxRounds: 2 })
+  )
+  const languageModel = Effect.gen(function* () {
+    yield* LanguageModel.generateText({ prompt: "1 + 1", toolkit: tools })
+    yield* Stream.runDrain(LanguageModel.streamText({ prompt: "1 + 1", toolkit: tools, concurrency: "unbounded" }))
+    yield* LanguageModel.generateObject({ prompt: "1 + 1", schema: Schema.Struct({ notice: Schema.String }) })
+    const embeddings = yield* EmbeddingModel.EmbeddingModel
+    yield* embeddings.embed("1 + 1")
+    yield* embeddings.embedMany(["1 + 1"])
+  }).pipe(Effect.provide([OllamaLanguageModel.layer({ model }), OllamaEmbeddingModel.layer({ model })]))
   const single = (model: string, timeLimit?: "20 millis") => {
     const call = Node.model({ model, prompt: (text: string) => text, output: ({ text }) => text })
     const node = timeLimit === undefined ? call : call.pipe(Node.timeout(timeLimit))
@@ -644,9 +683,13 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       seed: 1,
       stop: ["x"]
     })
-    yield* Stream.runDrain(client.stream({ model, messages: [{ role: "user", content: "1 + 1" }] }))
+    const stream = Stream.runDrain(client.stream({ model, messages: [{ role: "user", content: "1 + 1" }] }))
+    yield* Effect.all([stream, stream], { concurrency: 2 })
     yield* Graph.run(all, "1 + 1")
+    yield* languageModel
+    assert.isTrue(Exit.isFailure(yield* Effect.exit(Graph.run(agent, "1 + 1"))))
     yield* Graph.run(single("busy"), "1 + 1")
+    yield* client.chat({ model: "long", numCtx: 4096, messages: [{ role: "user", content: "1 + 1" }] })
     const exit = yield* Effect.exit(Graph.run(single("silent", "20 millis"), "1 + 1"))
     assert.isTrue(Exit.isFailure(exit))
   })
@@ -655,6 +698,7 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       Effect.provide(
         Layer.mergeAll(
           Layer.provide(client, double),
+          tools.toLayer({ add: ({ a, b }) => Effect.succeed(a + b) }),
           Telemetry.layer({ otlpEndpoint: collector.url, captureContent: "SPAN_AND_EVENT", logEvents: true })
         ).pipe(Layer.provide(noVariables))
       )
@@ -671,6 +715,16 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   const failed = () => documented("Spans that did not succeed")
+  const headings = [
+    "`graph.execute`",
+    "`node.<type>`",
+    "`llm.chat`, `llm.generate` and `llm.embed`",
+    "`ollama.*`",
+    "`execute_tool <tool>`",
+    "`LanguageModel`",
+    "`EmbeddingModel`",
+    "`retry.attempt`"
+  ]
 
   /** Names and types of what was recorded on some spans, in the order of the document. */
   const compare = (
@@ -698,7 +752,11 @@ describe("spans and attributes of docs/tracing.md", () => {
   it.each([
     { heading: "`graph.execute`", name: /^graph\.execute$/ },
     { heading: "`node.<type>`", name: /^node\./ },
-    { heading: "`llm.chat` and `llm.generate`", name: /^llm\./ },
+    { heading: "`llm.chat`, `llm.generate` and `llm.embed`", name: /^llm\./ },
+    { heading: "`ollama.*`", name: /^ollama\./ },
+    { heading: "`execute_tool <tool>`", name: /^execute_tool add$/ },
+    { heading: "`LanguageModel`", name: /^LanguageModel\./ },
+    { heading: "`EmbeddingModel`", name: /^EmbeddingModel\./ },
     { heading: "`retry.attempt`", name: /^retry\.attempt$/ }
   ])("$heading has the attributes that are recorded, with their types", ({ heading, name }) => {
     compare(
@@ -709,7 +767,7 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   it("says what spans have that did not succeed", () => {
-    const own = ["`graph.execute`", "`node.<type>`", "`llm.chat` and `llm.generate`", "`retry.attempt`"].map(documented)
+    const own = headings.map(documented)
     compare("Spans that did not succeed", spans, Object.assign({}, ...own))
     for (const span of spans) {
       assert.strictEqual(span.status.code === "error", "error.type" in span.attributes, span.name)
@@ -740,7 +798,9 @@ describe("spans and attributes of docs/tracing.md", () => {
     const rows = table(tracing, "Integration points", "Span").flatMap((row) =>
       code(row["Span"] ?? "").map((name) => [name, row["Kind"]])
     )
-    const seen = spans.map(({ kind, name }) => [name.startsWith("node.") ? "node.<type>" : name, kind])
+    const general = (name: string) =>
+      name.replace(/^node\..*/, "node.<type>").replace(/^execute_tool .*/, "execute_tool <tool>")
+    const seen = spans.map(({ kind, name }) => [general(name), kind])
     assert.deepStrictEqual(Object.fromEntries(seen), Object.fromEntries(rows))
   })
 
@@ -753,12 +813,11 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   it("README names spans and attributes of it", () => {
-    const all = ["`graph.execute`", "`node.<type>`", "`llm.chat` and `llm.generate`", "`retry.attempt`"].flatMap(
-      (heading) => [...code(heading), ...Object.keys(documented(heading))]
-    )
+    const all = headings.flatMap((heading) => [...code(heading), ...Object.keys(documented(heading))])
     for (const row of table("README.md", "Spans", "Span")) {
       const [attributes = "", events = ""] = (row["Attributes that matter most"] ?? "").split("; event ")
-      assert.includeMembers([...all, "gen_ai.*"], [...code(row["Span"] ?? ""), ...code(attributes)])
+      const names = table(tracing, "Integration points", "Span").flatMap((row) => code(row["Span"] ?? ""))
+      assert.includeMembers([...all, ...names, "gen_ai.*"], [...code(row["Span"] ?? ""), ...code(attributes)])
       assert.includeMembers(
         table(tracing, "Events", "Event").flatMap((row) => code(row["Event"] ?? "")),
         [...code(events)]
@@ -777,6 +836,54 @@ describe("spans and attributes of docs/tracing.md", () => {
     const asked = [...queries.matchAll(/\b(?:span|event)\.([\w.]+)/g)].map(([, name = ""]) => name)
     assert.isNotEmpty(asked)
     assert.includeMembers([...names], asked)
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The double
+// ---------------------------------------------------------------------------------------------------------------------
+
+describe("the double of docs/testing.md", () => {
+  it("has the models that fail of the table, which fail so", async () => {
+    const rows = table(testing, "Errors", "Model")
+    assert.deepStrictEqual(
+      rows.map((row) => code(row["Model"] ?? "")[0]),
+      [...OllamaDouble.faults]
+    )
+    for (const row of rows) {
+      const [model = ""] = code(row["Model"] ?? "")
+      const response = await fetch(`${ollamaUrl}/api/chat`, {
+        method: "POST",
+        body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }] })
+      })
+      const text = await response.text()
+      const said =
+        text === "" ? undefined : (JSON.parse(text.trim().split("\n").at(-1) ?? "") as { error: string }).error
+      assert.strictEqual(response.status, Number.parseInt(row["Status"] ?? "", 10), model)
+      const [start = "", end = ""] = (code(row["Error"] ?? "")[0] ?? "").replaceAll("NAME", model).split("…")
+      assert.isTrue(
+        said === undefined ? row["Error"] === "(an empty body)" : said.startsWith(start),
+        `${model}: ${said}`
+      )
+      assert.isTrue(said === undefined || said.endsWith(end), model)
+    }
+  })
+
+  it("has the fields of the tables, and no others", () => {
+    const source = read("src/OllamaScript.ts")
+    for (const [column, type] of [
+      ["Field of an answer", "Answer"],
+      ["Field of a model", "Model"],
+      ["Field of a script", "Script"]
+    ] as const) {
+      const [, body = ""] = new RegExp(`^export interface ${type} {\n(.*?)^}`, "ms").exec(source) ?? []
+      const headings = { Answer: "What a model answers", Model: "Models", Script: "Time" }
+      assert.sameMembers(
+        table(testing, headings[type], column).flatMap((row) => code(row[column] ?? "")),
+        [...body.matchAll(/^ {2}readonly (\w+)/gm)].map(([, field = ""]) => field),
+        type
+      )
+    }
   })
 })
 
@@ -806,7 +913,9 @@ describe("names in the documents", () => {
       Logs,
       Node,
       NodeClient,
-      Ollama,
+      // `Ollama.layer` belongs to the service, `Ollama.tool` to its module.
+      Ollama: Object.assign(Object.create(Ollama) as object, OllamaModule),
+      OllamaDouble,
       Propagation,
       Span,
       Telemetry,
@@ -824,9 +933,29 @@ describe("names in the documents", () => {
     }
   })
 
+  it("the client's reference names every method, option and reason, and no others", () => {
+    const names = (heading: string, column: string) =>
+      table(ollamaReference, heading, column).map((row) => code(row[column] ?? "")[0] ?? "")
+    const client = /export interface Client \{\n(.*?)^\}/ms.exec(read("src/OllamaClient.ts"))?.[1] ?? ""
+    assert.sameMembers(
+      ["url", ...names("Model calls", "Method"), ...names("Models", "Method")],
+      [...client.matchAll(/^  readonly (\w+):/gm)].map(([, name = ""]) => name)
+    )
+    const api = read("src/OllamaApi.ts")
+    const options = ["LoadOptions", "Options extends LoadOptions"].flatMap((name) => {
+      const body = new RegExp(`export interface ${name} \\{\\n(.*?)^\\}`, "ms").exec(api)?.[1] ?? ""
+      return [...body.matchAll(/^  readonly (\w+)\??:/gm)].map(([, name = ""]) => name)
+    })
+    assert.sameMembers(["model", ...names("Options", "Option")], options)
+    assert.sameMembers(
+      names("Errors", "Reason"),
+      OllamaModule.OllamaError.fields.reason.members.map((reason) => reason.fields._tag.schema.literal)
+    )
+  })
+
   it("flags are flags of the command line, and all of them are documented", timeout, async () => {
     const help = await Promise.all(
-      ["", " run", " models", " doctor", " trace push"].map((name) =>
+      ["", " run", " chat", " models", " models show", " models pull", " doctor", " trace push"].map((name) =>
         shell({ line: `tinyllm${name} --help`, ollama: true, collector: true })
       )
     )

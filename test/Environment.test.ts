@@ -87,8 +87,8 @@ describe("OTEL_TRACES_EXPORTER", () => {
         OTEL_EXPORTER_OTLP_ENDPOINT: collector.url
       })
       assert.strictEqual(stdout, "2\n")
-      assert.match(stderr, /^trace [0-9a-f]{32}, 6 spans$/m)
-      assert.lengthOf(collector.spans(), 6)
+      assert.match(stderr, /^trace [0-9a-f]{32}, 14 spans$/m)
+      assert.lengthOf(collector.spans(), 14)
     })
   )
 

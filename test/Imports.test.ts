@@ -9,6 +9,7 @@ const order = [
     "Ports",
     "Stderr",
     "Stdout",
+    "Typing",
     "Usage",
     "Utf8",
     "Secrets",
@@ -22,10 +23,27 @@ const order = [
   ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanGuard"],
   ["Endpoint", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Ollama
-  ["OllamaApi", "OllamaErrorText", "OllamaError", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading"],
-  ["OllamaCall", "OllamaTest", "Ollama"],
-  ["NodeClient"],
-  ["Arithmetic", "OllamaScript", "OllamaReply", "OllamaDemo", "OllamaDouble", "Demo"],
+  [
+    "OllamaApi",
+    "OllamaOptions",
+    "OllamaBody",
+    "OllamaLines",
+    "OllamaSchema",
+    "OllamaTools",
+    "OllamaErrorText",
+    "OllamaError"
+  ],
+  ["OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
+  ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaWarnings", "OllamaCall"],
+  ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaClient", "OllamaTest", "Ollama"],
+  // On `effect/ai`
+  ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel", "OllamaEmbeddingModel"],
+  ["OllamaFiles", "NodeClient"],
+  ["Arithmetic", "OllamaGo", "OllamaScript", "OllamaReply", "OllamaDemo"],
+  ["OllamaDoubleAccess", "OllamaDoubleFaults", "OllamaDoubleModels", "OllamaDoubleRequest", "OllamaDoublePull"],
+  ["OllamaDoubleQueue", "OllamaDoubleEmbed"],
+  ["OllamaDoubleAnswer", "OllamaDoubleCalls"],
+  ["OllamaDoubleRoutes", "OllamaDouble", "Demo"],
   // Telemetry
   [
     "EnvironmentValues",
@@ -76,16 +94,21 @@ const order = [
     "Telemetry"
   ],
   // Graphs
-  ["NodeType", "ModelNode", "Attempts", "Node", "Graph", "Assistant"],
+  ["NodeType", "ModelNode", "AgentNode", "Attempts", "Node", "Graph", "Assistant"],
   // Command line
   [
     "CliError",
     "NodePorts",
+    "NodeTyping",
     "NodePlatform",
     "CliFlags",
     "Progress",
     "CliRun",
+    "CliChat",
+    "CliTable",
     "CliModels",
+    "CliShow",
+    "CliPull",
     "CliTrace",
     "DoctorSettings",
     "DoctorTelemetry",
@@ -120,9 +143,14 @@ const knowOpenTelemetry = [
 const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "OllamaTest"]
 const knowNode = [
   "NodeClient",
+  "OllamaFiles",
   "NodePlatform",
   "NodePorts",
+  "NodeTyping",
   "OllamaDouble",
+  "OllamaDoubleAccess",
+  "OllamaDoubleModels",
+  "OllamaDoubleRoutes",
   "OllamaReply",
   "OtlpCertificates",
   "OtlpGrpc",
@@ -165,7 +193,7 @@ describe("imports of src", () => {
   })
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
-    const work = /^(Graph|Node|NodeType|ModelNode|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
+    const work = /^(Graph|Node|NodeType|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
       /^(Telemetry\w*|Tracer|RecordedSpan|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
@@ -218,6 +246,21 @@ describe("imports of src", () => {
   it("only the client and our own servers know HTTP, and only the Node side knows Node", () => {
     assert.sameMembers(knowing(/^effect\/http\//), knowHttp)
     assert.sameMembers(knowing(/^(node:|@effect\/platform-node\/)/), knowNode)
+  })
+
+  it("effect/ai is loaded by programs that use it: elsewhere only its types are known", () => {
+    const loading = modules.filter(({ text }) => /^import (?!type)[^\n]*"effect\/ai\//m.test(text))
+    const knowAi = ["OllamaAiError", "OllamaEmbeddingModel", "OllamaLanguageModel"]
+    assert.sameMembers(
+      loading.map(({ name }) => name),
+      knowAi
+    )
+    for (const { imports, name } of modules.filter(({ name }) => !knowAi.includes(name) && name !== "index")) {
+      assert.isFalse(
+        imports.some((path) => knowAi.includes(own(path) ?? "")),
+        name
+      )
+    }
   })
 
   it("only Main runs effects", () => {

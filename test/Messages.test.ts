@@ -57,6 +57,29 @@ describe("Messages.messages", () => {
     }
   })
 
+  it("T22 T24 cuts arguments and results of tools to text that parses with the rest, and never exceeds its bytes", () => {
+    const parts = (text: string): ReadonlyArray<Messages.Part> => [
+      { type: "tool_call", id: "call_1", name: "n".repeat(1000), arguments: { a: text, b: [text] } },
+      { type: "tool_call", id: null, name: "f", arguments: { short: true } },
+      { type: "tool_call_response", id: "call_1", response: text }
+    ]
+    for (const text of awkward) {
+      const json = Messages.messages([{ role: "assistant", parts: parts(text.repeat(5000)) }], { bytes: 1000, redact })
+      assert.isAtMost(bytesOf(json), 1000)
+      const [long, short, result] = GenAi.inputMessages(json)[0]?.parts ?? []
+      assert.isTrue(long?.type === "tool_call" && typeof long.arguments === "string" && long.arguments.endsWith("…"))
+      assert.deepStrictEqual(short?.type === "tool_call" && short.arguments, { short: true })
+      assert.isTrue(result?.type === "tool_call_response" && String(result.response).endsWith("…"))
+    }
+    const secret = {
+      type: "tool_call" as const,
+      id: "1",
+      name: "f",
+      arguments: { key: "Bearer abcdefgh12345678" }
+    }
+    assert.include(Messages.messages([{ role: "assistant", parts: [secret] }], options), "__REDACTED__")
+  })
+
   it("cuts the long ones and leaves the short ones", () => {
     const [first, second, third] = GenAi.inputMessages(
       Messages.messages([user("short"), user("a".repeat(5000)), user("b".repeat(3000))], options)

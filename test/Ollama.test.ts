@@ -13,6 +13,7 @@ import {
   Scope,
   Stream
 } from "effect"
+import { TestClock } from "effect/testing"
 import { HttpClient, HttpClientError, HttpClientResponse } from "effect/http"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
@@ -51,7 +52,7 @@ describe("Ollama.chat", () => {
     )
   )
 
-  it.live("sends exactly what was set", () =>
+  it.live("C2 sends exactly what was set", () =>
     Effect.gen(function* () {
       yield* chat({ model: "m", messages: [{ role: "user", content: "hi" }] })
       yield* chat({
@@ -126,7 +127,7 @@ describe("Ollama.chat", () => {
     }).pipe(Effect.provide(against("never")))
   )
 
-  it.live("keeps the prompt on this machine unless told otherwise", () =>
+  it.live("trap 51 keeps the prompt on this machine unless told otherwise", () =>
     Effect.gen(function* () {
       for (const model of ["gpt-oss:120b-cloud", "kimi:cloud", "KIMI:CLOUD"]) {
         const error = yield* failure(ask("hi", { model }))
@@ -150,24 +151,26 @@ describe("Ollama.chat", () => {
 describe("framing", () => {
   const text = 'Grüße, 世界 🙂\u2028 <b>&amp;</b> "q" \\ \n end'
   const answers: Record<string, Reply> = {
-    "pieces of the double": { text: [text.slice(0, 5), text.slice(5)] },
-    "CRLF, blank lines and a byte order mark": {
+    "trap 1 trap 2 reads pieces of the double, characters split": { text: [text.slice(0, 5), text.slice(5)] },
+    "trap 4 trap 5 trap 9 reads CRLF, blank lines and a byte order mark": {
       raw: `\uFEFF${line(text.slice(0, 5))}\r\n  \r\n\n${line(text.slice(5)).trim()}\r\n${last()}`
     },
-    "many records in one chunk, the last without newline": {
+    "trap 2 trap 3 reads many records in one chunk, the last without newline": {
       raw: line(text.slice(0, 5)) + line(text.slice(5)) + last().trim()
     },
-    "a single JSON object": { raw: last(text).trim(), contentType: "application/json; charset=utf-8" },
-    "content in the last record": { raw: line(text.slice(0, 5)) + last(text.slice(5)) },
-    "null and missing content": {
+    "trap 10 reads a single JSON object": { raw: last(text).trim(), contentType: "application/json; charset=utf-8" },
+    "trap 18 reads content in the last record": { raw: line(text.slice(0, 5)) + last(text.slice(5)) },
+    "trap 39 reads null and missing content": {
       raw: `${line(text)}{"message":null}\n{"message":{"content":null}}\n{"other":1}\n${last()}`
     },
-    "records after the last one": { raw: `${line(text)}${last()}${line("more")}{"error":"late"}\nno json` },
-    "unknown fields": { raw: line(text, { done: false, future: { a: [1] } }) + last() }
+    "trap 16 reads past records after the last one": {
+      raw: `${line(text)}${last()}${line("more")}{"error":"late"}\nno json`
+    },
+    "trap 34 reads past unknown fields": { raw: line(text, { done: false, future: { a: [1] } }) + last() }
   }
   for (const [name, answer] of Object.entries(answers)) {
     for (const bytesPerChunk of [1, 7, 4096, undefined]) {
-      it.live(`reads ${name} in chunks of ${bytesPerChunk ?? "any number of"} bytes`, () =>
+      it.live(`C5 C6 ${name}, in chunks of ${bytesPerChunk ?? "any number of"} bytes`, () =>
         Effect.gen(function* () {
           assert.strictEqual((yield* chat()).text, text)
           const parts = yield* Stream.runCollect(stream())
@@ -179,13 +182,13 @@ describe("framing", () => {
     }
   }
 
-  it.live("reads a line of two megabytes", () =>
+  it.live("C5 trap 6 reads a line of two megabytes", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* chat()).text.length, 2_000_000)
     }).pipe(Effect.provide(against({ raw: last("x".repeat(2_000_000)) })))
   )
 
-  it.live("gives up on a line that does not end", () =>
+  it.live("C5 trap 6 gives up on a line that does not end", () =>
     Effect.gen(function* () {
       const error = yield* failure()
       assert.strictEqual(error.reason._tag, "Malformed")
@@ -193,13 +196,13 @@ describe("framing", () => {
     }).pipe(Effect.provide(against({ raw: Array.from({ length: 18 }, () => "x".repeat(1024 * 1024)) })))
   )
 
-  it.live("reads escapes, also of half a character", () =>
+  it.live("C5 trap 8 reads escapes, also of half a character", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* chat()).text, "<&>\ud800!")
     }).pipe(Effect.provide(against({ raw: `{"message":{"content":"\\u003c\\u0026\\u003e\\ud800!"},"done":true}\n` })))
   )
 
-  it.live("hands out what came before a line that is no JSON", () =>
+  it.live("C5 trap 7 hands out what came before a line that is no JSON", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const error = yield* stream().pipe(
@@ -220,7 +223,7 @@ describe("framing", () => {
     text: "OK",
     "a JSON array": "[]"
   })) {
-    it.live(`calls ${name} with status 200 no Ollama`, () =>
+    it.live(`C5 C20 trap 11 calls ${name} with status 200 no Ollama`, () =>
       Effect.gen(function* () {
         const error = yield* failure()
         assert.strictEqual(error.reason._tag, "Malformed")
@@ -236,7 +239,7 @@ describe("framing", () => {
     }).pipe(Effect.provide(against({ raw: last("hi"), headers: { "content-encoding": " Identity" } })))
   )
 
-  it.live("refuses an encoding that was not asked for", () =>
+  it.live("trap 26 refuses an encoding that was not asked for", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* failure()).reason._tag, "Malformed")
     }).pipe(Effect.provide(against({ raw: "x", headers: { "content-encoding": "gzip" } })))
@@ -247,7 +250,7 @@ describe("the end of an answer", () => {
   const partial = (error: Ollama.OllamaError) => ("partial" in error.reason ? error.reason.partial : undefined)
 
   for (const end of ["eof", "fin", "reset"] as const) {
-    it.live(`says what had come when it breaks off (${end}), and does not ask again`, () =>
+    it.live(`C6 C9 trap 12 trap 24 says what had come when it breaks off (${end}), and does not ask again`, () =>
       Effect.gen(function* () {
         const error = yield* failure()
         assert.strictEqual(error.reason._tag, "StreamInterrupted")
@@ -259,7 +262,7 @@ describe("the end of an answer", () => {
     )
   }
 
-  it.live("says what had come when a whole answer is none (done: false)", () =>
+  it.live("C6 trap 13 says what had come when a whole answer is none (done: false)", () =>
     Effect.gen(function* () {
       for (const call of [chat(), Stream.runDrain(stream())]) {
         const error = yield* Effect.flip(call)
@@ -271,7 +274,7 @@ describe("the end of an answer", () => {
     }).pipe(Effect.provide(against({ raw: line("half").trim(), contentType: "application/json; charset=utf-8" })))
   )
 
-  it.live("says what had come before an error line", () =>
+  it.live("C6 C9 trap 14 says what had come before an error line", () =>
     Effect.gen(function* () {
       const error = yield* failure()
       assert.strictEqual(error.reason._tag, "StreamError")
@@ -297,7 +300,7 @@ describe("the end of an answer", () => {
     }).pipe(Effect.provide(against({ text: ["x"], errorLine: "cannot parse tool call: SENTINEL" })))
   )
 
-  it.live("fails for an error as the first line", () =>
+  it.live("C6 trap 15 fails for an error as the first line", () =>
     Effect.gen(function* () {
       const error = yield* failure()
       assert.strictEqual(error.reason._tag, "StreamError")
@@ -306,14 +309,14 @@ describe("the end of an answer", () => {
     }).pipe(Effect.provide(against({ text: [], errorLine: "something else" })))
   )
 
-  it.live("asks once more when nothing came, then gives up", () =>
+  it.live("C6 C9 C20 trap 17 asks once more when nothing came, then gives up", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* failure()).reason._tag, "StreamInterrupted")
       assert.lengthOf(yield* requests, 2)
     }).pipe(Effect.provide(against({ raw: "" })))
   )
 
-  it.live("takes an answer of loading for an empty prompt", () =>
+  it.live("C6 trap 21 takes an answer of loading for an empty prompt", () =>
     Effect.gen(function* () {
       const error = yield* failure()
       assert.strictEqual(error.reason._tag, "InvalidRequest")
@@ -321,7 +324,7 @@ describe("the end of an answer", () => {
     }).pipe(Effect.provide(against({ raw: line("", { done: true, done_reason: "load" }) })))
   )
 
-  it.live("takes a last record without counts, times or reason", () =>
+  it.live("C6 trap 19 trap 20 trap 33 takes a last record without counts, times or reason", () =>
     Effect.gen(function* () {
       const completion = yield* chat()
       assert.strictEqual(completion.text, "hi")
@@ -339,7 +342,7 @@ describe("the end of an answer", () => {
     )
   )
 
-  it.live("keeps a reason it does not know", () =>
+  it.live("C6 trap 20 keeps a reason it does not know", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* chat()).doneReason, "tired")
     }).pipe(Effect.provide(against({ text: "ok", doneReason: "tired" })))
@@ -380,14 +383,14 @@ describe("errors", () => {
       requests: 1,
       says: "missing request body"
     },
-    "bad JSON": {
+    "trap 53 bad JSON": {
       reply: error(400, "invalid character 'x' looking for beginning of value"),
       tag: "InvalidRequest",
       requests: 1
     },
     "no model": { reply: error(400, "model is required"), tag: "InvalidRequest", requests: 1 },
     "invalid name": { reply: error(400, "invalid model name"), tag: "InvalidRequest", requests: 1 },
-    "unknown model": {
+    "trap 53 unknown model": {
       reply: error(404, "model 'm' not found"),
       tag: "ModelNotFound",
       requests: 1,
@@ -452,7 +455,7 @@ describe("errors", () => {
       tag: "RunnerFailed",
       requests: 2
     },
-    "full queue": {
+    "full queue (trap 49)": {
       reply: error(503, "server busy, please try again.  maximum pending requests exceeded"),
       tag: "Busy",
       requests: 4,
@@ -495,13 +498,13 @@ describe("errors", () => {
       says: "cloud is disabled"
     },
     "cloud unreachable": { reply: error(502, "bad gateway"), tag: "ServerFailed", requests: 4 },
-    "refused host": {
+    "trap 31 refused host": {
       reply: { raw: "", status: 403, contentType: "text/plain" },
       tag: "Forbidden",
       requests: 1,
       says: "Host"
     },
-    panic: {
+    "trap 31 panic": {
       reply: { raw: "", status: 500, contentType: "text/plain" },
       tag: "ServerFailed",
       requests: 2,
@@ -509,23 +512,23 @@ describe("errors", () => {
     },
     "unknown 500": { reply: error(500, "no idea"), tag: "ServerFailed", requests: 1 },
     "client gone": { reply: error(499, "request canceled"), tag: "ServerFailed", requests: 1 },
-    "proxy error": {
+    "trap 31 proxy error": {
       reply: { raw: "<html>Bad Gateway</html>", status: 502, contentType: "text/html" },
       tag: "ServerFailed",
       requests: 4
     },
-    "other path": {
+    "trap 31 other path": {
       reply: { raw: "404 page not found", status: 404, contentType: "text/plain" },
       tag: "WrongUrl",
       requests: 1,
       says: "OLLAMA_HOST"
     },
-    "other method": {
+    "trap 31 other method": {
       reply: { raw: "405 method not allowed", status: 405, contentType: "text/plain" },
       tag: "WrongUrl",
       requests: 1
     },
-    redirect: {
+    "trap 25 redirect": {
       reply: { raw: "", status: 301, headers: { location: "https://elsewhere/" } },
       tag: "WrongUrl",
       requests: 1,
@@ -543,19 +546,47 @@ describe("errors", () => {
       requests: 1,
       says: "HTTP 206"
     },
+    "no model, of generate": { reply: error(404, "model '' not found"), tag: "ModelNotFound", requests: 1 },
+    "log probabilities out of range": {
+      reply: error(400, "top_logprobs must be between 0 and 20"),
+      tag: "InvalidRequest",
+      requests: 1,
+      says: "top_logprobs"
+    },
+    "vectors that are none": {
+      reply: error(400, "embedding contains NaN or Inf values"),
+      tag: "EmbeddingInvalid",
+      requests: 1
+    },
+    "runner died, before the answer": {
+      reply: error(500, "an error was encountered while running the model: unexpected EOF"),
+      tag: "RunnerFailed",
+      requests: 2
+    },
+    "tokens that repeat": {
+      reply: error(500, "prediction aborted, token repeat limit reached"),
+      tag: "ServerFailed",
+      requests: 1,
+      says: "token repeat limit"
+    },
+    "a tool call that cannot be read": {
+      reply: error(500, "error parsing tool call: raw='x', err=invalid character"),
+      tag: "ServerFailed",
+      requests: 1
+    },
     "OpenAI's form": {
       reply: error(400, { message: "bad thing", type: "invalid_request_error" }),
       tag: "InvalidRequest",
       requests: 1
     },
-    "large page": {
+    "trap 31 trap 32 large page": {
       reply: { raw: "x".repeat(300_000), status: 400, contentType: "text/html" },
       tag: "InvalidRequest",
       requests: 1
     }
   }
   for (const [name, row] of Object.entries(rows)) {
-    it.live(`${name}: ${row.tag} after ${row.requests} request(s)`, () =>
+    it.live(`C4 C9 C20 ${name}: ${row.tag} after ${row.requests} request(s)`, () =>
       Effect.gen(function* () {
         const error = yield* failure(ask("SENTINEL"))
         assert.strictEqual(error.reason._tag, row.tag)
@@ -570,14 +601,14 @@ describe("errors", () => {
     )
   }
 
-  it.live("do not wait for the end of an error's body", () =>
+  it.live("trap 32 do not wait for the end of an error's body", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* failure().pipe(Effect.timeout("400 millis")))._tag, "OllamaError")
       yield* until((request) => request.disconnectedAt !== undefined)
     }).pipe(Effect.provide(against({ raw: "x".repeat(70_000), status: 400, end: "hang" })))
   )
 
-  it.live("come back to the answer when a repetition helps", () =>
+  it.live("C9 come back to the answer when a repetition helps", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* chat()).text, "third time")
       assert.strictEqual((yield* Stream.runCollect(stream())).length, 3)
@@ -588,14 +619,14 @@ describe("errors", () => {
     )
   )
 
-  it.live("repeat a connection that was reset before the answer", () =>
+  it.live("C9 trap 24 repeat a connection that was reset before the answer", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* chat()).text, "ok")
       assert.lengthOf(yield* requests, 2)
     }).pipe(Effect.provide(against(({ count }) => (count === 1 ? { text: [], end: "reset" } : "ok"))))
   )
 
-  it.live("say how to start a server that is not there, at once", () =>
+  it.live("C9 trap 24 say how to start a server that is not there, at once", () =>
     Effect.gen(function* () {
       const error = yield* failure().pipe(Effect.timeout("400 millis"))
       assert.isTrue(error instanceof Ollama.OllamaError && error.reason._tag === "Unreachable")
@@ -605,7 +636,7 @@ describe("errors", () => {
     }).pipe(Effect.provide(NodeClient.layer({ url: "127.0.0.1:1" })))
   )
 
-  it.live("repeat a refused connection to a server that had answered before", () =>
+  it.live("C9 repeat a refused connection to a server that had answered before", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(
@@ -628,7 +659,7 @@ describe("errors", () => {
     ["ENOTFOUND", "Unreachable", 1],
     ["ECONNRESET", "Unreachable", 4]
   ] as const) {
-    it.live(`${code} of the transport: ${tag} after ${attempts} attempt(s)`, () =>
+    it.live(`C4 C9 ${code} of the transport: ${tag} after ${attempts} attempt(s)`, () =>
       Effect.gen(function* () {
         let sent = 0
         const client = HttpClient.make((request) => {
@@ -660,7 +691,7 @@ describe("errors", () => {
     "a page without a head": "<html>hello</html>"
   }
   for (const [name, bytes] of Object.entries(strangers)) {
-    it.live(`say that ${name} is no Ollama, without asking again`, () =>
+    it.live(`C4 C20 say that ${name} is no Ollama, without asking again`, () =>
       Effect.gen(function* () {
         const { port, connections } = yield* bare(bytes)
         for (const call of [Effect.asVoid(chat()), Effect.asVoid(Ollama.Ollama.use((ollama) => ollama.version))]) {
@@ -686,7 +717,7 @@ describe("errors", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("count attempts as told", () =>
+  it.live("C9 count attempts as told", () =>
     Effect.gen(function* () {
       yield* failure()
       assert.lengthOf(yield* requests, 1)
@@ -709,6 +740,17 @@ describe("time limits", () => {
       assert.lengthOf(yield* requests, 1)
       yield* until((request) => request.disconnectedAt !== undefined)
     }).pipe(Effect.provide(against({ text: "late", load: "10 seconds" }, { firstRecordTimeout: "30 millis" })))
+  )
+
+  it.effect("trap 23 by default, a model has 15 minutes to load", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.flip(chat()))
+      yield* TestClock.adjust("14 minutes")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 minute")
+      const { reason } = yield* Fiber.join(fiber)
+      assert.isTrue(reason._tag === "Timeout" && reason.phase === "first record" && reason.millis === 900_000)
+    }).pipe(Effect.provide(Ollama.Ollama.layerTest(() => Effect.never)))
   )
 
   it.live("bound the silence in an answer, and keep what came", () =>
@@ -798,7 +840,7 @@ describe("interruption closes the socket", () => {
     }).pipe(Effect.provide(against({ text: ["one "], end: "hang" })))
   )
 
-  it.live("when enough of a stream was taken", () =>
+  it.live("trap 27 when enough of a stream was taken", () =>
     Effect.gen(function* () {
       assert.lengthOf(yield* stream().pipe(Stream.take(2), Stream.runCollect), 2)
       yield* closed
@@ -819,11 +861,11 @@ describe("interruption closes the socket", () => {
 })
 
 describe("Ollama.stream", () => {
-  it.live("gives thinking, text and the completion as they come", () =>
+  it.live("C11 gives thinking, text and the completion as they come", () =>
     Effect.gen(function* () {
       const parts = yield* Stream.runCollect(stream())
       assert.deepStrictEqual(
-        parts.map((part) => (part._tag === "Done" ? "Done" : `${part._tag}:${part.text}`)),
+        parts.map((part) => ("text" in part ? `${part._tag}:${part.text}` : part._tag)),
         ["Thinking:hm", "Text:one ", "Text:two", "Done"]
       )
       const done = parts.at(-1)
@@ -831,19 +873,53 @@ describe("Ollama.stream", () => {
     }).pipe(Effect.provide(against({ thinking: ["hm"], text: "one two", delay: 1 })))
   )
 
-  it.live("gives the same completion as chat", () =>
+  it.live("C3 gives the same completion as chat", () =>
     Effect.gen(function* () {
       const whole = yield* chat()
       const streamed = yield* Stream.runLast(stream())
       const done = Option.getOrThrow(streamed)
       assert.strictEqual(done._tag, "Done")
       if (done._tag === "Done") {
-        const { timings: _, timeToFirstToken: __, ...rest } = whole
-        const { timings: ___, timeToFirstToken: ____, ...same } = done.completion
+        const { timings: _, timeToFirstToken: __, raw: _raw, ...rest } = whole
+        const { timings: ___, timeToFirstToken: ____, raw: __raw, ...same } = done.completion
         assert.deepStrictEqual(same, rest)
       }
     }).pipe(Effect.provide(against({ text: "one two", thinking: "hm hm", textInLastRecord: true })))
   )
+
+  for (const toolCallsIn of ["record", "records", "last"] as const) {
+    it.live(`C3 C10 gives the same tool calls as chat (${toolCallsIn}), but for their ids`, () =>
+      Effect.gen(function* () {
+        const calls = (completion: Ollama.Completion) =>
+          completion.toolCalls.map(({ name, arguments: given }) => [name, given])
+        const whole = yield* chat()
+        const parts = yield* Stream.runCollect(stream())
+        const last = parts.at(-1)
+        assert.deepStrictEqual(last?._tag === "Done" ? calls(last.completion) : [], calls(whole))
+        assert.deepStrictEqual(calls(whole), [
+          ["a", { x: 1 }],
+          ["a", { x: 1 }],
+          ["b", {}]
+        ])
+        assert.lengthOf(
+          parts.filter((part) => part._tag === "ToolCall"),
+          3
+        )
+      }).pipe(
+        Effect.provide(
+          against({
+            text: "I look",
+            toolCallsIn,
+            toolCalls: [
+              { name: "a", arguments: { x: 1 }, id: "same" },
+              { name: "a", arguments: { x: 1 }, id: "same", index: null },
+              { name: "b", arguments: {}, id: null }
+            ]
+          })
+        )
+      )
+    )
+  }
 
   it.live("hands a piece out before the next one comes", () =>
     Effect.gen(function* () {
@@ -869,7 +945,7 @@ describe("other operations", () => {
     }).pipe(Effect.provide(against("never")))
   )
 
-  it.live("read null, missing and odd fields as absent", () =>
+  it.live("trap 33 trap 42 read null, missing and odd fields as absent", () =>
     Effect.gen(function* () {
       const ollama = yield* Ollama.Ollama
       assert.deepStrictEqual(
@@ -880,8 +956,12 @@ describe("other operations", () => {
         ]
       )
       assert.deepStrictEqual(
-        Object.values(yield* ollama.show("m")).filter((value) => value !== undefined),
-        []
+        Object.entries(yield* ollama.show("m")).filter(([key, value]) => value !== undefined && key !== "raw"),
+        [
+          ["license", "x"],
+          ["modelInfo", {}],
+          ["remote", false]
+        ]
       )
     }).pipe(
       Effect.provide(
@@ -951,7 +1031,7 @@ describe("other operations", () => {
     )
   )
 
-  it.live("survive a connection that the server closed between requests", () =>
+  it.live("trap 29 survive a connection that the server closed between requests", () =>
     Effect.gen(function* () {
       const answer = '{"version":"1","details":null}'
       let stale = 0
@@ -985,7 +1065,7 @@ describe("other operations", () => {
 })
 
 describe("layers", () => {
-  it.live("authorize from the URL and never show it", () =>
+  it.live("trap 30 authorize from the URL and never show it", () =>
     Effect.gen(function* () {
       yield* chat()
       const [request] = yield* requests
@@ -999,23 +1079,30 @@ describe("layers", () => {
     )
   )
 
-  it.effect("send the key to ollama.com and to no other host", () =>
+  it.effect("send the key to ollama.com over TLS and to no other host", () =>
     Effect.gen(function* () {
       const sent: Array<string | undefined> = []
       const client = HttpClient.make((request) => {
         sent.push(request.headers["authorization"])
         return Effect.succeed(HttpClientResponse.fromWeb(request, Response.json({ version: "1" })))
       })
-      for (const url of ["ollama.com", "api.ollama.com", "http://ollama.com", "https://example.com", "127.0.0.1"]) {
+      for (const url of [
+        "ollama.com",
+        "api.ollama.com",
+        "http://ollama.com",
+        "https://example.com",
+        "https://ollama.com.example.com",
+        "127.0.0.1"
+      ]) {
         yield* Ollama.Ollama.use((ollama) => ollama.version).pipe(
           Effect.provide(
-            Ollama.Ollama.layer({ url, apiKey: Redacted.make("key") }).pipe(
+            Ollama.Ollama.layer({ url, apiKey: Redacted.make("key"), allowRemote: true }).pipe(
               Layer.provide(Layer.succeed(HttpClient.HttpClient, client))
             )
           )
         )
       }
-      assert.deepStrictEqual(sent, ["Bearer key", undefined, undefined, undefined, undefined])
+      assert.deepStrictEqual(sent, ["Bearer key", undefined, undefined, undefined, undefined, undefined])
     })
   )
 
@@ -1054,7 +1141,7 @@ describe("Ollama.layerTest", () => {
 })
 
 describe("Ollama.sameModel", () => {
-  it("leaves out what the server adds", () => {
+  it("C18 trap 41 leaves out what the server adds", () => {
     for (const [a, b] of [
       ["qwen3", "qwen3:latest"],
       ["Qwen3:0.6B", "qwen3:0.6b"],

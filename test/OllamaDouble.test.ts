@@ -1,77 +1,14 @@
 // What other clients than ours see: read with Node's own fetch and with bare sockets.
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Layer, Logger, type Scope } from "effect"
-import * as Net from "node:net"
+import { Cause, Effect, Fiber, Layer, Logger } from "effect"
 import { OllamaDouble, type Reply, type Script } from "../src/OllamaDouble.ts"
-import { requests, until } from "./support/Double.ts"
-
-const script = (reply: Reply | Script["reply"], rest: Partial<Script> = {}): Script => ({
-  models: ["m:latest"],
-  reply: typeof reply === "function" ? reply : () => reply,
-  ...rest
-})
-
-/** Runs with a double of a script. */
-const serving = (reply: Reply | Script["reply"], rest: Partial<Script> = {}) =>
-  Effect.provide(OllamaDouble.layer(script(reply, rest)))
-
-const call = (path: string, init: { method?: string; body?: unknown } = {}) =>
-  Effect.gen(function* () {
-    const { url } = yield* OllamaDouble
-    return yield* Effect.promise(async (signal) => {
-      const response = await fetch(url + path, {
-        method: init.method ?? (init.body === undefined ? "GET" : "POST"),
-        body: init.body === undefined ? null : typeof init.body === "string" ? init.body : JSON.stringify(init.body),
-        redirect: "manual",
-        signal
-      })
-      return {
-        status: response.status,
-        type: response.headers.get("content-type"),
-        headers: response.headers,
-        text: await response.text()
-      }
-    })
-  })
-
-const chat = (rest: object = {}) =>
-  call("/api/chat", { body: { model: "m", messages: [{ role: "user", content: "one two?" }], ...rest } })
-
-const lines = (text: string) =>
-  text
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line) as Record<string, any>)
-
-/** Bytes as they come from a socket, one entry for each read, and how the connection ended. */
-const bare = (
-  path: string,
-  body: object
-): Effect.Effect<{ readonly reads: ReadonlyArray<string>; readonly end: string }, never, OllamaDouble | Scope.Scope> =>
-  Effect.gen(function* () {
-    const { port } = yield* OllamaDouble
-    const text = JSON.stringify(body)
-    const reads: Array<string> = []
-    const socket = Net.connect(port, "127.0.0.1")
-    yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
-    const end = yield* Effect.callback<string>((resume) => {
-      socket.on("data", (data) => {
-        reads.push(data.toString("latin1"))
-        if (data.toString("latin1").endsWith("0\r\n\r\n")) {
-          resume(Effect.succeed("complete"))
-        }
-      })
-      socket.on("end", () => resume(Effect.succeed("FIN")))
-      socket.on("error", (error: NodeJS.ErrnoException) => resume(Effect.succeed(error.code ?? "")))
-      socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-length: ${text.length}\r\n\r\n${text}`)
-    })
-    return { reads, end }
-  })
+import { requests } from "./support/Double.ts"
+import { bare, call, chat, lines, script, serving } from "./support/Outside.ts"
 
 const hello = { model: "m", messages: [{ role: "user", content: "hi" }] }
 
 describe("OllamaDouble", () => {
-  it.live("streams records as x-ndjson, with counts and times that fit", () =>
+  it.live("D2 streams records as x-ndjson, with counts and times that fit", () =>
     Effect.gen(function* () {
       const { type, text } = yield* chat()
       assert.strictEqual(type, "application/x-ndjson")
@@ -99,7 +36,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving({ thinking: ["hm"], text: ["a ", "<b>"], load: 4, firstDelay: 4, delay: 2 }))
   )
 
-  it.live("answers with one object when asked not to stream", () =>
+  it.live("D2 answers with one object when asked not to stream", () =>
     Effect.gen(function* () {
       const { type, text } = yield* chat({ stream: false })
       assert.strictEqual(type, "application/json; charset=utf-8")
@@ -109,10 +46,13 @@ describe("OllamaDouble", () => {
       assert.isTrue(record.done)
       const generated = yield* call("/api/generate", { body: { model: "m", prompt: "x", stream: false } })
       assert.strictEqual(JSON.parse(generated.text).response, "a b")
+      assert.lengthOf(JSON.parse(generated.text).context, 3)
+      const raw = yield* call("/api/generate", { body: { model: "m", prompt: "x", raw: true, stream: false } })
+      assert.notProperty(JSON.parse(raw.text), "context")
     }).pipe(serving("a b"))
   )
 
-  it.live("loads and unloads for an empty prompt", () =>
+  it.live("D8 loads and unloads for an empty prompt", () =>
     Effect.gen(function* () {
       for (const [path, body] of [
         ["/api/chat", { model: "m", messages: [] }],
@@ -144,7 +84,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving("never"))
   )
 
-  it.live("refuses as Ollama does", () =>
+  it.live("D6 refuses before the first record, as Ollama does", () =>
     Effect.gen(function* () {
       const message = [{ role: "user", content: "x" }]
       const rows: ReadonlyArray<readonly [string, unknown, number, string]> = [
@@ -181,7 +121,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving({ status: 503, error: "scripted" }))
   )
 
-  it.live("ignores what follows the first JSON value of a request", () =>
+  it.live("D17 ignores what follows the first JSON value of a request", () =>
     Effect.gen(function* () {
       for (const rest of ["}", " junk", '\n{"model":"other"}']) {
         const { status, text } = yield* call("/api/chat", {
@@ -202,7 +142,7 @@ describe("OllamaDouble", () => {
     }).pipe(serving(({ messages }) => `<${messages.map(({ content }) => content.toUpperCase()).join()}>`))
   )
 
-  it.live("answers other paths and methods in text, and redirects untidy ones", () =>
+  it.live("D18 answers other paths and methods in text, and redirects untidy ones", () =>
     Effect.gen(function* () {
       const missing = yield* call("/api/nothing")
       assert.deepStrictEqual([missing.status, missing.text], [404, "404 page not found"])
@@ -213,11 +153,19 @@ describe("OllamaDouble", () => {
       )
       const slash = yield* call("/api/chat/", { body: hello })
       assert.deepStrictEqual([slash.status, slash.headers.get("location")], [307, "/api/chat"])
-      assert.strictEqual((yield* call("//api/tags")).status, 301)
+      assert.isNull(slash.type)
+      const get = yield* call("/api/tags/")
+      assert.deepStrictEqual([get.status, get.headers.get("location")], [301, "/api/tags"])
+      assert.strictEqual(get.type, "text/html; charset=utf-8")
+      assert.strictEqual(get.text, '<a href="/api/tags">Moved Permanently</a>.\n\n')
+      assert.strictEqual((yield* call("//api/tags")).status, 307)
+      for (const { type } of [missing, method]) {
+        assert.strictEqual(type, "text/plain; charset=utf-8")
+      }
     }).pipe(serving("never"))
   )
 
-  it.live("withholds the headers until the first record", () =>
+  it.live("D1 sends the headers together with the first record", () =>
     Effect.gen(function* () {
       const { reads } = yield* bare("/api/chat", hello)
       assert.include(reads[0], "200 OK")
@@ -227,7 +175,7 @@ describe("OllamaDouble", () => {
     }).pipe(Effect.scoped, serving({ text: ["x"], firstDelay: 20 }))
   )
 
-  it.live("cuts records into chunks of so many bytes", () =>
+  it.live("D3 cuts records into chunks of so many bytes", () =>
     Effect.gen(function* () {
       const { reads } = yield* bare("/api/chat", hello)
       const body = reads.join("").split("\r\n\r\n").slice(1).join("\r\n\r\n")
@@ -237,13 +185,24 @@ describe("OllamaDouble", () => {
     }).pipe(Effect.scoped, serving({ text: ["x"], bytesPerChunk: 7 }))
   )
 
+  it.live("D3 cuts characters, too, and loses nothing", () =>
+    Effect.gen(function* () {
+      const { reads } = yield* bare("/api/chat", hello)
+      const raw = reads.join("")
+      const chunks = [...raw.slice(raw.indexOf("\r\n\r\n")).matchAll(/\r\n1\r\n([^])(?=\r\n)/g)].map(([, byte]) => byte)
+      const text = Buffer.from(chunks.join(""), "latin1").toString("utf8")
+      assert.strictEqual(lines(text)[0]!["message"].content, "\u00e9\u{1f600}")
+      assert.lengthOf(chunks, Buffer.byteLength(text))
+    }).pipe(Effect.scoped, serving({ text: ["\u00e9\u{1f600}"], bytesPerChunk: 1 }))
+  )
+
   for (const [end, seen] of [
     ["done", "complete"],
     ["eof", "complete"],
     ["fin", "FIN"],
     ["reset", "ECONNRESET"]
   ] as const) {
-    it.live(`ends a connection as told (${end})`, () =>
+    it.live(`D5 ends a connection as told (${end})`, () =>
       Effect.gen(function* () {
         const got = yield* bare("/api/chat", hello)
         assert.strictEqual(got.end, seen)
@@ -255,24 +214,44 @@ describe("OllamaDouble", () => {
     )
   }
 
-  it.live("writes an error line after records", () =>
+  it.live("D6 writes an error line after records, and a status before them", () =>
     Effect.gen(function* () {
       const { status, text } = yield* chat()
       assert.strictEqual(status, 200)
       assert.deepStrictEqual(lines(text).at(-1), { error: "boom" })
-    }).pipe(serving({ text: ["x"], errorLine: "boom" }))
+      const before = yield* chat()
+      assert.deepStrictEqual([before.status, before.text], [500, '{"error":"bang"}'])
+    }).pipe(serving(({ count }) => (count === 1 ? { text: ["x"], errorLine: "boom" } : { status: 500, error: "bang" })))
   )
 
-  it.live("records requests, and when their clients left", () =>
+  it.live("D19 escapes what HTML and JavaScript would take for their own, as Go does", () =>
     Effect.gen(function* () {
-      yield* Effect.timeoutOption(chat(), "30 millis")
-      yield* until((request) => request.disconnectedAt !== undefined)
-      const [request] = yield* requests
-      assert.strictEqual(request?.method, "POST")
-      assert.strictEqual(request?.path, "/api/chat")
+      const { text } = yield* chat()
+      assert.include(text, '"content":"\\u003ca\\u003e \\u0026 \\u2028\\u2029"')
+      assert.strictEqual(lines(text)[0]!["message"].content, "<a> & \u2028\u2029")
+      const whole = yield* chat({ stream: false })
+      assert.include(whole.text, "\\u003ca\\u003e \\u0026")
+      const refused = yield* call("/api/chat", { body: { model: "<&>", messages: [] } })
+      assert.include(refused.text, "invalid model name")
+      const format = yield* chat({ format: "<&>" })
+      assert.include(format.text, "\\u003c\\u0026\\u003e")
+    }).pipe(serving({ text: ["<a> & \u2028\u2029"] }))
+  )
+
+  it.live("D20 records requests with their headers, and when their clients left", () =>
+    Effect.gen(function* () {
+      const { until, url } = yield* OllamaDouble
+      const leaving = yield* Effect.forkChild(chat())
+      yield* until(({ stage }) => stage === "loading")
+      yield* Fiber.interrupt(leaving)
+      yield* until(({ disconnectedAt }) => disconnectedAt !== undefined)
+      const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+      yield* Effect.promise(() => fetch(`${url}/api/version`, { headers: { traceparent } }))
+      const [request, other] = yield* requests
+      assert.deepInclude(request, { method: "POST", path: "/api/chat", complete: false })
       assert.include(request?.body, "one two?")
-      assert.isFalse(request?.complete)
-    }).pipe(serving({ text: "x", load: "10 seconds" }))
+      assert.strictEqual(other?.headers["traceparent"], traceparent)
+    }).pipe(serving({ text: "x", load: "1 hour" }))
   )
 
   it.live("says when its port is taken", () =>
@@ -285,9 +264,10 @@ describe("OllamaDouble", () => {
 
   it.live("closes connections that are busy when its scope ends", () =>
     Effect.gen(function* () {
-      yield* Effect.forkChild(Effect.timeoutOption(chat(), "1 second").pipe(Effect.ignoreCause))
-      yield* until(() => true)
-    }).pipe(serving({ text: "x", load: "10 seconds" }), Effect.timeout("500 millis"))
+      const { until } = yield* OllamaDouble
+      yield* Effect.forkChild(chat().pipe(Effect.ignoreCause))
+      yield* until(({ stage }) => stage === "loading")
+    }).pipe(serving({ text: "x", load: "1 minute" }), Effect.timeout("10 seconds"))
   )
 })
 

@@ -46,7 +46,7 @@ const rows: ReadonlyArray<readonly [input: string | undefined, url: string, warn
 
 describe("OllamaHost.parse", () => {
   for (const [input, url, warns] of rows) {
-    it(`reads ${input === undefined ? "an unset variable" : JSON.stringify(input)} as ${url}`, () => {
+    it(`C1 reads ${input === undefined ? "an unset variable" : JSON.stringify(input)} as ${url}`, () => {
       const host = Result.getOrThrow(OllamaHost.parse(input))
       assert.strictEqual(host.url, url)
       assert.strictEqual(`${host.scheme}://${host.address.replace(/^.*:.*$/, "[$&]")}:${host.port}${host.path}`, url)
@@ -69,7 +69,7 @@ describe("OllamaHost.parse", () => {
     "256.1.1.1",
     "http://256.1.1.1:80/x"
   ]) {
-    it(`refuses ${JSON.stringify(input)} and names it`, () => {
+    it(`C1 refuses ${JSON.stringify(input)} and names it`, () => {
       const refused = OllamaHost.parse(input)
       assert.isTrue(Result.isFailure(refused))
       if (Result.isFailure(refused)) {
@@ -79,7 +79,7 @@ describe("OllamaHost.parse", () => {
     })
   }
 
-  it("makes a header of user and password, and shows neither", () => {
+  it("C1 trap 30 makes a header of user and password, and shows neither", () => {
     const host = Result.getOrThrow(OllamaHost.parse("http://user:p%40ss@h:abc"))
     assert.strictEqual(
       Redacted.value(host.authorization ?? Redacted.make("")),

@@ -4,7 +4,7 @@ import { Reader } from "../src/OllamaStream.ts"
 /** Reads bytes in chunks of exactly that size; over a socket, chunks may arrive joined. */
 const read = (text: string, size: number): Reader => {
   const bytes = new TextEncoder().encode(text)
-  const reader = new Reader({ url: "http://ollama.test", model: "m", sentAt: 0n, now: () => 5n })
+  const reader = new Reader({ url: "http://ollama.test", model: "m", sentAt: 0n, now: () => 5n, callIds: () => "call" })
   for (let start = 0; start < bytes.length; start += size) {
     reader.push(bytes.subarray(start, start + size))
   }
@@ -35,7 +35,26 @@ describe("Reader", () => {
     }
   }
 
-  it("takes counts as integers and refuses what is no count", () => {
+  for (const size of [1, 7, 4096, 10_000_000]) {
+    it(`C5 trap 6 trap 7 trap 8 trap 11 reads what is odd in chunks of ${size} bytes`, () => {
+      const long = "x".repeat(2_100_000)
+      assert.strictEqual(read(record(long, { done: true }), size).completion?.text.length, long.length)
+      const odd = read(`{"response":"\\u003c\\u0026\\u003e\u2028\\ud800🙂","done":true}\n`, size)
+      assert.strictEqual(odd.completion?.text, "<&>\u2028\ud800🙂")
+      const broken = read(`${record("one ")}\nno JSON ${"ü".repeat(300)}\n${record("two", { done: true })}`, size)
+      assert.strictEqual(broken.text, "one ")
+      assert.isTrue(broken.failure?.reason._tag === "Malformed" && broken.failure.reason.excerpt.length === 200)
+      const page = read("<html>\n<body>Welcome to the hotel</body></html>", size)
+      assert.strictEqual(page.failure?.reason._tag, "Malformed")
+    })
+  }
+
+  it("trap 34 keeps the last record with fields that have no name here", () => {
+    const { completion } = read(record("x", { done: true, cached_tokens: 5 }), 9)
+    assert.strictEqual(completion?.raw?.["cached_tokens"], 5)
+  })
+
+  it("trap 35 takes counts as integers and refuses what is no count", () => {
     const counts = (prompt: unknown, answer: unknown) => {
       const { completion } = read(record("x", { done: true, prompt_eval_count: prompt, eval_count: answer }), 9)
       return [completion?.inputTokens, completion?.outputTokens]
@@ -46,7 +65,7 @@ describe("Reader", () => {
   })
 
   it("keeps nothing of a line that has no end", () => {
-    const reader = new Reader({ url: "", model: "m", sentAt: 0n, now: () => 0n })
+    const reader = new Reader({ url: "", model: "m", sentAt: 0n, now: () => 0n, callIds: () => "call" })
     const megabyte = new Uint8Array(1024 * 1024).fill(120)
     for (let i = 0; i < 20; i++) {
       reader.push(megabyte)

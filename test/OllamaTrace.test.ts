@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Random, References, Stream, Tracer } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Random, References, Stream, Tracer } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import * as Baggage from "../src/Baggage.ts"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
@@ -9,7 +10,7 @@ import * as Ollama from "../src/Ollama.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Usage from "../src/Usage.ts"
-import type { Reply } from "../src/OllamaDouble.ts"
+import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
 import { against, ask, requests, until } from "./support/Double.ts"
 import { eventsOf, exitOf, named, only, Spans, tree } from "./support/Spans.ts"
 
@@ -29,7 +30,7 @@ const busyTwice = ({ count }: { readonly count: number }): Reply =>
   count <= 2 ? { status: 503, error: "server busy, please try again." } : "at last"
 
 describe("llm spans", () => {
-  it.live("T5 a call is one CLIENT span with its model, lengths and tokens as integers", () =>
+  it.live("T5 C16 a call is one CLIENT span with its model, lengths and tokens as integers", () =>
     Effect.gen(function* () {
       yield* chat(
         ask("one two 🙂", {
@@ -71,17 +72,26 @@ describe("llm spans", () => {
         "gen_ai.usage.input_tokens": 6,
         "gen_ai.usage.output_tokens": 2,
         "gen_ai.response.finish_reasons": ["stop"],
-        "tinyllm.ollama.total_duration": 2.5,
+        "tinyllm.ollama.attempts": 1,
+        "tinyllm.ollama.records": 2,
+        "tinyllm.ollama.time_to_first_token": span.attributes.get("tinyllm.ollama.time_to_first_token"),
+        "tinyllm.ollama.total_duration": 2.75,
         "tinyllm.ollama.load_duration": 1,
         "tinyllm.ollama.prompt_eval_duration": 0.25,
-        "tinyllm.ollama.eval_duration": 1.25
+        "tinyllm.ollama.eval_duration": 1.25,
+        "tinyllm.ollama.unaccounted_duration": 0.25,
+        "tinyllm.ollama.overhead_duration": 0,
+        "tinyllm.ollama.prompt_tokens_per_second": 24,
+        "tinyllm.ollama.output_tokens_per_second": 1.6
       })
+      const first = Number(span.attributes.get("tinyllm.ollama.time_to_first_token"))
+      assert.isTrue(first > 0 && first <= Number(nanos(span)) / 1e9)
     }).pipe(
       Effect.provide(
         against({
           text: "fine, ",
           metrics: {
-            total_duration: 2.5e9,
+            total_duration: 2.75e9,
             load_duration: 1e9,
             prompt_eval_duration: 2.5e8,
             eval_duration: 1.25e9
@@ -191,7 +201,7 @@ describe("llm spans", () => {
     }).pipe(Effect.provide(against("x")))
   )
 
-  it.live("T14 T20 no attribute or event holds prompt or answer, or a value that is none", () =>
+  it.live("T14 T20 trap 52 no attribute or event holds prompt or answer, or a value that is none", () =>
     Effect.gen(function* () {
       yield* chat(ask("PROMPT-SENTINEL"))
       yield* Effect.ignore(chat(ask("PROMPT-SENTINEL 2")))
@@ -218,7 +228,29 @@ describe("llm spans", () => {
     )
   )
 
-  it.live("T15 a failed call is a failed span with a type from the list", () =>
+  it.live("trap 52 no attribute or event holds user and password of the server's address", () =>
+    Effect.gen(function* () {
+      const { port } = yield* OllamaDouble
+      const layer = NodeClient.layer({ url: `http://SENTINEL:SENTINEL@127.0.0.1:${port}` })
+      yield* Effect.provide(chat(), layer)
+      yield* Effect.ignore(Effect.provide(chat(ask("hi", { model: "missing" })), layer))
+      const { all } = yield* Spans
+      assert.lengthOf(
+        all.filter(({ name }) => name === "llm.chat"),
+        2
+      )
+      for (const span of all) {
+        const exit = exitOf(span)
+        const error = exit !== undefined && Exit.isFailure(exit) ? Span.exception(Cause.squash(exit.cause)) : {}
+        const text = JSON.stringify([attributes(span), eventsOf(span), error])
+        assert.notInclude(text, "SENTINEL")
+        assert.notInclude(text, Buffer.from("SENTINEL:SENTINEL").toString("base64"))
+      }
+      assert.match((yield* requests)[0]?.headers.authorization ?? "", /^Basic /)
+    }).pipe(Effect.provide(against("hi")))
+  )
+
+  it.live("T15 C16 a failed call is a failed span with a type from the list", () =>
     Effect.gen(function* () {
       const types: Array<string> = []
       const note = (layer: Layer.Layer<Ollama.Ollama, unknown>) =>
@@ -283,16 +315,28 @@ describe("llm spans", () => {
         Effect.withSpan("caller")
       )
       assert.deepStrictEqual(yield* tree, ["caller", "  llm.chat", "  consumer", "  consumer"])
-    }).pipe(Effect.provide(against("one")))
+    }).pipe(Effect.provide(against("one", { timings: false })))
   )
 })
 
 describe("retry.attempt spans", () => {
+  for (const status of [400, 404]) {
+    it.live(`trap 53 a node that fails with ${status} makes exactly one request`, () =>
+      Effect.gen(function* () {
+        const node = Node.model({ model: "m", prompt: (text: string) => text, output: ({ text }) => text })
+        const error = yield* Effect.flip(Graph.run(Graph.single("g", node), "hi"))
+        assert.isFalse(error._tag === "OllamaError" && error.isRetryable)
+        assert.lengthOf(yield* requests, 1)
+        assert.lengthOf(yield* named("retry.attempt"), 0)
+      }).pipe(Effect.provide(against({ status, error: "no" })))
+    )
+  }
+
   for (const [way, call] of [
     ["chat", chat()],
     ["stream", Stream.runDrain(stream())]
   ] as const) {
-    it.live(`T17 all attempts are there, with their times, when one more was needed (${way})`, () =>
+    it.live(`T17 C16 trap 49 all attempts are there, with their times, when one more was needed (${way})`, () =>
       Effect.gen(function* () {
         yield* call
         const parent = yield* only("llm.chat")
@@ -321,9 +365,64 @@ describe("retry.attempt spans", () => {
             [2, "503"]
           ]
         )
-      }).pipe(Effect.provide(against(busyTwice)))
+      }).pipe(Effect.provide(against(busyTwice, { timings: false })))
     )
   }
+
+  it.effect(
+    "trap 49 C9 a storm of 503 is waited out with delays that grow, differ and are bounded, each in the trace",
+    () =>
+      Effect.gen(function* () {
+        const fibers = yield* Effect.forEach(Array.from({ length: 12 }), () => Effect.forkChild(Effect.flip(chat())))
+        for (let second = 0; second < 30; second++) {
+          yield* TestClock.adjust("1 second")
+          yield* TestClock.withLive(Effect.sleep("5 millis"))
+        }
+        const errors = yield* Effect.forEach(fibers, Fiber.join)
+        assert.isTrue(errors.every(({ reason }) => reason._tag === "Busy"))
+        assert.lengthOf(yield* requests, 12 * 6)
+        const calls = yield* named("llm.chat")
+        const delays = calls.map((span) =>
+          eventsOf(span).flatMap(({ attributes, name }) =>
+            name === "retry.scheduled" ? [Number(attributes?.["retry.delay_ms"])] : []
+          )
+        )
+        for (const of of delays) {
+          assert.lengthOf(of, 5)
+          for (const [index, delay] of of.entries()) {
+            assert.isAtMost(delay, Math.min(2000, 500 * 2 ** index))
+          }
+        }
+        for (const index of [0, 1, 2, 3, 4]) {
+          assert.isAbove(new Set(delays.map((of) => of[index])).size, 6)
+        }
+        assert.lengthOf(yield* named("retry.attempt"), 12 * 6)
+        assert.isTrue(calls.every((span) => span.attributes.get("tinyllm.ollama.attempts") === 6))
+      }).pipe(
+        Effect.provide(
+          against(
+            { status: 503, error: "server busy, please try again.  maximum pending requests exceeded" },
+            { retry: { times: 5, base: "500 millis", cap: "2 seconds" }, permitsPerModel: Infinity }
+          )
+        )
+      )
+  )
+
+  it.live("trap 52 user and password of a URL are in no span", () =>
+    Effect.gen(function* () {
+      const { url } = yield* Ollama.Ollama
+      const withPassword = url.replace("http://", "http://SENTINEL-user:SENTINEL-password@")
+      yield* Effect.provide(chat(), NodeClient.layer({ url: withPassword }))
+      assert.match(String((yield* requests)[0]?.headers.authorization), /^Basic /)
+      yield* Effect.flip(Effect.provide(chat(), NodeClient.layer({ url: "http://SENTINEL:SENTINEL@127.0.0.1:1" })))
+      for (const span of (yield* Spans).all) {
+        const exit = exitOf(span)
+        const causes = exit !== undefined && Exit.isFailure(exit) ? exit.cause.reasons.map(String) : []
+        assert.notInclude(JSON.stringify([attributes(span), eventsOf(span), causes]), "SENTINEL")
+        assert.notInclude(JSON.stringify([attributes(span), eventsOf(span), causes]), "Basic ")
+      }
+    }).pipe(Effect.provide(against("x")))
+  )
 
   it.live("T17 there are none when the first attempt succeeds, or fails for good", () =>
     Effect.gen(function* () {
@@ -526,7 +625,7 @@ describe("propagation", () => {
     }).pipe(Effect.provideService(References.TracerEnabled, false), Effect.provide(against("x")))
   )
 
-  it.live("makes no span for requests that are no model calls", () =>
+  it.live("C16 makes no span for requests that are no model calls", () =>
     Effect.gen(function* () {
       const ollama = yield* Ollama.Ollama
       yield* ollama.version
@@ -556,8 +655,12 @@ describe("Ollama.layerTest", () => {
         "gen_ai.response.model": "m",
         "gen_ai.usage.input_tokens": 2,
         "gen_ai.usage.output_tokens": 1,
-        "gen_ai.response.finish_reasons": ["stop"]
+        "gen_ai.response.finish_reasons": ["stop"],
+        "tinyllm.ollama.attempts": 1,
+        "tinyllm.ollama.records": 2,
+        "tinyllm.ollama.time_to_first_token": 0
       })
+      assert.lengthOf((yield* Spans).all, 1)
     }).pipe(
       Effect.provide(
         Layer.merge(

@@ -240,7 +240,7 @@ describe.concurrent("A spool", () => {
       assert.isBelow(millis, 3000)
       assert.strictEqual(
         line,
-        `tinyllm: 6 spans not exported: connection refused at 127.0.0.1:${port}; not kept: ` +
+        `tinyllm: 14 spans not exported: connection refused at 127.0.0.1:${port}; not kept: ` +
           "the folder /proc/nope/spool cannot be made (ENOENT)"
       )
     }
@@ -259,7 +259,7 @@ syncBuiltinESMExports()`
     assert.isBelow(millis, 3500 + 500, "and what two processes at once take")
     assert.strictEqual(
       line,
-      `tinyllm: 6 spans not exported: connection refused at 127.0.0.1:${port}; not kept: ` +
+      `tinyllm: 14 spans not exported: connection refused at 127.0.0.1:${port}; not kept: ` +
         `the folder ${home.directory} does not answer`
     )
   })

@@ -429,7 +429,7 @@ describe("A program that a traced tool starts", () => {
       })
       assert.strictEqual(first, "2")
       const spans = collector.spans()
-      assert.strictEqual(spans.length, 8, "two of the parent, six of the child")
+      assert.strictEqual(spans.length, 16, "two of the parent, fourteen of the child")
       for (const span of spans) {
         assert.strictEqual(span.traceId, T, span.name)
         assert.strictEqual(span.traceState, "foo@=1", span.name)

@@ -545,11 +545,14 @@ describe.each([
     Effect.gen(function* () {
       const { spans } = yield* observe(Graph.run(rich, "1 + 1"))
       const allowed =
-        /^(graph\.execute|node\.(router|model|gate|parallel|race|tool|transform|forEach|subgraph)|llm\.chat)$/
+        /^(graph\.execute|node\.(router|model|gate|parallel|race|tool|transform|forEach|subgraph)|llm\.chat|ollama\.(load|wait|prompt_eval|generate))$/
       for (const span of spans) {
         assert.match(span.name, allowed)
         for (const event of span.events) {
-          assert.include(["exception", "router.decision", "retry.scheduled", "llm.first_token"], event.name)
+          assert.include(
+            ["exception", "router.decision", "retry.scheduled", "llm.first_token", "llm.prompt_truncated"],
+            event.name
+          )
         }
       }
     })
@@ -652,7 +655,7 @@ describe("spans at the collector", () => {
       assert.strictEqual(unsampled.spans().length, 0)
       const sampled = yield* Collector.make()
       yield* below("01", { otlpEndpoint: sampled.url, samplingRate: 0 })
-      assert.strictEqual(sampled.spans().length, 6)
+      assert.strictEqual(sampled.spans().length, 14)
     })
   )
 
@@ -663,8 +666,8 @@ describe("spans at the collector", () => {
         Process.runNode("src/Main.ts", ["run", "6 * 7", "--demo", "--otlp-endpoint", collector.url])
       )
       assert.strictEqual(stdout, "42\n")
-      assert.match(stderr, /^tinyllm: the demo server[^\n]*\ntinyllm: 6 spans exported to 127\.0\.0\.1:\d+\n$/)
-      assert.strictEqual(collector.spans().length, 6)
+      assert.match(stderr, /^tinyllm: the demo server[^\n]*\ntinyllm: 14 spans exported to 127\.0\.0\.1:\d+\n$/)
+      assert.strictEqual(collector.spans().length, 14)
     })
   )
 

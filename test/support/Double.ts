@@ -8,7 +8,7 @@ import { Spans } from "./Spans.ts"
 /** Short waits, so that a test of a retry takes milliseconds. */
 const quick: Ollama.LayerOptions = { retry: { base: "2 millis", cap: "4 millis" } }
 
-/** One model, "m", that replies so. */
+/** One model, "m", that can do everything and replies so. */
 export const against = (
   reply: Reply | ((asked: Asked) => Reply),
   options: Ollama.LayerOptions = {},
@@ -16,6 +16,7 @@ export const against = (
 ) => {
   const double = OllamaDouble.layer({
     models: ["m:latest"],
+    capabilities: ["completion", "tools", "thinking", "vision", "insert", "embedding"],
     ...script,
     reply: typeof reply === "function" ? reply : () => reply
   })

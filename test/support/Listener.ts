@@ -1,7 +1,8 @@
 // A server on loopback that is no collector, nor anything else: what it does with a connection is the test's affair.
 import * as Effect from "effect/Effect"
 import { once } from "node:events"
-import { createServer, type AddressInfo, type Socket } from "node:net"
+import { connect, createServer, type AddressInfo, type Socket } from "node:net"
+import { Worker } from "node:worker_threads"
 import type * as Scope from "effect/Scope"
 
 export interface Listener {
@@ -40,3 +41,32 @@ export const make = (...options: Parameters<typeof start>): Effect.Effect<Listen
     Effect.promise(() => start(...options)),
     (listener) => Effect.promise(() => listener.close())
   )
+
+/**
+ * The URL of a port that neither takes a connection nor refuses one: its thread sleeps, and those who wait to be
+ * accepted are as many as the system allows.
+ */
+export const full: Effect.Effect<string, never, Scope.Scope> = Effect.map(
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const worker = new Worker(
+        `const { parentPort } = require("node:worker_threads")
+        const server = require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, () => {
+          parentPort.postMessage(server.address().port)
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
+        })`,
+        { eval: true }
+      )
+      const [port] = (await once(worker, "message")) as [number]
+      const waiting = Array.from({ length: 8 }, () => connect(port, "127.0.0.1").on("error", () => {}))
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      return { port, waiting, worker }
+    }),
+    ({ waiting, worker }) =>
+      Effect.promise(async () => {
+        waiting.forEach((socket) => socket.destroy())
+        await worker.terminate()
+      })
+  ),
+  ({ port }) => `http://127.0.0.1:${port}`
+)

@@ -1,6 +1,6 @@
 /** Commands as real child processes: what a person would see, and how long it took. */
 import { spawn as nodeSpawn } from "node:child_process"
-import { mkdtempSync } from "node:fs"
+import { existsSync, mkdtempSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -20,9 +20,11 @@ export interface Running {
   readonly stdout: () => string
   readonly stderr: () => string
   readonly kill: (signal: NodeJS.Signals) => void
-  /** Resolves when the text has been written; rejects when the process ends without it. */
-  readonly waitForStdout: (text: string) => Promise<void>
-  readonly waitForStderr: (text: string) => Promise<void>
+  /** Writes to standard input, where that stays open. */
+  readonly type: (text: string) => void
+  /** Resolves when the text has been written, after so many characters; rejects when the process ends without it. */
+  readonly waitForStdout: (text: string, after?: number) => Promise<void>
+  readonly waitForStderr: (text: string, after?: number) => Promise<void>
   readonly exit: Promise<Result>
 }
 
@@ -33,7 +35,8 @@ export interface Options {
    */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
-  readonly stdin?: string
+  /** `null` leaves it open, for `type`. */
+  readonly stdin?: string | null
   /** After this the child is killed, 20 s by default. */
   readonly timeoutMillis?: number
 }
@@ -59,7 +62,9 @@ export const spawn = (command: string, args: ReadonlyArray<string>, options: Opt
     stdio: "pipe"
   })
   child.stdin.on("error", () => {})
-  child.stdin.end(options.stdin ?? "")
+  if (options.stdin !== null) {
+    child.stdin.end(options.stdin ?? "")
+  }
   const read = (stream: NodeJS.ReadableStream) => {
     let text = ""
     const waiting = new Set<() => void>()
@@ -71,10 +76,10 @@ export const spawn = (command: string, args: ReadonlyArray<string>, options: Opt
     })
     return {
       text: () => text,
-      waitFor: (wanted: string) =>
+      waitFor: (wanted: string, after = 0) =>
         new Promise<void>((resolve, reject) => {
           const check = () => {
-            if (text.includes(wanted)) {
+            if (text.includes(wanted, after)) {
               waiting.delete(check)
               resolve()
             }
@@ -93,6 +98,7 @@ export const spawn = (command: string, args: ReadonlyArray<string>, options: Opt
     stdout: out.text,
     stderr: err.text,
     kill: (signal) => void child.kill(signal),
+    type: (text) => void child.stdin.write(text),
     waitForStdout: out.waitFor,
     waitForStderr: err.waitFor,
     exit: new Promise((resolve, reject) => {
@@ -107,6 +113,19 @@ export const spawn = (command: string, args: ReadonlyArray<string>, options: Opt
 
 export const run = (command: string, args: ReadonlyArray<string>, options?: Options): Promise<Result> =>
   spawn(command, args, options).exit
+
+// `script`, of util-linux, gives a process a terminal.
+const script = "/usr/bin/script"
+
+/** Whether a process can be given a terminal here. */
+export const hasTerminal = existsSync(script)
+
+/** Runs a line of a shell in a terminal; what it writes comes on standard output, whichever stream it was for. */
+export const spawnInTerminal = (columns: number, line: string, options: Options = {}): Running =>
+  spawn(script, ["-qec", `stty cols ${columns}; ${line}`, "/dev/null"], {
+    ...options,
+    env: { TERM: "xterm", ...options.env }
+  })
 
 /** Runs a TypeScript file, named from the root of the repository, with the Node that runs the tests. */
 export const spawnNode = (file: string, args: ReadonlyArray<string> = [], options?: Options): Running =>

@@ -1,0 +1,103 @@
+/**
+ * Models made from files of this machine.
+ *
+ * A file is read twice, piece by piece: once for its digest, and once to be sent, unless the server has it already.
+ * https://github.com/ollama/ollama/blob/main/docs/api.md#create-a-model-from-a-gguf-file
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { createHash } from "node:crypto"
+import { createReadStream } from "node:fs"
+import { basename } from "node:path"
+import * as Ollama from "./Ollama.ts"
+
+/** A file of a model could not be read. */
+export class FileUnreadable extends Schema.TaggedError<FileUnreadable>()("FileUnreadable", {
+  path: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `The file ${this.path} cannot be read. Check its path and permissions.`
+  }
+}
+
+/** A model to be created from files. */
+export interface CreateFromFiles extends Omit<Ollama.CreateRequest, "files" | "adapters"> {
+  /** Paths of the model's files: one GGUF file, or all Safetensors and JSON files of a folder. */
+  readonly files: ReadonlyArray<string>
+  /** Paths of the files of an adapter (LoRA), for a model that `from` names. */
+  readonly adapters?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * Creates a model from files: what the server has not got is sent to it first. Says `hashing` and `uploading` with the
+ * name and size of each file, then what the server says, `success` at last.
+ */
+export const create = (
+  request: CreateFromFiles
+): Stream.Stream<Ollama.Progress, Ollama.OllamaError | FileUnreadable, Ollama.Ollama> => {
+  const digests = new Map<string, string>()
+  const named = (paths: ReadonlyArray<string>) =>
+    paths.length === 0 ? undefined : Object.fromEntries(paths.map((path) => [basename(path), digests.get(path) ?? ""]))
+  const paths = [...new Set([...request.files, ...(request.adapters ?? [])])]
+  return Stream.concat(
+    Stream.flatMap(Stream.fromIterable(paths), (path) => given(path, digests)),
+    Stream.unwrap(
+      Effect.map(Ollama.Ollama, (ollama) =>
+        ollama.create({ ...request, files: named(request.files), adapters: named(request.adapters ?? []) })
+      )
+    )
+  )
+}
+
+/** Sees to it that the server has a file. */
+const given = (path: string, digests: Map<string, string>) => {
+  const name = basename(path)
+  const said = (status: string, totalBytes?: number): Ollama.Progress => ({
+    status: `${status} ${name}`,
+    totalBytes,
+    raw: {}
+  })
+  return Stream.concat(
+    Stream.succeed(said("hashing")),
+    Stream.unwrap(
+      Effect.gen(function* () {
+        const ollama = yield* Ollama.Ollama
+        const { bytes, digest } = yield* hashed(path)
+        digests.set(path, digest)
+        return (yield* ollama.hasBlob(digest))
+          ? Stream.empty
+          : Stream.concat(
+              Stream.succeed(said("uploading", bytes)),
+              Stream.drain(Stream.fromEffect(ollama.pushBlob({ digest, bytes, content: content(path) })))
+            )
+      })
+    )
+  )
+}
+
+const content = (path: string): Stream.Stream<Uint8Array, FileUnreadable> =>
+  Stream.suspend(() =>
+    Stream.fromAsyncIterable(
+      createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Uint8Array>, // no encoding is set
+      (cause) => new FileUnreadable({ path, cause })
+    )
+  )
+
+const hashed = (path: string): Effect.Effect<{ readonly bytes: number; readonly digest: string }, FileUnreadable> =>
+  Effect.suspend(() => {
+    const hash = createHash("sha256")
+    let bytes = 0
+    return Effect.map(
+      Stream.runForEach(content(path), (chunk) =>
+        Effect.sync(() => {
+          hash.update(chunk)
+          bytes += chunk.length
+        })
+      ),
+      () => ({ bytes, digest: `sha256:${hash.digest("hex")}` })
+    )
+  })

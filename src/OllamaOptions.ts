@@ -1,0 +1,309 @@
+/**
+ * The options of model calls: what is allowed, checked before anything is sent, and how they are written.
+ *
+ * Ollama checks no range: it clamps, wraps or runs without a bound, and says nothing.
+ * https://github.com/ollama/ollama/blob/main/docs/modelfile.mdx#valid-parameters-and-values
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type { ChatRequest, GenerateRequest, KeepAlive, LoadOptions, Options } from "./OllamaApi.ts"
+
+/** What is wrong with a request: the option, and a sentence with what was given and what is allowed. */
+export interface Problem {
+  readonly option: string
+  readonly text: string
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Numbers
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Range {
+  readonly wire: string
+  readonly integer: boolean
+  readonly minimum: number
+  readonly maximum: number
+  /** Whether the minimum itself is too small. */
+  readonly above?: boolean
+}
+
+const integer = (wire: string, minimum: number, maximum = 2 ** 31 - 1): Range => ({
+  wire,
+  integer: true,
+  minimum,
+  maximum
+})
+const finite = (wire: string, minimum = -Infinity, maximum = Infinity, above = false): Range => ({
+  wire,
+  integer: false,
+  minimum,
+  maximum,
+  above
+})
+
+// Load-time options: another value makes the server load the model again.
+const loadRanges = {
+  numCtx: integer("num_ctx", 4), // the server makes 4 of less
+  numBatch: integer("num_batch", 1),
+  numGpu: integer("num_gpu", -1),
+  mainGpu: integer("main_gpu", 0),
+  numThread: integer("num_thread", 0),
+  draftNumPredict: integer("draft_num_predict", 0)
+} satisfies Partial<Record<keyof LoadOptions, Range>>
+
+// In the order in which they are sent.
+const ranges = {
+  maxTokens: integer("num_predict", 1), // 0 is no bound on one of the server's paths
+  temperature: finite("temperature", 0),
+  topP: finite("top_p", 0, 1),
+  topK: integer("top_k", 0),
+  seed: integer("seed", -1, 2 ** 32 - 1), // the runner's seed has 32 bits
+  minP: finite("min_p", 0, 1),
+  typicalP: finite("typical_p", 0, 1),
+  repeatLastN: integer("repeat_last_n", -1),
+  repeatPenalty: finite("repeat_penalty", 0, Infinity, true), // the runner divides by it
+  presencePenalty: finite("presence_penalty"),
+  frequencyPenalty: finite("frequency_penalty"),
+  numKeep: integer("num_keep", -1),
+  ...loadRanges
+} satisfies Partial<Record<keyof Options, Range>>
+
+const outOf = (option: string, value: unknown, range: Range): Problem | undefined => {
+  const { integer, minimum, maximum, above } = range
+  if (
+    typeof value === "number" &&
+    Number.isFinite(value) &&
+    (!integer || Number.isInteger(value)) &&
+    (above === true ? value > minimum : value >= minimum) &&
+    value <= maximum
+  ) {
+    return undefined
+  }
+  const bounds =
+    minimum === -Infinity
+      ? ""
+      : above === true
+        ? ` above ${minimum}`
+        : maximum === Infinity || maximum === 2 ** 31 - 1
+          ? ` of at least ${minimum}`
+          : ` from ${minimum} to ${maximum}`
+  return wrong(option, `${integer ? "an integer" : "a number"}${bounds}`, value)
+}
+
+const wrong = (option: string, allowed: string, value: unknown): Problem => ({
+  option,
+  text: `"${option}" must be ${allowed}, got ${shown(value)}.`
+})
+
+// Of an option, never of a message.
+const shown = (value: unknown): string =>
+  typeof value === "string"
+    ? JSON.stringify(value.slice(0, 40))
+    : typeof value === "number" || typeof value === "boolean" || typeof value === "bigint"
+      ? String(value)
+      : value === null
+        ? "null"
+        : Array.isArray(value)
+          ? "a list"
+          : `a value of type ${typeof value}`
+
+const numbersOf = (options: object, ranges: Readonly<Record<string, Range>>): Problem | undefined => {
+  for (const [option, range] of Object.entries(ranges)) {
+    const value: unknown = Reflect.get(options, option)
+    const problem = value === undefined ? undefined : outOf(option, value, range)
+    if (problem !== undefined) {
+      return problem
+    }
+  }
+  return undefined
+}
+
+const written = (options: object, ranges: Readonly<Record<string, Range>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(ranges).map(([option, { wire }]) => [wire, Reflect.get(options, option)]))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Checks
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What is wrong with the options that say how a model is loaded; `undefined` when nothing is. */
+export const checkLoad = (options: LoadOptions): Problem | undefined =>
+  options.model.trim() === ""
+    ? { option: "model", text: `No model was named. Set "model", for example "qwen2.5:0.5b".` }
+    : (numbersOf(options, loadRanges) ?? booleans(options, ["useMmap"]) ?? checkKeepAlive(options.keepAlive))
+
+/** What is wrong with the options of vectors alone; `undefined` when nothing is. */
+export const checkEmbedding = (options: {
+  readonly truncate?: boolean | undefined
+  readonly dimensions?: number | undefined
+}): Problem | undefined =>
+  numbersOf(options, { dimensions: integer("dimensions", 1) }) ?? booleans(options, ["truncate"])
+
+/** What is wrong with a model call; `undefined` when nothing is. */
+export const check = (request: ChatRequest | GenerateRequest): Problem | undefined =>
+  checkLoad(request) ?? ("messages" in request ? checkMessages(request) : checkPrompt(request)) ?? checkOptions(request)
+
+const checkOptions = (options: Options): Problem | undefined =>
+  numbersOf(options, ranges) ??
+  booleans(options, ["truncate", "shift", "logprobs"]) ??
+  checkStop(options.stop) ??
+  checkThink(options.think) ??
+  checkFormat(options.format) ??
+  checkLogprobs(options)
+
+const booleans = (options: object, names: ReadonlyArray<string>): Problem | undefined => {
+  const name = names.find((name) => !["boolean", "undefined"].includes(typeof Reflect.get(options, name)))
+  return name === undefined ? undefined : wrong(name, "true or false", Reflect.get(options, name))
+}
+
+const checkStop = (stop: unknown): Problem | undefined =>
+  stop === undefined || (Array.isArray(stop) && stop.every((text) => typeof text === "string" && text !== ""))
+    ? undefined
+    : wrong("stop", "a list of texts that are not empty", stop)
+
+const thinks = new Set<unknown>([undefined, true, false, "low", "medium", "high", "max"])
+
+const checkThink = (think: unknown): Problem | undefined =>
+  thinks.has(think) ? undefined : wrong("think", `true, false, "low", "medium", "high" or "max"`, think)
+
+const checkFormat = (format: unknown): Problem | undefined =>
+  format === undefined || format === "json" || isRecord(format)
+    ? undefined
+    : wrong("format", `"json" or a JSON Schema object`, format)
+
+const checkLogprobs = ({ logprobs, topLogprobs }: Options): Problem | undefined =>
+  topLogprobs === undefined
+    ? undefined
+    : (outOf("topLogprobs", topLogprobs, integer("top_logprobs", 0, 20)) ??
+      (topLogprobs === 0 || logprobs === true
+        ? undefined
+        : { option: "topLogprobs", text: `"topLogprobs" needs "logprobs: true", got ${shown(logprobs)}.` }))
+
+const empty = (option: string): Problem => ({
+  option,
+  text: "The prompt is empty: Ollama would only load the model. Send a text."
+})
+
+const checkPrompt = (request: GenerateRequest): Problem | undefined => {
+  if (request.prompt === "") {
+    return empty("prompt")
+  }
+  if (request.raw === true && (request.system !== undefined || request.template !== undefined)) {
+    return { option: "raw", text: `"raw" sends the prompt as it is. Leave "system" and "template" out, or "raw".` }
+  }
+  return booleans(request, ["raw"]) ?? checkImages("images", request.images)
+}
+
+const checkMessages = ({ messages, tools }: ChatRequest): Problem | undefined => {
+  if (messages.length === 0) {
+    return empty("messages")
+  }
+  for (const [index, { images }] of messages.entries()) {
+    const problem = checkImages(`messages[${index}].images`, images)
+    if (problem !== undefined) {
+      return problem
+    }
+  }
+  const at = tools?.findIndex(({ name, parameters }) => name.trim() === "" || !isRecord(parameters)) ?? -1
+  return at === -1
+    ? undefined
+    : {
+        option: `tools[${at}]`,
+        text: `"tools[${at}]" must have a name and a JSON Schema object as "parameters". "Ollama.tool" makes one.`
+      }
+}
+
+const checkImages = (option: string, images: ReadonlyArray<Uint8Array | string> | undefined): Problem | undefined => {
+  const at = images?.findIndex((image) => (typeof image === "string" ? !isBase64(image) : image.length === 0)) ?? -1
+  return at === -1
+    ? undefined
+    : {
+        option: `${option}[${at}]`,
+        text: `"${option}[${at}]" must be the bytes of a picture, or these in base64: not its path or URL.`
+      }
+}
+
+/** What stands before the base64 of a data URL. The server refuses it. */
+export const dataUrl = /^data:[^,]{0,100};base64,/i
+
+const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/\r\n]+={0,2}\s*$/.test(text.replace(dataUrl, ""))
+
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  Predicate.isObject(value) && !Array.isArray(value)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// As they are sent
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The `options` of `chat` and `generate`, which `num_predict` is always one of. */
+export const toWire = (options: Options, maxTokens: number): Readonly<Record<string, unknown>> => {
+  const { num_predict, num_ctx, temperature, top_p, top_k, seed, ...rest } = written({ ...options, maxTokens }, ranges)
+  // An empty list would wipe the model's own.
+  const stop = options.stop?.length === 0 ? undefined : options.stop
+  return { num_predict, num_ctx, temperature, top_p, top_k, seed, stop, ...rest, use_mmap: options.useMmap }
+}
+
+/** The `options` that say how a model is loaded; `undefined` where none is set. */
+export const loadToWire = (options: LoadOptions): Readonly<Record<string, unknown>> | undefined => {
+  const wire = { ...written(options, loadRanges), use_mmap: options.useMmap }
+  return Object.values(wire).every((value) => value === undefined) ? undefined : wire
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// keep_alive
+// ---------------------------------------------------------------------------------------------------------------------
+
+const checkKeepAlive = (value: KeepAlive | undefined): Problem | undefined =>
+  value === undefined || keepAlive(value) !== undefined
+    ? undefined
+    : wrong("keepAlive", `a duration ("5 minutes", "5m", "300" seconds), 0 or "forever"`, value)
+
+// Of Go's time.Duration, in which the server counts: what is longer lasts for ever.
+const longestSeconds = 2 ** 63 / 1e9
+
+/** As the server takes it: seconds, -1 for ever; `undefined` when it cannot be read. */
+export const keepAlive = (value: KeepAlive): number | undefined => {
+  const seconds = typeof value === "string" ? (inSeconds(value.trim()) ?? duration(value.trim())) : duration(value)
+  return seconds === undefined || Number.isNaN(seconds)
+    ? undefined
+    : seconds < 0 || seconds >= longestSeconds
+      ? -1
+      : seconds
+}
+
+const duration = (value: unknown): number | undefined =>
+  typeof value === "number"
+    ? value / 1000 // of its own, because a negative one is kept
+    : Option.getOrUndefined(Option.map(Duration.fromInput(value as Duration.Input), Duration.toSeconds))
+
+// What `ollama run --keepalive` and OLLAMA_KEEP_ALIVE take: seconds, or a duration of Go, which knows no days.
+// https://pkg.go.dev/time#ParseDuration
+const inSeconds = (text: string): number | undefined => {
+  if (/^(forever|[+-]?infinity)$/i.test(text)) {
+    return -1
+  }
+  if (/^[+-]?\d+(\.\d+)?$/.test(text)) {
+    return Number(text)
+  }
+  if (!/^[+-]?((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/.test(text)) {
+    return undefined
+  }
+  let sum = 0
+  for (const [, amount = "", unit = ""] of text.matchAll(/([\d.]+)([^\d.]+)/g)) {
+    sum += Number(amount) * (seconds[unit] ?? 0)
+  }
+  return text.startsWith("-") ? -sum : sum
+}
+
+const seconds: Readonly<Record<string, number>> = {
+  ns: 1e-9,
+  us: 1e-6,
+  µs: 1e-6,
+  μs: 1e-6,
+  ms: 1e-3,
+  s: 1,
+  m: 60,
+  h: 3600
+}

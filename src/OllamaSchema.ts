@@ -1,0 +1,100 @@
+/**
+ * Schemas of Effect as the JSON Schema that Ollama takes, for answers (`format`) and for the arguments of tools.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { Completion } from "./OllamaApi.ts"
+import { parse } from "./OllamaLines.ts"
+
+type Json = Readonly<Record<string, unknown>>
+
+/**
+ * JSON Schema for `format`. Ollama makes a grammar of it and follows references within it (`$defs`). It describes the
+ * schema's canonical JSON, which is what answers are decoded from: a date is text there. Keys that the schema does not
+ * know are left out of the grammar, or a model could go on adding some.
+ */
+export const answer = (schema: Schema.Top): Json => {
+  const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
+  return Object.keys(document.definitions).length === 0
+    ? document.schema
+    : { ...document.schema, $defs: document.definitions }
+}
+
+/**
+ * JSON Schema for the arguments of a tool. Of it the server shows models `type`, `description`, `enum`, `items`,
+ * `anyOf`, `properties` and `required` only, so references are written out, and what has a form in these words gets it.
+ */
+export const parameters = (schema: Schema.Top): Json => {
+  const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
+  const written = writeOut(document.schema, document.definitions, [])
+  // A struct without fields takes any value, in Effect; arguments are an object in any case.
+  return { ...(written["type"] === "object" ? written : { type: "object" }), properties: written["properties"] ?? {} }
+}
+
+const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>): Json => {
+  const inner = (value: unknown): unknown => (isRecord(value) ? writeOut(value, definitions, inside) : value)
+  const all = (values: unknown): ReadonlyArray<unknown> => (Array.isArray(values) ? values.map(inner) : [])
+  const reference = schema["$ref"]
+  if (typeof reference === "string") {
+    const name = reference.slice(reference.lastIndexOf("/") + 1)
+    const definition = definitions[name]
+    const { $ref: _, ...own } = schema
+    // What holds itself has no end, and is left open where it begins again.
+    return isRecord(definition) && !inside.includes(name)
+      ? { ...writeOut(definition, definitions, [...inside, name]), ...own }
+      : { type: "object", ...own }
+  }
+  const { allOf, oneOf, prefixItems, ...rest } = schema
+  const alternatives = [...all(schema["anyOf"]), ...all(oneOf)]
+  const items = all(prefixItems)
+  return {
+    ...Object.assign({}, ...all(allOf)),
+    ...rest,
+    ...(alternatives.length === 0 ? {} : { anyOf: alternatives }),
+    ...("const" in schema ? { enum: [schema["const"]] } : {}),
+    ...(items.length > 0
+      ? { items: items.length === 1 ? items[0] : { anyOf: items } }
+      : "items" in schema
+        ? { items: inner(schema["items"]) }
+        : {}),
+    ...(isRecord(schema["properties"])
+      ? {
+          properties: Object.fromEntries(
+            Object.entries(schema["properties"]).map(([key, value]) => [key, inner(value)])
+          )
+        }
+      : {})
+  }
+}
+
+const isRecord = (value: unknown): value is Json => Predicate.isObject(value) && !Array.isArray(value)
+
+/** Why an answer is not what was asked for. */
+export interface Wrong {
+  /** Whether it was cut off before its JSON was whole. */
+  readonly truncated: boolean
+  /** What is wrong with it. It may quote the answer. */
+  readonly issue: unknown
+}
+
+/** Decodes answers that were asked for in this schema. */
+export const decodeAnswer = <A, Encoded>(
+  schema: Schema.Codec<A, Encoded>
+): ((completion: Completion) => Result.Result<A, Wrong>) => {
+  const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Schema.toCodecJson(schema)))
+  return ({ doneReason, text }) => {
+    const decoded = decode(text)
+    return Exit.isSuccess(decoded)
+      ? Result.succeed(decoded.value)
+      : // White space behind an answer that is whole can use up its tokens, too.
+        Result.fail({
+          truncated: doneReason === "length" && parse(text) === undefined,
+          issue: Cause.squash(decoded.cause)
+        })
+  }
+}
