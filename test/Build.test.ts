@@ -264,6 +264,7 @@ describe("the benchmark", () => {
       "graph: loop of 1000: off / Effect",
       "spans: span, sampled / SDK",
       "spans: OTLP gRPC, CPU / SDK",
+      "streams: stream, traced, CPU / fetch",
       "start: built run --demo --tracing / empty Node"
     ]) {
       assert.isAbove(numbers[name] ?? 0, 0, name)
