@@ -125,6 +125,9 @@ export const exportedStateLength = 512
 
 /** A `tracestate` that is not too long: members of more than 128 characters go first, then the last. */
 export const limitState = (state: string | undefined, maximum = maximumStateLength): string | undefined => {
+  if (state === undefined || state.length <= maximum) {
+    return state === "" ? undefined : state
+  }
   const members = [...membersOf(state)]
   let length = members.reduce((sum, member) => sum + member.length + 1, -1)
   while (length > maximum) {
