@@ -118,10 +118,10 @@ const start = (
     yield* Effect.provideService(OllamaWarnings.ofReload(server.url, call), Tracer.ParentSpan, span)
     const { totalTimeout } = server
     if (totalTimeout === undefined) {
-      return yield* attempts(server, call, span, scope, clock, progress, undefined)
+      return yield* attempts({ server, call, span, scope, clock, progress, total: undefined })
     }
     const total = { deadline: clock.currentTimeMillisUnsafe() + totalTimeout, millis: totalTimeout }
-    return yield* attempts(server, call, span, scope, clock, progress, total).pipe(
+    return yield* attempts({ server, call, span, scope, clock, progress, total }).pipe(
       limited(server.url, "total", totalTimeout)
     )
   })
@@ -136,21 +136,25 @@ export const turn = (server: Server, model: string, span: Tracer.Span, scope: Sc
     onWaited: (nanos) => Span.set(span, { "tinyllm.ollama.permit_wait": Number(nanos) / 1e9 })
   })
 
-const attempts = (
-  server: Server,
-  call: Call,
-  span: Tracer.Span,
-  scope: Scope.Scope,
-  clock: Clock.Clock,
-  progress: OllamaOutcome.Progress,
-  total: Reading["total"]
-): Effect.Effect<OllamaOutcome.Started, OllamaError.OllamaError> =>
+/** A call whose turn has come, and what all its attempts share. */
+interface Turn {
+  readonly server: Server
+  readonly call: Call
+  readonly span: Tracer.Span
+  readonly scope: Scope.Scope
+  readonly clock: Clock.Clock
+  readonly progress: OllamaOutcome.Progress
+  readonly total: Reading["total"]
+}
+
+const attempts = (turn: Turn): Effect.Effect<OllamaOutcome.Started, OllamaError.OllamaError> =>
   Effect.gen(function* () {
+    const { server, call, span, scope, clock, progress } = turn
     for (let count = 1; ; count++) {
       const attemptScope = Scope.forkUnsafe(scope)
       const startTime = clock.currentTimeNanosUnsafe()
       progress.attempts[count - 1] = { startTime }
-      const result = yield* Effect.result(attempt(server, call, span, scope, attemptScope, clock, progress, total))
+      const result = yield* Effect.result(attempt(turn, attemptScope))
       if (Result.isSuccess(result)) {
         return result.success
       }
@@ -187,14 +191,8 @@ const streamed = (options: ReaderOptions): Reader => new Reader(options)
 
 /** Sends the request and reads until there is something of an answer. */
 const attempt = (
-  server: Server,
-  call: Call,
-  span: Tracer.Span,
-  scope: Scope.Scope,
-  attemptScope: Scope.Scope,
-  clock: Clock.Clock,
-  progress: OllamaOutcome.Progress,
-  total: Reading["total"]
+  { server, call, span, scope, clock, progress, total }: Turn,
+  attemptScope: Scope.Scope
 ): Effect.Effect<OllamaOutcome.Started, OllamaError.OllamaError> =>
   Effect.gen(function* () {
     // Aborts the request. Its own scope, because the body's end must not come before.

@@ -6,10 +6,10 @@
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { play, short } from "./OllamaDoubleAnswer.ts"
-import { embed } from "./OllamaDoubleEmbed.ts"
+import { type Call, embed } from "./OllamaDoubleEmbed.ts"
 import * as Faults from "./OllamaDoubleFaults.ts"
-import { type Installed, tag } from "./OllamaDoubleModels.ts"
-import { numCtxOf, type Queue, type Stage } from "./OllamaDoubleQueue.ts"
+import { tag } from "./OllamaDoubleModels.ts"
+import { numCtxOf, type Queue } from "./OllamaDoubleQueue.ts"
 import * as Read from "./OllamaDoubleRequest.ts"
 import * as Go from "./OllamaGo.ts"
 import type { Player } from "./OllamaReply.ts"
@@ -23,16 +23,6 @@ export interface State {
   readonly prompts: Map<string, string>
   calls: number
   embeds: number
-}
-
-/** A request to a model that is installed. */
-export interface Call {
-  readonly path: string
-  readonly body: Read.Body
-  readonly model: Installed
-  /** Nanoseconds of the monotonic clock. */
-  readonly received: number
-  readonly stage: (stage: Stage) => void
 }
 
 export const handle = (state: State, call: Call, player: Player): Effect.Effect<void> => {

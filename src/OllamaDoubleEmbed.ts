@@ -24,10 +24,12 @@ interface State {
   embeds: number
 }
 
-interface Call {
+/** A request to a model that is installed. */
+export interface Call {
   readonly path: string
   readonly body: Read.Body
   readonly model: Installed
+  /** Nanoseconds of the monotonic clock. */
   readonly received: number
   readonly stage: (stage: Stage) => void
 }
