@@ -1,10 +1,11 @@
 // The command line from outside: real processes, a real collector, an Ollama double on a loopback port.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import { existsSync } from "node:fs"
-import { OllamaDouble, type Script } from "../src/OllamaDouble.ts"
+import type { Script } from "../src/OllamaDouble.ts"
 import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
+import { withOllama } from "./support/Double.ts"
 import * as Process from "./support/Process.ts"
 
 const cli = (args: ReadonlyArray<string>, options?: Process.Options) =>
@@ -16,15 +17,6 @@ const answering = (answer: Script["reply"]): Script => ({
   version: "0.33.1",
   reply: (asked) => (asked.format === undefined ? answer(asked) : `{"route":"general"}`)
 })
-
-const withOllama = <A, E>(
-  script: Script,
-  use: (env: Readonly<Record<string, string>>, double: OllamaDouble["Service"]) => Effect.Effect<A, E, Scope.Scope>
-) =>
-  Effect.flatMap(OllamaDouble, (double) => use({ OLLAMA_HOST: double.url }, double)).pipe(
-    Effect.provide(OllamaDouble.layer(script)),
-    Effect.scoped
-  )
 
 const assertFailed = (result: Process.Result, code: number, ...texts: ReadonlyArray<string>) => {
   assert.strictEqual(result.stdout, "")

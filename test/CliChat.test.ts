@@ -1,8 +1,9 @@
 // `tinyllm chat` from outside: real processes, a real terminal, an Ollama double on a loopback port.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import { OllamaDouble, type Script } from "../src/OllamaDouble.ts"
 import * as Collector from "./support/Collector.ts"
+import { withOllama } from "./support/Double.ts"
 import * as Process from "./support/Process.ts"
 
 /** Says what was last asked, in words that come one by one. */
@@ -10,15 +11,6 @@ const parrot: Script = {
   models: ["qwen2.5:3b"],
   reply: ({ messages }) => `You said: ${messages.at(-1)?.content}`
 }
-
-const withOllama = <A, E>(
-  script: Script,
-  use: (env: Readonly<Record<string, string>>, double: OllamaDouble["Service"]) => Effect.Effect<A, E, Scope.Scope>
-) =>
-  Effect.flatMap(OllamaDouble, (double) => use({ OLLAMA_HOST: double.url }, double)).pipe(
-    Effect.provide(OllamaDouble.layer(script)),
-    Effect.scoped
-  )
 
 const chat = (
   stdin: string,

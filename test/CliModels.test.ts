@@ -1,17 +1,9 @@
 // `tinyllm models` and what is below it from outside: real processes, a real terminal, an Ollama double.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Scope } from "effect"
-import { OllamaDouble, type Script } from "../src/OllamaDouble.ts"
+import { Effect } from "effect"
+import type { Script } from "../src/OllamaDouble.ts"
+import { withOllama } from "./support/Double.ts"
 import * as Process from "./support/Process.ts"
-
-const withOllama = <A, E>(
-  script: Partial<Script>,
-  use: (env: Readonly<Record<string, string>>, double: OllamaDouble["Service"]) => Effect.Effect<A, E, Scope.Scope>
-) =>
-  Effect.flatMap(OllamaDouble, (double) => use({ OLLAMA_HOST: double.url }, double)).pipe(
-    Effect.provide(OllamaDouble.layer({ models: [], reply: () => "", ...script })),
-    Effect.scoped
-  )
 
 const models = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>) =>
   Effect.promise(() => Process.runNode("src/Main.ts", ["models", ...args], { env }))

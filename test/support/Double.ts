@@ -1,5 +1,5 @@
 // The client for Node against an Ollama double on a real socket, with the spans it makes.
-import { Clock, Effect, Layer } from "effect"
+import { Clock, Effect, Layer, type Scope } from "effect"
 import * as NodeClient from "../../src/NodeClient.ts"
 import type * as Ollama from "../../src/Ollama.ts"
 import { type Asked, OllamaDouble, type Recorded, type Reply, type Script } from "../../src/OllamaDouble.ts"
@@ -52,3 +52,13 @@ export const until = (is: (request: Recorded) => boolean) =>
       yield* Effect.sleep("2 millis")
     }
   })
+
+/** A double for a process of its own, which finds it by its environment. */
+export const withOllama = <A, E>(
+  script: Partial<Script>,
+  use: (env: Readonly<Record<string, string>>, double: OllamaDouble["Service"]) => Effect.Effect<A, E, Scope.Scope>
+) =>
+  Effect.flatMap(OllamaDouble, (double) => use({ OLLAMA_HOST: double.url }, double)).pipe(
+    Effect.provide(OllamaDouble.layer({ models: [], reply: () => "", ...script })),
+    Effect.scoped
+  )
