@@ -130,9 +130,10 @@ const sumOf = (points: ReadonlyArray<Point> | undefined, field: "count" | "sum" 
 const runTo = (
   collector: Collector.Collector | string,
   env: Record<string, string> = {},
-  args: ReadonlyArray<string> = []
+  args: ReadonlyArray<string> = [],
+  question = "What is 2 + 2?"
 ) =>
-  Process.runNode("src/Main.ts", ["run", "What is 2 + 2?", "--demo", ...args], {
+  Process.runNode("src/Main.ts", ["run", question, "--demo", ...args], {
     env: {
       OTEL_METRICS_EXPORTER: "otlp",
       OTEL_EXPORTER_OTLP_ENDPOINT: typeof collector === "string" ? collector : collector.url,
@@ -698,7 +699,13 @@ describe("metrics of a process", () => {
     Effect.gen(function* () {
       const collector = yield* Collector.make({ mode: (call) => (call === 1 ? "hang" : "ok") })
       const { code, stderr } = yield* Effect.promise(() =>
-        runTo(collector, { ...patient, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: temporality })
+        // The answer is long, so that the first export is at the collector before the end takes it back.
+        runTo(
+          collector,
+          { ...patient, OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: temporality },
+          [],
+          "Tell me something."
+        )
       )
       assert.strictEqual(code, 0)
       assert.lengthOf(collector.metricCalls(), 2)
