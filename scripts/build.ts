@@ -2,6 +2,7 @@
 //
 // dist/*.js, *.d.ts    the library, one file for one module, so that an import of one loads nothing of the others;
 //                      its dependencies stay outside, and a program has one copy of each
+// dist/page/*.html     what the pages are made of, for both
 // dist/cli/Main.js     the command line as a bundle with everything inside: that starts in a third of the time, and
 //                      what a run does not need (gRPC, the SDK, the demo server) stays in files that it does not read
 //
@@ -23,6 +24,7 @@ import { dirname, join, relative, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { type Plugin, rolldown } from "rolldown"
+import { bundlePage, names } from "./page.ts"
 
 const root = resolve(fileURLToPath(new URL("..", import.meta.url)))
 
@@ -206,6 +208,17 @@ const commandLine = async (out: string): Promise<void> => {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// Pages
+// ---------------------------------------------------------------------------------------------------------------------
+
+const pages = async (out: string): Promise<void> => {
+  mkdirSync(out, { recursive: true })
+  for (const name of names) {
+    writeFileSync(join(out, `${name}.html`), await bundlePage(name))
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
 
 const { values: options } = parseArgs({ options: { out: { type: "string" }, only: { type: "string" } } })
 const out = resolve(options.out ?? join(root, "dist"))
@@ -223,6 +236,7 @@ try {
   if (options.only !== "library") {
     await commandLine(join(out, "cli"))
   }
+  await pages(join(out, "page"))
 } catch (error) {
   // Half a build must not be mistaken for a whole one.
   rmSync(out, { recursive: true, force: true })

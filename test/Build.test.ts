@@ -48,7 +48,17 @@ interface Packed {
 let packed: Packed
 
 beforeAll(() => {
-  const names = ["package.json", "tsconfig.json", "README.md", "LICENSE", "CHANGELOG.md", "src", "scripts", "examples"]
+  const names = [
+    "package.json",
+    "tsconfig.json",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "src",
+    "page",
+    "scripts",
+    "examples"
+  ]
   for (const name of names) {
     cpSync(join(root, name), join(project, name), { recursive: true })
   }
@@ -243,7 +253,7 @@ describe("the package", () => {
 describe("the build", () => {
   it("fails with exit code 1, and leaves nothing behind, when something is wrong", () => {
     const copy = join(folder, "broken")
-    for (const name of ["package.json", "tsconfig.json", "src", "scripts"]) {
+    for (const name of ["package.json", "tsconfig.json", "src", "page", "scripts"]) {
       cpSync(join(root, name), join(copy, name), { recursive: true })
     }
     symlinkSync(join(root, "node_modules"), join(copy, "node_modules"))

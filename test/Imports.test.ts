@@ -22,6 +22,8 @@ const order = [
   ],
   ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanGuard"],
   ["Endpoint", "Baggage", "Propagation", "SpanPrinter", "Logs"],
+  // Traces to look at
+  ["StoredSpan", "TracePageData", "TracePage"],
   // Ollama
   [
     "OllamaApi",
@@ -156,7 +158,8 @@ const knowNode = [
   "OtlpGrpc",
   "OtlpHttp",
   "Program",
-  "Spool"
+  "Spool",
+  "TracePage"
 ]
 const runEffects = ["Main"]
 
