@@ -23,7 +23,7 @@ const order = [
   ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanGuard"],
   ["Endpoint", "Baggage", "Propagation", "SpanPrinter", "Logs"],
   // Traces to look at
-  ["StoredSpan", "TracePageData", "TracePage"],
+  ["StoredSpan", "TraceTree", "TraceRun", "TracePageData", "TracePage"],
   // Ollama
   [
     "OllamaApi",
