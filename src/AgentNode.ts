@@ -15,7 +15,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { AnswerInvalid, ask, type ModelOptions } from "./ModelNode.ts"
+import { AnswerInvalid, ask, messagesOf, type ModelOptions, settingsOf } from "./ModelNode.ts"
 import { currentId, node, type Node } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
 import * as OllamaPrompt from "./OllamaPrompt.ts"
@@ -82,7 +82,7 @@ export const agent: {
 } = <In, A, Encoded, Tools extends Record<string, AiTool.Any>, E, R>(
   options: AgentOptions<In, Tools, E, R> & { readonly schema?: Schema.Codec<A, Encoded> | undefined }
 ): Node<In, any, any, any> => {
-  const { concurrency = "unbounded", maxRounds = 10, model, schema, system } = options
+  const { concurrency = "unbounded", maxRounds = 10, schema } = options
   if (!(Number.isInteger(maxRounds) && maxRounds >= 1)) {
     throw new RangeError(`Node.agent: maxRounds must be an integer >= 1, got ${maxRounds}`)
   }
@@ -92,7 +92,7 @@ export const agent: {
   if (Predicate.hasProperty(options.tools, "tools")) {
     offered(options.tools.tools as Tools)
   }
-  const settings = { model, temperature: options.temperature, maxTokens: options.maxTokens }
+  const settings = settingsOf("Node.agent", options)
   const finish = schema === undefined ? undefined : finishing(schema, settings)
 
   return node({
@@ -107,10 +107,7 @@ export const agent: {
         ) as Effect.Effect<Toolkit.WithHandler<Tools>, E, R> // a toolkit with handlers is no effect, one without is
         const toolkit = ToolSpan.traced(given)
         const tools = offered(given.tools)
-        const messages: Array<Ollama.Message> = [
-          ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
-          { role: "user", content: options.prompt(input) }
-        ]
+        const messages = [...messagesOf(options, input)]
         let rounds = 0
         const conversation = Effect.gen(function* () {
           while (true) {
@@ -196,10 +193,7 @@ const mistakeOf = (error: unknown): string | undefined => {
 }
 
 /** Asks for the answer as an object, after the conversation. */
-const finishing = <A, Encoded>(
-  schema: Schema.Codec<A, Encoded>,
-  settings: Pick<Ollama.ChatRequest, "model" | "temperature" | "maxTokens">
-) => {
+const finishing = <A, Encoded>(schema: Schema.Codec<A, Encoded>, settings: Ollama.Options) => {
   const format = OllamaSchema.answer(schema)
   const decode = OllamaSchema.decodeAnswer(schema)
   // Ollama holds a model to the schema and does not show it.

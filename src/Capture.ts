@@ -46,6 +46,8 @@ export interface Input {
     /** The call that a tool's message answers. */
     readonly toolCallId?: string | undefined
   }>
+  /** What the model may call. */
+  readonly tools: ReadonlyArray<Messages.Tool>
 }
 
 /** A tool that a model asks for. */
@@ -82,7 +84,8 @@ export const begin = (capture: Capture, span: Tracer.Span, input: Input): Conten
             : parts(message.thinking ?? "", message.content, message.toolCalls ?? [])
       })),
       capture
-    )
+    ),
+    "gen_ai.tool.definitions": input.tools.length === 0 ? undefined : Messages.definitions(input.tools, capture)
   }
   if (capture.attributes) {
     Span.set(span, sent)

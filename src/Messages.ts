@@ -31,6 +31,14 @@ export interface Message {
   readonly finish_reason?: string | undefined
 }
 
+/** What a model may call. */
+export interface Tool {
+  readonly name: string
+  readonly description?: string | undefined
+  /** A JSON Schema. Where it is too long it becomes the beginning of its text. */
+  readonly parameters: Readonly<Record<string, unknown>>
+}
+
 /** How messages are written. */
 export interface Options {
   /** Of the JSON, as UTF-8. */
@@ -105,6 +113,55 @@ export const instructions = (all: ReadonlyArray<string>, options: Options): stri
   const texts = fit(kept, options.bytes - 2 - kept.length * frame, options.redact)
   return JSON.stringify(texts.map((content): Part => ({ type: "text", content })))
 }
+
+/**
+ * `gen_ai.tool.definitions`. Where they are too many, one with the name `…` stands for the rest.
+ * https://github.com/open-telemetry/semantic-conventions/blob/v1.41.0/docs/gen-ai/gen-ai-tool-definitions.json
+ */
+export const definitions = (all: ReadonlyArray<Tool>, options: Options): string => {
+  const shown = all.slice(0, maximumMessages).map(({ name, description, parameters }) => ({
+    name: name.slice(0, toolNameLength),
+    texts: [description ?? "", JSON.stringify(parameters)] as const
+  }))
+  if (shown.reduce((sum, { texts }) => sum + texts[0].length + texts[1].length, 0) <= options.bytes) {
+    const uncut = withTexts(shown, all.length, options.redact)
+    if (Utf8.bytes(uncut) <= options.bytes) {
+      return uncut
+    }
+  }
+  let left = Math.floor(options.bytes / 2)
+  const kept = shown.filter(({ name }, index) => {
+    left -= Utf8.bytes(JSON.stringify(definition(name, "", ""))) + 1
+    return left >= 0 || index === 0
+  })
+  const frames = Utf8.bytes(withTexts(kept, all.length, () => ""))
+  const texts = fit(
+    kept.flatMap((tool) => tool.texts),
+    options.bytes - frames,
+    options.redact
+  )
+  let index = 0
+  return withTexts(kept, all.length, () => texts[index++] ?? "")
+}
+
+const withTexts = (
+  shown: ReadonlyArray<{ readonly name: string; readonly texts: readonly [description: string, parameters: string] }>,
+  count: number,
+  change: (text: string) => string
+): string =>
+  JSON.stringify([
+    ...shown.map(({ name, texts: [description, parameters] }) =>
+      definition(name, change(description), whole(change(parameters)))
+    ),
+    ...(shown.length < count ? [definition("…", `${count - shown.length} more`, {})] : [])
+  ])
+
+const definition = (name: string, description: string, parameters: unknown) => ({
+  type: "function",
+  name,
+  description,
+  parameters
+})
 
 // With more of them not even their frames would fit.
 const maximumMessages = 64

@@ -10,7 +10,9 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { currentId, decided, type KnownRoutes, node, type Node, routed, type Router } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
+import * as OllamaOptions from "./OllamaOptions.ts"
 import * as OllamaSchema from "./OllamaSchema.ts"
+import * as OllamaSettings from "./OllamaSettings.ts"
 import * as Visit from "./Visit.ts"
 
 /** A model router's model named none of the routes, and there was no fallback. */
@@ -44,18 +46,27 @@ export class AnswerInvalid extends Schema.TaggedError<AnswerInvalid>()("AnswerIn
   }
 }
 
-/** What every node that asks a model is told. */
-export interface ModelOptions<in In> {
-  /** As Ollama knows it, for example `qwen2.5:0.5b`. */
-  readonly model: string
+/** What the form of an answer is, and what is told of it: for nodes that hand the answer on as it came. */
+type AnswerOptions = Pick<Ollama.Options, "format" | "logprobs" | "topLogprobs">
+
+/**
+ * What every node that asks a model is told: the model, what to ask, and all options of a model call. What is absent is the
+ * model's own. An option that is out of range throws a `RangeError` when the node is made. Nodes of a graph that ask one
+ * model should have the same options of `Ollama.LoadOptions`: with others it is loaded again.
+ */
+export interface ModelOptions<in In> extends Omit<Ollama.Options, keyof AnswerOptions> {
   readonly prompt: (input: In) => string
   readonly system?: string | undefined
-  /** The model's own unless given; 0 always takes the likeliest token. */
-  readonly temperature?: number | undefined
-  /** Tokens at most in the answer; the client's default of 2048 unless given. */
-  readonly maxTokens?: number | undefined
-  /** Tokens of the context; the server's own unless given. Nodes that ask one model should give the same. */
-  readonly numCtx?: number | undefined
+}
+
+/** The options of model calls among those of a node. Throws a `RangeError` that begins with `where` for one that is wrong. */
+export const settingsOf = (where: string, options: Ollama.Options): Ollama.Options => {
+  const settings = OllamaSettings.pick(options)
+  const problem = OllamaOptions.checkSettings(settings)
+  if (problem !== undefined) {
+    throw new RangeError(`${where}: ${problem.text}`)
+  }
+  return settings
 }
 
 /** Asks a model. When someone listens to the run, the text of its answer is passed on as it comes. */
@@ -83,15 +94,21 @@ export const ask = (request: Ollama.ChatRequest): Effect.Effect<Ollama.Completio
 
 /** A node that asks a model for text. When someone listens to the run, the text is passed on as it comes. */
 export const model = <In, Out>(
-  options: ModelOptions<In> & {
-    /** Makes the message to pass on from the model's answer. */
-    readonly output: (completion: Ollama.Completion, input: In) => Out
-  }
-): Node<In, Out, Ollama.OllamaError, Ollama.Ollama> =>
-  node({
+  options: ModelOptions<In> &
+    AnswerOptions & {
+      /** Makes the message to pass on from the model's answer. */
+      readonly output: (completion: Ollama.Completion, input: In) => Out
+    }
+): Node<In, Out, Ollama.OllamaError, Ollama.Ollama> => {
+  const settings = settingsOf("Node.model", options)
+  return node({
     type: "model",
-    run: (input: In) => Effect.map(ask(chatRequest(options, input)), (completion) => options.output(completion, input))
+    run: (input: In) =>
+      Effect.map(ask({ ...settings, messages: messagesOf(options, input) }), (completion) =>
+        options.output(completion, input)
+      )
   })
+}
 
 /**
  * A node that asks a model for an object of a schema. Ollama holds the model to the schema while it writes, and the
@@ -102,12 +119,13 @@ export const object = <In, A, Encoded>(
 ): Node<In, A, Ollama.OllamaError | AnswerInvalid, Ollama.Ollama> => {
   const format = OllamaSchema.answer(options.schema)
   const decode = OllamaSchema.decodeAnswer(options.schema)
+  const settings = { ...settingsOf("Node.object", options), format }
   return node({
     type: "object",
     run: (input: In) =>
       Effect.gen(function* () {
         const ollama = yield* Ollama.Ollama
-        const completion = yield* ollama.chat({ ...chatRequest(options, input), format })
+        const completion = yield* ollama.chat({ ...settings, messages: messagesOf(options, input) })
         const decoded = decode(completion)
         if (Result.isSuccess(decoded)) {
           return decoded.success
@@ -124,10 +142,11 @@ export const object = <In, A, Encoded>(
 /**
  * A router that asks a model which way to go. Ollama holds the model to a JSON Schema that allows the names of the
  * routes only; the message is passed on as it came. An answer that names no route takes `fallback`, or fails with
- * `RouteUnknown` when there is none.
+ * `RouteUnknown` when there is none. Unless given, `temperature` is 0 and `maxTokens` 128: a model that thinks before it
+ * decides needs more, or `think: false`.
  */
 export const router = <In, const Descriptions extends Record<string, string>>(
-  options: Omit<ModelOptions<In>, "maxTokens"> & {
+  options: ModelOptions<In> & {
     /** The routes, each with what it is for, as the model is told. Their names must be known to the compiler. */
     readonly routes: Descriptions & KnownRoutes<keyof Descriptions>
     readonly fallback?: (keyof Descriptions & string) | undefined
@@ -147,10 +166,15 @@ export const router = <In, const Descriptions extends Record<string, string>>(
   }
   const Answer = Schema.Struct({ route: Schema.Literals(routes) })
   const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Answer))
-  const format = {
-    type: "object",
-    properties: { route: { type: "string", enum: routes } },
-    required: ["route"]
+  const settings = {
+    temperature: 0,
+    maxTokens: routeTokens,
+    ...settingsOf("Node.router", options),
+    format: {
+      type: "object",
+      properties: { route: { type: "string", enum: routes } },
+      required: ["route"]
+    }
   }
   const system = [
     ...(options.system === undefined ? [] : [options.system]),
@@ -163,10 +187,8 @@ export const router = <In, const Descriptions extends Record<string, string>>(
     run: (input: In): Effect.Effect<any, Ollama.OllamaError | RouteUnknown, Ollama.Ollama> =>
       Effect.gen(function* () {
         const ollama = yield* Ollama.Ollama
-        const completion = yield* ollama.chat({
-          ...chatRequest({ ...options, system, temperature: options.temperature ?? 0, maxTokens: routeTokens }, input),
-          format
-        })
+        const messages = messagesOf({ system, prompt: options.prompt }, input)
+        const completion = yield* ollama.chat({ ...settings, messages })
         const answerLength = Array.from(completion.text).length
         const decoded = decode(completion.text)
         const route = Exit.isSuccess(decoded) ? decoded.value.route : options.fallback
@@ -182,13 +204,11 @@ export const router = <In, const Descriptions extends Record<string, string>>(
 // An answer is `{"route": "…"}`; the rest is room for models that write white space around it.
 const routeTokens = 128
 
-const chatRequest = <In>(options: ModelOptions<In>, input: In): Ollama.ChatRequest => ({
-  model: options.model,
-  messages: [
-    ...(options.system === undefined ? [] : [{ role: "system" as const, content: options.system }]),
-    { role: "user", content: options.prompt(input) }
-  ],
-  temperature: options.temperature,
-  maxTokens: options.maxTokens,
-  numCtx: options.numCtx
-})
+/** The system message, where there is one, and the prompt. */
+export const messagesOf = <In>(
+  { prompt, system }: Pick<ModelOptions<In>, "prompt" | "system">,
+  input: In
+): ReadonlyArray<Ollama.Message> => [
+  ...(system === undefined ? [] : [{ role: "system" as const, content: system }]),
+  { role: "user", content: prompt(input) }
+]

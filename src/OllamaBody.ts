@@ -9,6 +9,7 @@
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
 import type { ChatRequest, GenerateRequest, Message, Options, Tool } from "./OllamaApi.ts"
+import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
 
 const defaultMaxTokens = 2048
@@ -73,7 +74,7 @@ const shared = (options: Options) => ({
   shift: options.shift,
   format: options.format,
   think: options.think,
-  keep_alive: options.keepAlive === undefined ? undefined : OllamaOptions.keepAlive(options.keepAlive),
+  keep_alive: options.keepAlive === undefined ? undefined : OllamaKeepAlive.seconds(options.keepAlive),
   logprobs: options.logprobs,
   top_logprobs: options.topLogprobs,
   options: OllamaOptions.toWire(options, maxTokens(options))

@@ -27,6 +27,7 @@ import * as OllamaOptions from "./OllamaOptions.ts"
 import * as OllamaOutcome from "./OllamaOutcome.ts"
 import * as OllamaProgress from "./OllamaProgress.ts"
 import * as OllamaSchema from "./OllamaSchema.ts"
+import * as OllamaSettings from "./OllamaSettings.ts"
 import * as Span from "./Span.ts"
 
 /** How to reach a server, and how patient to be with it. */
@@ -213,7 +214,7 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
           frequencyPenalty: request.frequencyPenalty,
           presencePenalty: request.presencePenalty,
           maxTokens: OllamaBody.maxTokens(request),
-          stop: request.stop,
+          stop: request.stop?.length === 0 ? undefined : request.stop,
           seed: request.seed,
           stream: streams,
           json: request.format !== undefined,
@@ -221,6 +222,7 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
           serverPort: host.port
         })
       )
+      Span.set(span, OllamaSettings.attributes(request))
     }
   }
 
@@ -234,7 +236,8 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
       ? undefined
       : Capture.begin(capture, span, {
           operation: "messages" in request ? "chat" : "text_completion",
-          ...OllamaBody.conversation(request)
+          ...OllamaBody.conversation(request),
+          tools: "messages" in request ? (request.tools ?? []) : []
         })
 
   const callOf = (
@@ -314,6 +317,7 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
               serverPort: host.port
             })
           )
+          Span.set(span, OllamaSettings.attributes(request))
         }
         const error = refused(request)
         if (error !== undefined) {

@@ -10,6 +10,7 @@
 import type { LoadOptions, Timings } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { excerpt, parse } from "./OllamaLines.ts"
+import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
 import { Reader, type ReaderOptions } from "./OllamaStream.ts"
 
@@ -44,7 +45,7 @@ export const body = (request: EmbedRequest): string =>
     input: request.input,
     truncate: request.truncate ?? false,
     dimensions: request.dimensions,
-    keep_alive: request.keepAlive === undefined ? undefined : OllamaOptions.keepAlive(request.keepAlive),
+    keep_alive: request.keepAlive === undefined ? undefined : OllamaKeepAlive.seconds(request.keepAlive),
     options: OllamaOptions.loadToWire(request)
   })
 

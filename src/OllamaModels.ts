@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import { isRemoteModel, type LoadOptions, sameModel } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
 
 /** What the server says about the make of a model. */
@@ -117,7 +118,7 @@ export const load = (
   const body = JSON.stringify({
     model,
     stream: true,
-    keep_alive: keepAlive === undefined ? undefined : OllamaOptions.keepAlive(keepAlive),
+    keep_alive: keepAlive === undefined ? undefined : OllamaKeepAlive.seconds(keepAlive),
     options: OllamaOptions.loadToWire(options)
   })
   return Effect.asVoid(OllamaHttp.upload(server, { method: "POST", path: "/api/generate", body, model })).pipe(

@@ -6,10 +6,9 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { ChatRequest, GenerateRequest, KeepAlive, LoadOptions, Options } from "./OllamaApi.ts"
+import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
 
 /** What is wrong with a request: the option, and a sentence with what was given and what is allowed. */
 export interface Problem {
@@ -21,7 +20,9 @@ export interface Problem {
 // Numbers
 // ---------------------------------------------------------------------------------------------------------------------
 
-interface Range {
+/** What a number may be. */
+export interface Range {
+  /** Its name as it is sent. */
   readonly wire: string
   readonly integer: boolean
   readonly minimum: number
@@ -54,8 +55,8 @@ const loadRanges = {
   draftNumPredict: integer("draft_num_predict", 0)
 } satisfies Partial<Record<keyof LoadOptions, Range>>
 
-// In the order in which they are sent.
-const ranges = {
+/** The numbers among the options, in the order in which they are sent. */
+export const ranges = {
   maxTokens: integer("num_predict", 1), // 0 is no bound on one of the server's paths
   temperature: finite("temperature", 0),
   topP: finite("top_p", 0, 1),
@@ -145,6 +146,9 @@ export const checkEmbedding = (options: {
 export const check = (request: ChatRequest | GenerateRequest): Problem | undefined =>
   checkLoad(request) ?? ("messages" in request ? checkMessages(request) : checkPrompt(request)) ?? checkOptions(request)
 
+/** What is wrong with options that are known before there is anything to ask; `undefined` when nothing is. */
+export const checkSettings = (options: Options): Problem | undefined => checkLoad(options) ?? checkOptions(options)
+
 const checkOptions = (options: Options): Problem | undefined =>
   numbersOf(options, ranges) ??
   booleans(options, ["truncate", "shift", "logprobs"]) ??
@@ -163,7 +167,8 @@ const checkStop = (stop: unknown): Problem | undefined =>
     ? undefined
     : wrong("stop", "a list of texts that are not empty", stop)
 
-const thinks = new Set<unknown>([undefined, true, false, "low", "medium", "high", "max"])
+/** What `think` may be. */
+export const thinks: ReadonlySet<unknown> = new Set<unknown>([undefined, true, false, "low", "medium", "high", "max"])
 
 const checkThink = (think: unknown): Problem | undefined =>
   thinks.has(think) ? undefined : wrong("think", `true, false, "low", "medium", "high" or "max"`, think)
@@ -180,6 +185,11 @@ const checkLogprobs = ({ logprobs, topLogprobs }: Options): Problem | undefined 
       (topLogprobs === 0 || logprobs === true
         ? undefined
         : { option: "topLogprobs", text: `"topLogprobs" needs "logprobs: true", got ${shown(logprobs)}.` }))
+
+const checkKeepAlive = (value: KeepAlive | undefined): Problem | undefined =>
+  value === undefined || OllamaKeepAlive.seconds(value) !== undefined
+    ? undefined
+    : wrong("keepAlive", `a duration ("5 minutes", "5m", "300" seconds), 0 or "forever"`, value)
 
 const empty = (option: string): Problem => ({
   option,
@@ -249,61 +259,4 @@ export const toWire = (options: Options, maxTokens: number): Readonly<Record<str
 export const loadToWire = (options: LoadOptions): Readonly<Record<string, unknown>> | undefined => {
   const wire = { ...written(options, loadRanges), use_mmap: options.useMmap }
   return Object.values(wire).every((value) => value === undefined) ? undefined : wire
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// keep_alive
-// ---------------------------------------------------------------------------------------------------------------------
-
-const checkKeepAlive = (value: KeepAlive | undefined): Problem | undefined =>
-  value === undefined || keepAlive(value) !== undefined
-    ? undefined
-    : wrong("keepAlive", `a duration ("5 minutes", "5m", "300" seconds), 0 or "forever"`, value)
-
-// Of Go's time.Duration, in which the server counts: what is longer lasts for ever.
-const longestSeconds = 2 ** 63 / 1e9
-
-/** As the server takes it: seconds, -1 for ever; `undefined` when it cannot be read. */
-export const keepAlive = (value: KeepAlive): number | undefined => {
-  const seconds = typeof value === "string" ? (inSeconds(value.trim()) ?? duration(value.trim())) : duration(value)
-  return seconds === undefined || Number.isNaN(seconds)
-    ? undefined
-    : seconds < 0 || seconds >= longestSeconds
-      ? -1
-      : seconds
-}
-
-const duration = (value: unknown): number | undefined =>
-  typeof value === "number"
-    ? value / 1000 // of its own, because a negative one is kept
-    : Option.getOrUndefined(Option.map(Duration.fromInput(value as Duration.Input), Duration.toSeconds))
-
-// What `ollama run --keepalive` and OLLAMA_KEEP_ALIVE take: seconds, or a duration of Go, which knows no days.
-// https://pkg.go.dev/time#ParseDuration
-const inSeconds = (text: string): number | undefined => {
-  if (/^(forever|[+-]?infinity)$/i.test(text)) {
-    return -1
-  }
-  if (/^[+-]?\d+(\.\d+)?$/.test(text)) {
-    return Number(text)
-  }
-  if (!/^[+-]?((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/.test(text)) {
-    return undefined
-  }
-  let sum = 0
-  for (const [, amount = "", unit = ""] of text.matchAll(/([\d.]+)([^\d.]+)/g)) {
-    sum += Number(amount) * (seconds[unit] ?? 0)
-  }
-  return text.startsWith("-") ? -sum : sum
-}
-
-const seconds: Readonly<Record<string, number>> = {
-  ns: 1e-9,
-  us: 1e-6,
-  µs: 1e-6,
-  μs: 1e-6,
-  ms: 1e-3,
-  s: 1,
-  m: 60,
-  h: 3600
 }

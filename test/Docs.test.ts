@@ -681,7 +681,25 @@ const recordEverything = async (): Promise<ReadonlyArray<Collector.CollectedSpan
       topP: 0.5,
       topK: 3,
       seed: 1,
-      stop: ["x"]
+      stop: ["x"],
+      presencePenalty: 0.5,
+      frequencyPenalty: 0.5,
+      numCtx: 8192,
+      keepAlive: "5m",
+      think: false,
+      truncate: true,
+      shift: true,
+      minP: 0.5,
+      typicalP: 0.5,
+      repeatLastN: 64,
+      repeatPenalty: 1.1,
+      numKeep: 4,
+      numBatch: 512,
+      numGpu: 0,
+      mainGpu: 0,
+      numThread: 2,
+      useMmap: true,
+      draftNumPredict: 0
     })
     const stream = Stream.runDrain(client.stream({ model, messages: [{ role: "user", content: "1 + 1" }] }))
     yield* Effect.all([stream, stream], { concurrency: 2 })
@@ -715,10 +733,12 @@ describe("spans and attributes of docs/tracing.md", () => {
   })
 
   const failed = () => documented("Spans that did not succeed")
+  const options = "Options without a name in the conventions"
   const headings = [
     "`graph.execute`",
     "`node.<type>`",
     "`llm.chat`, `llm.generate` and `llm.embed`",
+    options,
     "`ollama.*`",
     "`execute_tool <tool>`",
     "`LanguageModel`",
@@ -762,8 +782,14 @@ describe("spans and attributes of docs/tracing.md", () => {
     compare(
       heading,
       spans.filter((span) => name.test(span.name)),
-      failed()
+      { ...failed(), ...documented(options) }
     )
+  })
+
+  it("has the options of model calls that are recorded, with their types", () => {
+    const { [options]: _, ...others } = Object.fromEntries(headings.map((heading) => [heading, documented(heading)]))
+    const calls = spans.filter(({ name }) => name.startsWith("llm."))
+    compare(options, calls, Object.assign(failed(), ...Object.values(others)))
   })
 
   it("says what spans have that did not succeed", () => {

@@ -27,7 +27,9 @@ const order = [
   // Ollama
   [
     "OllamaApi",
+    "OllamaKeepAlive",
     "OllamaOptions",
+    "OllamaSettings",
     "OllamaBody",
     "OllamaLines",
     "OllamaSchema",

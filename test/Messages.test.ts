@@ -137,3 +137,56 @@ describe("Messages.instructions", () => {
     }
   })
 })
+
+describe("Messages.definitions", () => {
+  const tool = (name: string, description: string | undefined, parameters: Record<string, unknown> = {}) => ({
+    name,
+    description,
+    parameters
+  })
+  const big = { type: "object", properties: { a: { type: "string", description: "🙂".repeat(3000) } } }
+
+  it("T22 has the form of the conventions, and what fits is whole", () => {
+    const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] }
+    assert.deepStrictEqual(
+      GenAi.toolDefinitions(Messages.definitions([tool("a", "of a", parameters), tool("b", undefined)], options)),
+      [
+        { type: "function", name: "a", description: "of a", parameters },
+        { type: "function", name: "b", description: "", parameters: {} }
+      ]
+    )
+    const json = Messages.definitions([tool("a", "of a", parameters)], options)
+    assert.strictEqual(Messages.definitions([tool("a", "of a", parameters)], { bytes: bytesOf(json), redact }), json)
+  })
+
+  it("T22 T24 parses whatever is cut: the longest texts, a schema to the start of its text", () => {
+    for (const bytes of [300, 512, 2000]) {
+      const json = Messages.definitions([tool("a", "x".repeat(5000), big), tool("b", "short", {})], { bytes, redact })
+      assert.isAtMost(bytesOf(json), bytes)
+      const [a, b] = GenAi.toolDefinitions(json)
+      assert.match(a?.description ?? "", /^x*…$/)
+      assert.match(String(a?.parameters), /^\{"type".*…$/u)
+      assert.deepStrictEqual(b, { type: "function", name: "b", description: "short", parameters: {} })
+    }
+  })
+
+  it("shows the first of many, and how many more there are", () => {
+    for (const count of [30, 1000]) {
+      const json = Messages.definitions(
+        Array.from({ length: count }, (_, index) => tool(`tool ${index}`, "d".repeat(100), big)),
+        options
+      )
+      assert.isAtMost(bytesOf(json), 2000)
+      const shown = GenAi.toolDefinitions(json)
+      assert.strictEqual(shown[0]?.name, "tool 0")
+      assert.deepInclude(shown.at(-1), { name: "…", description: `${count - shown.length + 1} more` })
+    }
+  })
+
+  it("T25 replaces secrets before it cuts", () => {
+    const secret = `sk-${"a".repeat(40)}`
+    const json = Messages.definitions([tool("a", secret, { default: secret })], options)
+    assert.notInclude(json, "aaa")
+    assert.strictEqual(json.split("__REDACTED__").length, 3)
+  })
+})

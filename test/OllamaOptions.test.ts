@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import * as Ollama from "../src/Ollama.ts"
-import * as OllamaOptions from "../src/OllamaOptions.ts"
+import * as OllamaKeepAlive from "../src/OllamaKeepAlive.ts"
 import { against, ask, requests } from "./support/Double.ts"
 
 const generation: Partial<Ollama.Options> = {
@@ -236,7 +236,7 @@ describe("keepAlive", () => {
   ]
   for (const [input, seconds] of table) {
     it(`C14 ${typeof input === "object" ? JSON.stringify(input) : typeof input === "string" ? `"${input}"` : String(input)} is ${seconds ?? "refused"}`, () => {
-      const given = OllamaOptions.keepAlive(input)
+      const given = OllamaKeepAlive.seconds(input)
       assert.strictEqual(given === undefined ? given : Number(given.toFixed(9)), seconds)
     })
   }

@@ -6,7 +6,7 @@ import { redact } from "../src/Redaction.ts"
 import * as Span from "../src/Span.ts"
 import { against, ask, requests } from "./support/Double.ts"
 import * as GenAi from "./support/GenAi.ts"
-import { eventsOf, exitOf, only, Spans } from "./support/Spans.ts"
+import { eventsOf, exitOf, named, only, Spans } from "./support/Spans.ts"
 
 const weather = Ollama.tool({
   name: "get_weather",
@@ -290,6 +290,7 @@ describe("tool calls in spans", () => {
       const { all } = yield* Spans
       assert.lengthOf(all, 3)
       for (const span of all) {
+        assert.notProperty(Object.fromEntries(span.attributes), "gen_ai.tool.definitions")
         assert.notInclude(JSON.stringify([Object.fromEntries(span.attributes), eventsOf(span)]), "SENTINEL")
         const exit = exitOf(span)
         if (exit !== undefined && Exit.isFailure(exit)) {
@@ -327,6 +328,33 @@ describe("tool calls in spans", () => {
       )
     }).pipe(
       Effect.provideService(Capture.Current, { attributes: true, event: false, bytes: 4000, redact }),
+      Effect.provide(against({ raw: raw + done() }))
+    )
+  )
+
+  it.live("T22 are told apart from the tools that were offered, which are there where content is asked for", () =>
+    Effect.gen(function* () {
+      yield* chat(told)
+      yield* Stream.runDrain(stream(told))
+      yield* chat(ask("hi"))
+      const [whole, streamed, without] = yield* named("llm.chat")
+      for (const span of [whole, streamed]) {
+        assert.deepStrictEqual(GenAi.toolDefinitions(span?.attributes.get("gen_ai.tool.definitions")), [
+          {
+            type: "function",
+            name: "get_weather",
+            description: "The weather of a city",
+            parameters: weather.parameters
+          }
+        ])
+        assert.deepStrictEqual(
+          eventsOf(span!).find(({ name }) => name === Capture.eventName)?.attributes["gen_ai.tool.definitions"],
+          span?.attributes.get("gen_ai.tool.definitions")
+        )
+      }
+      assert.notProperty(Object.fromEntries(without!.attributes), "gen_ai.tool.definitions")
+    }).pipe(
+      Effect.provideService(Capture.Current, { attributes: true, event: true, bytes: 4000, redact }),
       Effect.provide(against({ raw: raw + done() }))
     )
   )

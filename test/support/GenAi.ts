@@ -21,6 +21,14 @@ const message = { role: Schema.Literals(["system", "user", "assistant", "tool"])
 const InputMessages = Schema.Array(Schema.Struct(message))
 const OutputMessages = Schema.Array(Schema.Struct({ ...message, finish_reason: Schema.String }))
 const SystemInstructions = Schema.Array(Part)
+const ToolDefinitions = Schema.Array(
+  Schema.Struct({
+    type: Schema.Literal("function"),
+    name: Schema.String,
+    description: Schema.String,
+    parameters: Schema.optional(Schema.Unknown)
+  })
+)
 
 /** Reads an attribute, which is JSON in one line. Throws when it has another shape. */
 const reading =
@@ -35,6 +43,7 @@ const reading =
 export const inputMessages = reading(InputMessages)
 export const outputMessages = reading(OutputMessages)
 export const systemInstructions = reading(SystemInstructions)
+export const toolDefinitions = reading(ToolDefinitions)
 
 /**
  * Every attribute of the registry of version 1.41 that is not deprecated.
