@@ -43,26 +43,27 @@ export const readableAll = (
   const values = newValues()
   let count = 0
   let dropped = 0
-  const keep = (key: string, value: unknown): void => {
-    const normal = readable(value)
-    if (normal !== undefined) {
-      if (count < countLimit) {
-        count++
-        values[key] =
-          typeof normal === "number" || typeof normal === "boolean"
-            ? normal
-            : shortened(guard.value(normal), limits.attributeValueLengthLimit)
-      } else {
-        dropped++
-      }
-    }
-  }
-  const read = Result.try(() => {
+  // Whatever is given may throw when it is read. Asked for every event, so without a closure.
+  try {
     for (const key of Object.keys(given)) {
-      keep(key, given[key])
+      const normal = readable(given[key])
+      if (normal === undefined) {
+        continue
+      }
+      if (count >= countLimit) {
+        dropped++
+        continue
+      }
+      count++
+      values[key] =
+        typeof normal === "number" || typeof normal === "boolean"
+          ? normal
+          : shortened(guard.value(normal), limits.attributeValueLengthLimit)
     }
-  })
-  return { values: Result.isSuccess(read) ? values : piecewise(given, countLimit), dropped }
+  } catch {
+    return { values: piecewise(given, countLimit), dropped }
+  }
+  return { values, dropped }
 }
 
 // Rarely, something throws: then each is tried by itself.

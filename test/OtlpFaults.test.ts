@@ -194,6 +194,30 @@ describe.concurrent("T40 a collector", () => {
     assert.strictEqual(push.code, 0)
     assert.deepStrictEqual([...first.spans(), ...second.spans()].map(({ name }) => name).toSorted(), all)
   })
+
+  it("that is away for a minute, with every setting as it is, costs no span", { timeout: 120_000 }, async () => {
+    const first = await Collector.start()
+    const home = Spool.home()
+    const env = environment(first.url, home.path)
+    const child = Process.spawnNode(dripping, ["750", "100"], { env, timeoutMillis: 110_000 })
+    await first.waitFor(1, 30_000)
+    await first.drain()
+    const went = performance.now()
+    await new Promise((resolve) => setTimeout(resolve, 60_000))
+    const second = await collect({ port: first.port })
+    assert.isAtLeast(performance.now() - went, 60_000)
+    const { code, stderr } = await child.exit
+    assert.strictEqual(code, 0)
+    assert.isNotEmpty(second.spans())
+    assert.isNotEmpty(home.names())
+    const all = Array.from({ length: 750 }, (_, index) => String(index + 1)).toSorted()
+    const arrived = () => [...first.spans(), ...second.spans()].map(({ name }) => name)
+    assert.deepStrictEqual([...arrived(), ...home.spans().map(({ name }) => name)].toSorted(), all)
+    assert.match(stderr, /^(?:tinyllm: \d+ spans? not exported: .*; kept, send them with "tinyllm trace push"\n)+$/)
+    assert.strictEqual((await Process.runNode("src/Main.ts", ["trace", "push"], { env })).code, 0)
+    assert.deepStrictEqual(arrived().toSorted(), all)
+    assert.deepStrictEqual(home.names(), [])
+  })
 })
 
 describe("T41 a black hole", () => {
