@@ -58,6 +58,8 @@ const order = [
     "SpoolConfig",
     "TelemetryConfig"
   ],
+  // Stored traces
+  ["OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpTraces", "TraceStore"],
   [
     "RandomIds",
     "Sampling",
