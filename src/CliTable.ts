@@ -3,7 +3,9 @@
  *
  * @since 0.1.0
  */
-import { displayWidth, harmless } from "./SpanPrinter.ts"
+import { cut, displayWidth, harmless } from "./TerminalText.ts"
+
+export { cut } from "./TerminalText.ts"
 
 /** One column. */
 export interface Column {
@@ -45,21 +47,6 @@ export const table = (
     text: lines.map((line) => `${line}\n`).join(""),
     leftOut: all.filter((column) => !shown.includes(column)).map(({ name }) => name)
   }
-}
-
-/** The beginning of a line, with `…` where it is cut. */
-export const cut = (line: string, width: number): string => {
-  if (displayWidth(line) <= width) {
-    return line
-  }
-  let start = ""
-  for (const char of line) {
-    if (displayWidth(start + char) >= width) {
-      break
-    }
-    start += char
-  }
-  return `${start}…`
 }
 
 /** Bytes for a person: `398 MB`, `1.9 GB`. Decimal, as Ollama counts. */

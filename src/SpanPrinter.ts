@@ -4,6 +4,10 @@
  * @since 0.1.0
  */
 
+import { bold, dim, duration, harmless, line, plain, red, type Styled, take, wrap } from "./TerminalText.ts"
+
+export { displayWidth, harmless } from "./TerminalText.ts"
+
 /** A finished span. */
 export interface SpanRecord {
   readonly traceId: string
@@ -137,15 +141,6 @@ const describe = (span: SpanRecord, options: TreeOptions): ReadonlyArray<Styled>
   ]
 }
 
-const duration = (ms: number): string =>
-  ms >= 60_000
-    ? `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
-    : ms >= 1000
-      ? `${(ms / 1000).toFixed(2)} s`
-      : ms >= 10
-        ? `${Math.round(ms)} ms`
-        : `${ms.toFixed(1)} ms`
-
 // What a reader looks for, in the order in which they look. The rest of ours is in the JSON and in the collector.
 const labels: ReadonlyArray<readonly [attribute: string, label: string]> = [
   ["graph.id", ""],
@@ -207,87 +202,3 @@ const errors = (span: SpanRecord, below: ReadonlyArray<SpanRecord>): ReadonlyArr
     ? recorded
     : [span.status.message ?? String(span.attributes["error.type"] ?? "failed")]
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Text in a terminal
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Styled {
-  readonly text: string
-  readonly style: string
-}
-
-const plain = (text: string): Styled => ({ text, style: "" })
-const bold = (text: string): Styled => ({ text, style: "1" })
-const dim = (text: string): Styled => ({ text, style: "2" })
-const red = (text: string): Styled => ({ text, style: "31" })
-
-const line = (parts: ReadonlyArray<Styled>, options: TreeOptions): string => {
-  const clean = parts.map((part) => ({ ...part, text: harmless(part.text) }))
-  const width = options.width ?? Number.POSITIVE_INFINITY
-  const fits = clean.reduce((sum, part) => sum + displayWidth(part.text), 0) <= width
-  let left = fits ? Number.POSITIVE_INFINITY : width - 1
-  let out = ""
-  for (const part of clean) {
-    const text = take(part.text, left)
-    left = text.length < part.text.length ? 0 : left - displayWidth(text)
-    out += options.colour && part.style !== "" && text !== "" ? `\u001b[${part.style}m${text}\u001b[0m` : text
-  }
-  return fits ? out : `${out}…`
-}
-
-const take = (text: string, width: number): string => {
-  let used = 0
-  let end = 0
-  for (const char of text) {
-    used += charWidth(char)
-    if (used > width) {
-      break
-    }
-    end += char.length
-  }
-  return text.slice(0, end)
-}
-
-/** The lines of a text that are so wide at most: between words where that is possible. */
-const wrap = (text: string, width: number): ReadonlyArray<string> => {
-  const lines: Array<string> = []
-  let rest = text
-  while (displayWidth(rest) > width) {
-    const start = take(rest, width)
-    const space = rest[start.length] === " " ? start.length : start.lastIndexOf(" ")
-    // A character that is wider than the line still has to go somewhere.
-    const end = space > 0 ? space : Math.max(start.length, 1)
-    lines.push(rest.slice(0, end))
-    rest = rest.slice(end).trimStart()
-  }
-  return [...lines, rest]
-}
-
-/**
- * Text that cannot move the cursor, change colours or reorder a line: line breaks and tabs become a space, other
- * control characters and marks of direction `�`.
- */
-export const harmless = (text: string): string =>
-  text
-    .replace(/\s*[\r\n\t\u2028\u2029]\s*/g, " ")
-    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-    .replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "�")
-
-/** The columns that a text takes. Wide characters take two; an emoji of several parts counts as all of them. */
-export const displayWidth = (text: string): number => {
-  let width = 0
-  for (const char of text) {
-    width += charWidth(char)
-  }
-  return width
-}
-
-const zeroWidth = /^[\p{Mn}\p{Me}\p{Cf}]$/u
-
-// East Asian wide and fullwidth, and emoji. https://www.unicode.org/reports/tr11/
-const wide =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{16fe0}-\u{18dff}\u{1aff0}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}\p{Emoji_Presentation}]$/u
-
-const charWidth = (char: string): number =>
-  char >= " " && char <= "~" ? 1 : zeroWidth.test(char) ? 0 : wide.test(char) ? 2 : 1

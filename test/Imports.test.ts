@@ -21,7 +21,7 @@ const order = [
     "Visit"
   ],
   ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanGuard"],
-  ["Endpoint", "Baggage", "Propagation", "SpanPrinter", "Logs"],
+  ["Endpoint", "Baggage", "Propagation", "TerminalText", "SpanPrinter", "Logs"],
   // Traces to look at
   ["StoredSpan", "TraceTree", "TraceRun", "TracePageData", "TracePage"],
   // Ollama
