@@ -20,7 +20,9 @@ interface Page {
 
 const pages = {
   /** One trace, which stands in the file itself. */
-  trace: { entry: "trace.tsx", styles: ["style.css"] }
+  trace: { entry: "trace.tsx", styles: ["style.css"] },
+  /** All traces, live, from the server of `tinyllm ui`. */
+  ui: { entry: "ui.tsx", styles: ["style.css", "ui.css"], connect: "'self'" }
 } satisfies Record<string, Page>
 
 export type PageName = keyof typeof pages

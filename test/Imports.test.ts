@@ -7,6 +7,7 @@ const order = [
   [
     "Version",
     "Ports",
+    "Browser",
     "Stderr",
     "Stdout",
     "Typing",
@@ -60,6 +61,7 @@ const order = [
   ],
   // Stored traces
   ["OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpTraces", "TraceStore"],
+  ["TraceUiData", "TraceUiAccess", "TraceUiEvents", "TraceUi", "TraceUiViews"],
   [
     "RandomIds",
     "Sampling",
@@ -106,6 +108,7 @@ const order = [
     "CliError",
     "NodePorts",
     "NodeTyping",
+    "NodeBrowser",
     "NodePlatform",
     "CliFlags",
     "Progress",
@@ -150,6 +153,7 @@ const knowHttp = ["NodeClient", "Ollama", "OllamaHttp", "OllamaReading", "Ollama
 const knowNode = [
   "NodeClient",
   "OllamaFiles",
+  "NodeBrowser",
   "NodePlatform",
   "NodePorts",
   "NodeTyping",
@@ -163,7 +167,10 @@ const knowNode = [
   "OtlpHttp",
   "Program",
   "Spool",
-  "TracePage"
+  "TracePage",
+  "TraceUi",
+  "TraceUiAccess",
+  "TraceUiEvents"
 ]
 const runEffects = ["Main"]
 

@@ -1,0 +1,176 @@
+/**
+ * What the page of `tinyllm ui` follows: the list of traces, and one trace.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as TracePageData from "./TracePageData.ts"
+import type { ListFilter, TraceStore, TraceStoreError, TraceSummary } from "./TraceStore.ts"
+import type { Wanted } from "./TraceUi.ts"
+import type { Row } from "./TraceUiData.ts"
+import type { Message, View } from "./TraceUiEvents.ts"
+
+type Store = TraceStore["Service"]
+
+/** The view that a page wants. */
+export const view = (store: Store, { lastEventId, path, query }: Wanted): View | undefined => {
+  const [name, ...ids] = path.split("/")
+  switch (`${name}/${ids.length}`) {
+    case "traces/0":
+      return list(store, query)
+    case "trace/1":
+      return trace(store, ids[0] ?? "", lastEventId ?? query.get("after") ?? undefined)
+    default:
+      return undefined
+  }
+}
+
+/**
+ * The traces that a filter lets through, the newest `limit` of them: `all` of them first, and then `some`, those that are
+ * new or not what they were, with the ids of those that are `gone`.
+ */
+const list = (store: Store, query: URLSearchParams): View => {
+  const limit = Math.min(maximumRows, Math.max(1, Number.parseInt(query.get("limit") ?? "", 10) || 200))
+  let sent: ReadonlyMap<string, string> | undefined
+  let hadMore = false
+  return telling(
+    Effect.gen(function* () {
+      const found = yield* store.list(filterOf(query, yield* Clock.currentTimeMillis))
+      const text = query.get("text")?.trim().toLowerCase() ?? ""
+      const matching = text === "" ? found : found.filter((summary) => contains(summary, text))
+      const rows = matching.slice(0, limit).map(toRow)
+      const more = matching.length > limit
+      const now = new Map(rows.map((row) => [row.id, JSON.stringify(row)]))
+      const before = sent
+      const moreBefore = hadMore
+      sent = now
+      hadMore = more
+      if (before === undefined) {
+        return [{ type: "all", data: { rows, more } }]
+      }
+      const changed = rows.filter(({ id }) => before.get(id) !== now.get(id))
+      const gone = Array.from(before.keys()).filter((id) => !now.has(id))
+      return changed.length === 0 && gone.length === 0 && more === moreBefore
+        ? []
+        : [{ type: "some", data: { rows: changed, gone, more } }]
+    })
+  )
+}
+
+// A page with more rows is of no use to anybody.
+const maximumRows = 5000
+
+/**
+ * The spans of a trace: those that are there, and then those that come. `gone` says that there is no such trace.
+ *
+ * The number of spans is the id of an event: a page that comes back with that of all there are is told nothing, and any
+ * other page is told everything.
+ */
+const trace = (store: Store, id: string, lastEventId: string | undefined): View => {
+  const sent = new Set<string>()
+  let known = lastEventId
+  let wasRunning: boolean | undefined
+  return telling(
+    Effect.gen(function* () {
+      const summary = yield* store.summary(id)
+      const running = summary.status === "running"
+      if (known === String(summary.spans) && wasRunning === running) {
+        return []
+      }
+      const added =
+        known === String(summary.spans) ? [] : (yield* store.read(id)).filter(({ spanId }) => !sent.has(spanId))
+      for (const { spanId } of added) {
+        sent.add(spanId)
+      }
+      known = String(summary.spans)
+      wasRunning = running
+      return chunks(added).map((spans, index, all): Message => ({
+        type: "spans",
+        // Who got only some of them has not got all.
+        id: index === all.length - 1 ? known : undefined,
+        data: { spans: TracePageData.encode(spans), running }
+      }))
+    }).pipe(
+      Effect.catchReason("TraceStoreError", "TraceNotFound", () =>
+        Effect.sync((): ReadonlyArray<Message> => {
+          sent.clear()
+          known = undefined
+          return [{ type: "gone", data: null }]
+        })
+      )
+    )
+  )
+}
+
+// Spans of one event, some megabytes.
+const chunkSpans = 2000
+
+/** At least one, which is empty where there is nothing. */
+const chunks = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
+  Array.from({ length: Math.max(1, Math.ceil(items.length / chunkSpans)) }, (_, index) =>
+    items.slice(index * chunkSpans, (index + 1) * chunkSpans)
+  )
+
+/** A view that tells the page of trouble with the store, once while it is the same. */
+const telling = (next: Effect.Effect<ReadonlyArray<Message>, TraceStoreError>): View => {
+  let trouble: string | undefined
+  return {
+    isTroubled: () => trouble !== undefined,
+    next: Effect.match(next, {
+      onFailure: ({ message }): ReadonlyArray<Message> => {
+        const isSame = message === trouble
+        trouble = message
+        return isSame ? [] : [{ type: "trouble", data: message }]
+      },
+      onSuccess: (messages) => {
+        const isOver = trouble !== undefined
+        trouble = undefined
+        return isOver ? [{ type: "trouble", data: null }, ...messages] : messages
+      }
+    })
+  }
+}
+
+/** What a filter of the page asks the store for. What is no duration is as if it were not there. */
+const filterOf = (query: URLSearchParams, now: number): ListFilter => {
+  const slowerThan = millisOf(query.get("slowerThan"))
+  const since = millisOf(query.get("since"))
+  return {
+    ...(query.get("failed") === "1" ? { failed: true } : {}),
+    ...(slowerThan === undefined ? {} : { slowerThan }),
+    ...(query.get("graph") ? { graph: query.get("graph") ?? "" } : {}),
+    ...(since === undefined ? {} : { sinceNanos: BigInt(Math.round(now - since)) * 1_000_000n })
+  }
+}
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+const millisOf = (text: string | null): number | undefined => {
+  const [, number = "", unit = ""] = /^(\d{1,9}(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text ?? "") ?? []
+  return number === "" ? undefined : Number(number) * (units[unit] ?? 0)
+}
+
+const contains = (summary: TraceSummary, text: string): boolean =>
+  summary.traceId.startsWith(text) ||
+  [summary.rootName, summary.graph, summary.query, summary.service, ...summary.models].some((words) =>
+    words?.toLowerCase().includes(text)
+  )
+
+/** A summary as the page is told it: times as numbers, milliseconds with the part that follows the point. */
+const toRow = (summary: TraceSummary): Row => ({
+  id: summary.traceId,
+  name: summary.rootName,
+  service: summary.service ?? "",
+  graph: summary.graph,
+  status: summary.status,
+  start: Number(summary.startNanos) / 1e6,
+  duration: Number(summary.endNanos - summary.startNanos) / 1e6,
+  spans: summary.spans,
+  nodes: summary.nodes ?? 0,
+  failedSpans: summary.failedSpans,
+  inputTokens: summary.inputTokens,
+  outputTokens: summary.outputTokens,
+  models: summary.models,
+  query: summary.query
+})
