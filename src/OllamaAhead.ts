@@ -18,6 +18,9 @@ import { drain, fill, type Reading } from "./OllamaReading.ts"
 // Some answers of the usual length, so that a server hardly ever waits.
 const maximumUnread = 8192
 
+// The same in UTF-16 units of text: a record may be long.
+const maximumUnreadUnits = 1024 * 1024
+
 // A caller who spends seconds on each part comes back soon enough to be seen alive.
 const maximumChunk = 32
 
@@ -38,6 +41,7 @@ export const start = (
 ): Effect.Effect<Parts> => {
   const { reader, clock } = reading
   const unread: Array<Part> = []
+  let unreadUnits = 0
   let end: Parts | undefined
   /** Wakes the caller who waits for parts, or the reading that waits for room. */
   let onParts: (() => void) | undefined
@@ -55,6 +59,7 @@ export const start = (
       reader.parts = []
       for (const part of parts) {
         unread.push(part)
+        unreadUnits += units(part)
       }
       reading.unreadSince ??= clock.currentTimeMillisUnsafe()
       wakeCaller()
@@ -85,7 +90,7 @@ export const start = (
     if (reader.failure !== undefined) {
       return ended(Exit.fail(reader.failure), Effect.fail(reader.failure))
     }
-    return unread.length < maximumUnread || reading.expired !== undefined
+    return (unread.length < maximumUnread && unreadUnits < maximumUnreadUnits) || reading.expired !== undefined
       ? Effect.andThen(fill(reading), read)
       : Effect.andThen(room, read)
   })
@@ -112,7 +117,11 @@ export const start = (
 
   const next: Parts = Effect.suspend(() => {
     if (unread.length > 0) {
-      const [part, ...parts] = unread.splice(0, maximumChunk)
+      const chunk = unread.splice(0, maximumChunk)
+      for (const part of chunk) {
+        unreadUnits -= units(part)
+      }
+      const [part, ...parts] = chunk
       reading.unreadSince = unread.length > 0 ? clock.currentTimeMillisUnsafe() : undefined
       onRoom?.()
       return Effect.succeed([part as Part, ...parts] as const) // there was one
@@ -136,3 +145,11 @@ export const start = (
     Effect.as(next)
   )
 }
+
+// What a call of a tool asks for is seldom long, and one record of it is.
+const units = (part: Part): number =>
+  part._tag === "Text" || part._tag === "Thinking"
+    ? part.text.length
+    : part._tag === "ToolCall"
+      ? JSON.stringify(part.arguments).length
+      : 0

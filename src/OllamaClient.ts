@@ -40,7 +40,8 @@ export interface LayerOptions {
   readonly apiKey?: Redacted.Redacted<string> | undefined
   /**
    * From sending a request to its first text, queueing and loading included: 15 minutes by default. A limit below the
-   * time it takes to load means that the model never loads: giving up aborts that.
+   * time it takes to load means that the model never loads: giving up aborts that. For work on a model, such as a pull, it
+   * is the time from each report of progress to the next.
    */
   readonly firstRecordTimeout?: Duration.Input | undefined
   /**

@@ -79,8 +79,11 @@ export class Busy extends Schema.TaggedError<Busy>()("Busy", { status: Status, t
 /** Nothing came for too long. */
 export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
   url: Schema.String,
-  /** Connecting, waiting for the answer to begin (queue and load included) or to go on, or the whole call. */
-  phase: Schema.Literals(["connect", "first record", "idle", "total"]),
+  /**
+   * Connecting, waiting for the answer to begin (queue and load included) or to go on, waiting for the next report of work
+   * on a model, or the whole call.
+   */
+  phase: Schema.Literals(["connect", "first record", "idle", "progress", "total"]),
   millis: Schema.Finite,
   /** In the phase `idle`: whether it was the program that left the answer unread, and not the server that was silent. */
   unread: Schema.optional(Schema.Boolean),
@@ -97,6 +100,8 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
         return this.unread === true
           ? `An answer of Ollama at ${this.url} was left unread for ${seconds}, so it was stopped. Read it faster, or raise "idleTimeout".`
           : `Ollama at ${this.url} fell silent for ${seconds} in the middle of an answer. Raise "idleTimeout", or look at the server's log.`
+      case "progress":
+        return `Ollama at ${this.url} said nothing of its work for ${seconds}. Raise "firstRecordTimeout", or look at the server's log; a pull goes on where it stopped.`
       case "total":
         return `The call of Ollama at ${this.url} was not over within ${seconds}. Raise "totalTimeout", or ask for fewer tokens ("maxTokens").`
     }

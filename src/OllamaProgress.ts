@@ -248,7 +248,7 @@ const open = (
       Scope.provide(scope),
       Effect.tapError((error) => Effect.sync(() => OllamaHttp.noteAnswer(server, error))),
       Effect.mapError((error) => ofWork(error, failed)),
-      limited(server)
+      limited(server, "first record")
     )
     OllamaHttp.noteAnswer(server)
     const chunks = yield* Stream.toPull(response.stream).pipe(Scope.provide(scope))
@@ -272,7 +272,11 @@ const open = (
         }
         return Effect.void
       }
-    }).pipe(limited(server))
+    })
+    // Bytes alone are no sign of life: a proxy can send blank lines for ever.
+    const fill: Effect.Effect<void> = Effect.suspend(() =>
+      report.records.length > 0 || report.ended ? Effect.void : Effect.andThen(read, fill)
+    )
     const step: Step = Effect.suspend(() => {
       const [first, ...rest] = report.records
       if (first !== undefined) {
@@ -283,7 +287,7 @@ const open = (
         ? Effect.fail(report.failure)
         : report.succeeded
           ? Cause.done()
-          : Effect.andThen(read, step)
+          : Effect.andThen(limited(server, "progress")(fill), step)
     })
     return step
   })
@@ -296,16 +300,12 @@ const ofWork = (error: OllamaError.OllamaError, failed: (problem: Problem) => Ol
     : error
 }
 
-/** Bounds the wait for the next sign of life: checking a large file takes its time, and is one record. */
+/** Bounds the wait for the next record: checking a large file takes its time, and is one. */
 const limited =
-  ({ url, firstRecordTimeout }: Server) =>
+  ({ url, firstRecordTimeout }: Server, phase: "first record" | "progress") =>
   <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | OllamaError.OllamaError> =>
     Effect.timeoutOrElse(self, {
       duration: firstRecordTimeout,
       orElse: () =>
-        Effect.fail(
-          OllamaError.make(
-            new OllamaError.Timeout({ url, phase: "first record", millis: firstRecordTimeout, partial: "" })
-          )
-        )
+        Effect.fail(OllamaError.make(new OllamaError.Timeout({ url, phase, millis: firstRecordTimeout, partial: "" })))
     })

@@ -375,19 +375,22 @@ describe("Ollama.pull", () => {
     )
   }
 
-  it.live("gives up on a server that falls silent", () =>
+  it.live("gives up on a server that falls silent in the middle, and on one that sends nothing but blank lines", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(Stream.runDrain(pull("x")))
-      assert.strictEqual(error.reason._tag, "Timeout")
-    }).pipe(
-      Effect.provide(
-        against(
-          "never",
-          { firstRecordTimeout: 30 },
-          { paths: { "POST /api/pull": { raw: '{"status":"pulling manifest"}\n', end: "hang" } } }
+      for (const raw of ['{"status":"pulling manifest"}\n', ['{"status":"pulling manifest"}\n', ..."\n".repeat(500)]]) {
+        const error = yield* Effect.flip(Stream.runDrain(pull("x"))).pipe(
+          Effect.provide(
+            against(
+              "never",
+              { firstRecordTimeout: 100 },
+              { paths: { "POST /api/pull": { raw, end: "hang", delay: "20 millis" } } }
+            )
+          )
         )
-      )
-    )
+        assert.isTrue(error.reason._tag === "Timeout" && error.reason.phase === "progress")
+        assert.include(error.message, "said nothing of its work for 0.1 s")
+      }
+    })
   )
 
   it.live("stops when it is interrupted, and when enough was taken", () =>
