@@ -182,11 +182,16 @@ describe("framing", () => {
     }
   }
 
-  it.live("C5 trap 6 reads a line of two megabytes", () =>
-    Effect.gen(function* () {
-      assert.strictEqual((yield* chat()).text.length, 2_000_000)
-    }).pipe(Effect.provide(against({ raw: last("x".repeat(2_000_000)) })))
-  )
+  const inChunks = (bytesPerChunk: number | undefined) => `in chunks of ${bytesPerChunk ?? "any number of"} bytes`
+
+  // Smaller chunks are OllamaStream.test.ts's: a system call for each byte of megabytes takes a minute.
+  for (const bytesPerChunk of [4096, undefined]) {
+    it.live(`C5 trap 6 reads a line of two megabytes, ${inChunks(bytesPerChunk)}`, () =>
+      Effect.gen(function* () {
+        assert.strictEqual((yield* chat()).text.length, 2_000_000)
+      }).pipe(Effect.provide(against({ raw: last("x".repeat(2_000_000)), bytesPerChunk })))
+    )
+  }
 
   it.live("C5 trap 6 gives up on a line that does not end", () =>
     Effect.gen(function* () {
@@ -196,41 +201,50 @@ describe("framing", () => {
     }).pipe(Effect.provide(against({ raw: Array.from({ length: 18 }, () => "x".repeat(1024 * 1024)) })))
   )
 
-  it.live("C5 trap 8 reads escapes, also of half a character", () =>
-    Effect.gen(function* () {
-      assert.strictEqual((yield* chat()).text, "<&>\ud800!")
-    }).pipe(Effect.provide(against({ raw: `{"message":{"content":"\\u003c\\u0026\\u003e\\ud800!"},"done":true}\n` })))
-  )
-
-  it.live("C5 trap 7 hands out what came before a line that is no JSON", () =>
-    Effect.gen(function* () {
-      const seen: Array<string> = []
-      const error = yield* stream().pipe(
-        Stream.runForEach((part) => Effect.sync(() => seen.push(part._tag === "Text" ? part.text : part._tag))),
-        Effect.flip
-      )
-      assert.deepStrictEqual(seen, ["one "])
-      assert.strictEqual(error.reason._tag, "Malformed")
-      if (error.reason._tag === "Malformed") {
-        assert.lengthOf(error.reason.excerpt, 200)
-      }
-      assert.notInclude(error.message, "secret")
-    }).pipe(Effect.provide(against({ raw: `${line("one ")}secret ${"x".repeat(300)}\n${last()}` })))
-  )
-
-  for (const [name, raw] of Object.entries({
-    HTML: "<html>\n<body>Welcome to the hotel</body></html>",
-    text: "OK",
-    "a JSON array": "[]"
-  })) {
-    it.live(`C5 C20 trap 11 calls ${name} with status 200 no Ollama`, () =>
+  for (const bytesPerChunk of [1, 7, 4096, undefined]) {
+    it.live(`C5 trap 8 reads escapes, also of half a character, ${inChunks(bytesPerChunk)}`, () =>
       Effect.gen(function* () {
-        const error = yield* failure()
-        assert.strictEqual(error.reason._tag, "Malformed")
-        assert.include(error.message, "OLLAMA_HOST")
-        assert.lengthOf(yield* requests, 1)
-      }).pipe(Effect.provide(against({ raw, contentType: "text/html" })))
+        assert.strictEqual((yield* chat()).text, "<&>\u2028\ud800!🙂")
+      }).pipe(
+        Effect.provide(
+          against({
+            raw: `{"message":{"content":"\\u003c\\u0026\\u003e\\u2028\\ud800!\\ud83d\\ude42"},"done":true}\n`,
+            bytesPerChunk
+          })
+        )
+      )
     )
+
+    it.live(`C5 trap 7 hands out what came before a line that is no JSON, ${inChunks(bytesPerChunk)}`, () =>
+      Effect.gen(function* () {
+        const seen: Array<string> = []
+        const error = yield* stream().pipe(
+          Stream.runForEach((part) => Effect.sync(() => seen.push(part._tag === "Text" ? part.text : part._tag))),
+          Effect.flip
+        )
+        assert.deepStrictEqual(seen, ["one "])
+        assert.strictEqual(error.reason._tag, "Malformed")
+        if (error.reason._tag === "Malformed") {
+          assert.lengthOf(error.reason.excerpt, 200)
+        }
+        assert.notInclude(error.message, "secret")
+      }).pipe(Effect.provide(against({ raw: `${line("one ")}secret ${"x".repeat(300)}\n${last()}`, bytesPerChunk })))
+    )
+
+    for (const [name, raw] of Object.entries({
+      HTML: "<html>\n<body>Welcome to the hotel</body></html>",
+      text: "OK",
+      "a JSON array": "[]"
+    })) {
+      it.live(`C5 C20 trap 11 calls ${name} with status 200 no Ollama, ${inChunks(bytesPerChunk)}`, () =>
+        Effect.gen(function* () {
+          const error = yield* failure()
+          assert.strictEqual(error.reason._tag, "Malformed")
+          assert.include(error.message, "OLLAMA_HOST")
+          assert.lengthOf(yield* requests, 1)
+        }).pipe(Effect.provide(against({ raw, contentType: "text/html", bytesPerChunk })))
+      )
+    }
   }
 
   it.live("reads an answer whose encoding is none, however that is written", () =>
@@ -407,6 +421,21 @@ describe("errors", () => {
       requests: 1,
       says: "does not support tools"
     },
+    "no gap to fill": {
+      reply: error(400, "registry.ollama.ai/library/m:latest does not support insert"),
+      tag: "Unsupported",
+      requests: 1,
+      says: "does not support insert"
+    },
+    "neither tools nor a gap": {
+      reply: error(
+        400,
+        "registry.ollama.ai/library/m:latest does not support tools\nregistry.ollama.ai/library/m:latest does not support insert"
+      ),
+      tag: "Unsupported",
+      requests: 1,
+      says: "does not support tools"
+    },
     "no thinking": {
       reply: error(400, '"m" does not support thinking'),
       tag: "Unsupported",
@@ -455,7 +484,7 @@ describe("errors", () => {
       tag: "RunnerFailed",
       requests: 2
     },
-    "full queue (trap 49)": {
+    "trap 49 full queue": {
       reply: error(503, "server busy, please try again.  maximum pending requests exceeded"),
       tag: "Busy",
       requests: 4,
@@ -517,6 +546,11 @@ describe("errors", () => {
       tag: "ServerFailed",
       requests: 4
     },
+    "trap 31 proxy time-out": {
+      reply: { raw: "<html>Gateway Time-out</html>", status: 504, contentType: "text/html" },
+      tag: "ServerFailed",
+      requests: 4
+    },
     "trap 31 other path": {
       reply: { raw: "404 page not found", status: 404, contentType: "text/plain" },
       tag: "WrongUrl",
@@ -530,6 +564,12 @@ describe("errors", () => {
     },
     "trap 25 redirect": {
       reply: { raw: "", status: 301, headers: { location: "https://elsewhere/" } },
+      tag: "WrongUrl",
+      requests: 1,
+      says: "base URL"
+    },
+    "trap 25 redirect of what is posted": {
+      reply: { raw: "", status: 307, headers: { location: "/api/chat" } },
       tag: "WrongUrl",
       requests: 1,
       says: "base URL"

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Result, Schema } from "effect"
+import { Effect, Logger, Result, Schema, Stream } from "effect"
 import * as Ollama from "../src/Ollama.ts"
 import * as OllamaSchema from "../src/OllamaSchema.ts"
 import * as Span from "../src/Span.ts"
@@ -80,10 +80,32 @@ describe("Ollama.object", () => {
     assert.isTrue(Result.isSuccess(decoded))
   })
 
-  it.live("trap 45 an answer that thinking ate up is told from an empty one", () =>
-    Effect.gen(function* () {
-      const completion = yield* Ollama.Ollama.use((ollama) => ollama.generate({ model: "m", prompt: "hi" }))
-      assert.deepStrictEqual([completion.text, completion.thinking, completion.doneReason], ["", "hm hm", "length"])
-    }).pipe(Effect.provide(against({ text: [], thinking: "hm hm", doneReason: "length" })))
-  )
+  it.live("trap 45 an answer that thinking ate up is told from an empty one, and warned of", () => {
+    const logged: Array<unknown> = []
+    const logger = Logger.make<unknown, void>(({ logLevel, message }) => void logged.push([logLevel, message]))
+    const generate = Ollama.Ollama.use((ollama) => ollama.generate({ model: "m", prompt: "hi" }))
+    return Effect.gen(function* () {
+      const spent = yield* generate
+      assert.deepStrictEqual([spent.text, spent.thinking, spent.doneReason], ["", "hm hm", "length"])
+      yield* Stream.runDrain(
+        Stream.unwrap(
+          Ollama.Ollama.useSync((ollama) => ollama.stream({ model: "m", messages: [{ role: "user", content: "hi" }] }))
+        )
+      )
+      const warning = 'Model "m" used all of its tokens to think. Raise "maxTokens", or set "think: false".'
+      assert.deepStrictEqual(logged, [
+        ["Warn", [warning]],
+        ["Warn", [warning]]
+      ])
+      assert.deepStrictEqual((yield* generate).text, "")
+      assert.lengthOf(logged, 2)
+    }).pipe(
+      Effect.provide([
+        against(({ count }) =>
+          count < 3 ? { text: [], thinking: "hm hm", doneReason: "length" } : { text: [], doneReason: "stop" }
+        ),
+        Logger.layer([logger])
+      ])
+    )
+  })
 })

@@ -235,7 +235,8 @@ describe("keepAlive", () => {
     ["", undefined]
   ]
   for (const [input, seconds] of table) {
-    it(`C14 ${typeof input === "object" ? JSON.stringify(input) : typeof input === "string" ? `"${input}"` : String(input)} is ${seconds ?? "refused"}`, () => {
+    const written = typeof input === "object" || typeof input === "string" ? JSON.stringify(input) : String(input)
+    it(`C14 ${written} is ${seconds ?? "refused"}`, () => {
       const given = OllamaKeepAlive.seconds(input)
       assert.strictEqual(given === undefined ? given : Number(given.toFixed(9)), seconds)
     })

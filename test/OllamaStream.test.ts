@@ -64,14 +64,20 @@ describe("Reader", () => {
     assert.deepStrictEqual(counts(-1, "4"), [undefined, undefined])
   })
 
-  it("keeps nothing of a line that has no end", () => {
-    const reader = new Reader({ url: "", model: "m", sentAt: 0n, now: () => 0n, callIds: () => "call" })
-    const megabyte = new Uint8Array(1024 * 1024).fill(120)
-    for (let i = 0; i < 20; i++) {
-      reader.push(megabyte)
-    }
-    assert.strictEqual(reader.failure?.reason._tag, "Malformed")
-  })
+  for (const size of [7, 4096, 1024 * 1024]) {
+    it(`C5 trap 6 keeps nothing of a line that has no end, in chunks of ${size} bytes`, () => {
+      const reader = new Reader({ url: "", model: "m", sentAt: 0n, now: () => 0n, callIds: () => "call" })
+      const chunk = new Uint8Array(size).fill(120)
+      const megabyte = 1024 * 1024
+      let read = 0
+      for (; reader.failure === undefined && read < 17 * megabyte; read += size) {
+        reader.push(chunk)
+      }
+      assert.strictEqual(reader.failure?.reason._tag, "Malformed")
+      assert.isAbove(read, 16 * megabyte)
+      assert.isAtMost(read, 16 * megabyte + size)
+    })
+  }
 
   it("reads a body of many megabytes in time that grows with its length only", () => {
     const start = performance.now()

@@ -23,7 +23,7 @@ const logged = () => {
   return { lines, layer }
 }
 
-describe("trap 47 options that load a model again", () => {
+describe("options that load a model again", () => {
   const node = (numCtx: number | undefined, model = "m") =>
     Node.model({ model, prompt: (text: string) => text, output: ({ text }) => text, numCtx })
   const graph = (...contexts: ReadonlyArray<number | undefined>) =>
@@ -37,7 +37,7 @@ describe("trap 47 options that load a model again", () => {
     )
   }
 
-  it.live("are warned of once a run, with what differs and where", () =>
+  it.live("trap 47 are warned of once a run, with what differs and where", () =>
     Effect.gen(function* () {
       const found = yield* warnings(Graph.run(graph(4096, 8192, 4096, 16_384), "hi"))
       assert.lengthOf(found, 1)
@@ -51,7 +51,7 @@ describe("trap 47 options that load a model again", () => {
     })
   )
 
-  it.live("are seen across sub-graphs and names of one model", () =>
+  it.live("trap 47 are seen across sub-graphs and names of one model", () =>
     Effect.gen(function* () {
       const inner = Graph.toNode(Graph.single("inner", node(8192, "M:latest")))
       const both = Graph.single("outer", Node.parallel({ a: node(4096), b: inner }))
@@ -60,7 +60,7 @@ describe("trap 47 options that load a model again", () => {
     })
   )
 
-  it.live("are none where they are the same, the models differ, or there is no run", () =>
+  it.live("trap 47 are none where they are the same, the models differ, or there is no run", () =>
     Effect.gen(function* () {
       assert.lengthOf(yield* warnings(Graph.run(graph(4096, 4096, 4096), "hi")), 0)
       assert.lengthOf(yield* warnings(Graph.run(graph(undefined, undefined), "hi")), 0)
