@@ -1,10 +1,20 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 const report = process.env["TINYLLM_TEST_REPORT"]
 
+const src = fileURLToPath(new URL("src/", import.meta.url))
+
 export default defineConfig({
+  resolve: {
+    // As tsconfig.json has it: examples import what users do, and get what is here.
+    alias: [
+      { find: "tinyllm/node", replacement: `${src}NodeClient.ts` },
+      { find: /^tinyllm\/(\w+)$/, replacement: `${src}$1.ts` }
+    ]
+  },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/*.test.ts"],
     globalSetup: "test/support/Temporary.ts",
     testTimeout: 30_000,
     hookTimeout: 30_000,

@@ -10,9 +10,7 @@ import * as Option from "effect/Option"
 import type * as Tracer from "effect/Tracer"
 import { RecordedSpan } from "./RecordedSpan.ts"
 import * as TraceContext from "./TraceContext.ts"
-import { version } from "./Version.ts"
-
-const scope = { name: "tinyllm", version }
+import { scope } from "./TelemetryResource.ts"
 
 const kinds = { internal: 0, server: 1, client: 2, producer: 3, consumer: 4 } as const
 

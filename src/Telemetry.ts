@@ -119,6 +119,25 @@ export const layerExporter = (
   )
 
 /**
+ * Hands every span that is sampled, when it has ended, to what a configuration is made into: for modules of this package.
+ * Tracing is on, whatever the environment says, but for `OTEL_SDK_DISABLED`.
+ */
+export const layerSink = (
+  sink: (config: TelemetryConfig.Resolved) => Sink,
+  { sampler, ...options }: ExporterOptions = {}
+): Layer.Layer<never, TelemetryConfig.TelemetryConfigError> =>
+  Layer.unwrap(
+    Effect.gen(function* () {
+      const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
+      const diagnostics = Layers.warned(config, yield* Stderr.Stderr)
+      const tracer = config.enabled.value
+        ? Layers.own(config, Effect.succeed([sink(config)]), sampler)
+        : Layers.measured(config, Effect.undefined)
+      return Layers.whole(config, config.interop.value ? Layers.withMessages(config, tracer, diagnostics) : tracer)
+    })
+  )
+
+/**
  * Makes spans by the OpenTelemetry SDK, for SpanProcessors of your own and for instrumentation that wants the SDK's
  * spans. It costs several times as much as `layer`. Tracing is on, whatever the environment says, but for
  * `OTEL_SDK_DISABLED`. The processors are shut down with the layer.

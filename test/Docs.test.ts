@@ -44,6 +44,7 @@ import * as OllamaLanguageModel from "../src/OllamaLanguageModel.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Telemetry from "../src/Telemetry.ts"
+import * as TelemetryTest from "../src/TelemetryTest.ts"
 import * as Usage from "../src/Usage.ts"
 import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
@@ -51,7 +52,7 @@ import { type Result, root, run } from "./support/Process.ts"
 
 const { Ollama } = OllamaModule
 
-/** Commands that need Docker, a browser, an installation, a checkout or Ollama itself, or would run this test again. */
+/** Commands that need Docker, a browser, an installation, a checkout or Ollama itself, or would run tests within a test. */
 const notRun = [
   /^docker /,
   /^open /,
@@ -59,7 +60,8 @@ const notRun = [
   /^ollama /,
   /^npm install /,
   /^npm ci && npm (?:test|pack)$/,
-  /^npx tinyllm /
+  /^npx tinyllm /,
+  /^npx vitest /
 ]
 
 const tracing = "docs/tracing.md"
@@ -526,15 +528,21 @@ const example = (path: string, args = "", options: Partial<Command> = {}) =>
   shell({ line: `npx tsx ${path}${args}`, ollama: true, collector: true, ...options })
 
 describe.concurrent("examples", () => {
-  it.each(examples)("%s prints what its first lines say", timeout, async (path) => {
-    const result = await example(path)
-    assert.strictEqual(result.code, 0, result.stderr)
-    assert.include(read(path).split("\nimport ")[0], `npx tsx ${path}`)
-    shows(printed(path), result, path)
-  })
+  // Those that are tests run among the tests.
+  it.each(examples.filter((path) => !path.endsWith(".test.ts")))(
+    "%s prints what its first lines say",
+    timeout,
+    async (path) => {
+      const result = await example(path)
+      assert.strictEqual(result.code, 0, result.stderr)
+      shows(printed(path), result, path)
+    }
+  )
 
   it("are all named in README and in docs/tracing.md", () => {
     for (const path of examples) {
+      const command = path.endsWith(".test.ts") ? "npx vitest run" : "npx tsx"
+      assert.include(read(path).split("\nimport ")[0], `${command} ${path}`)
       assert.include(read("README.md"), `(${path})`)
       assert.include(read("docs/tracing.md"), `(../${path})`)
     }
@@ -945,6 +953,7 @@ describe("names in the documents", () => {
       Propagation,
       Span,
       Telemetry,
+      TelemetryTest: { ...TelemetryTest },
       Usage
     }
     const named = [...text.matchAll(/\b([A-Z]\w+)\.(\w+)\b/g)].filter(([, name = ""]) => name in modules)

@@ -78,6 +78,9 @@ const order = [
     "SpanErrors",
     "SpanValues",
     "RecordedSpan",
+    "TelemetryResource",
+    "StoredSpan",
+    "SpanSnapshot",
     "Sink",
     "KeepTraces",
     "Tracer",
@@ -111,6 +114,8 @@ const order = [
     "TelemetryLayers",
     "Telemetry"
   ],
+  // Tests of programs that are traced
+  ["TraceExpectation", "TraceComparison", "TraceMismatch", "TestSpans", "TelemetryTest"],
   // Graphs
   ["NodeType", "ModelNode", "AgentNode", "Attempts", "Node", "Graph", "Assistant"],
   // Command line
@@ -225,7 +230,7 @@ describe("imports of src", () => {
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
     const work = /^(Graph|Node|NodeType|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
-      /^(Telemetry\w*|Tracer|RecordedSpan|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
+      /^(Telemetry\w*|Tracer|RecordedSpan|SpanSnapshot|TestSpans|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
       const others = imports.map(own).filter((imported) => imported !== undefined)
       if (work.test(name)) {
