@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { harmless } from "./SpanPrinter.ts"
+import { harmless } from "./TerminalText.ts"
 import type { Pair, SpanTree } from "./TraceComparison.ts"
 import { type Many, matches, shown, type Span, statusOf } from "./TraceExpectation.ts"
 

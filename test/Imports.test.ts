@@ -79,7 +79,6 @@ const order = [
     "SpanValues",
     "RecordedSpan",
     "TelemetryResource",
-    "StoredSpan",
     "SpanSnapshot",
     "Sink",
     "KeepTraces",
