@@ -69,9 +69,15 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
 }
 
 /** The server has too many requests (its queue is full), or a rate limit was reached. */
-export class Busy extends Schema.TaggedError<Busy>()("Busy", { status: Status, text: Schema.String }) {
+export class Busy extends Schema.TaggedError<Busy>()("Busy", {
+  status: Status,
+  text: Schema.String,
+  /** When the server wants to be asked again, where it says so (`Retry-After`), in milliseconds. */
+  retryAfterMillis: Schema.optional(Schema.Finite)
+}) {
   override get message() {
-    return `Ollama is busy (HTTP ${this.status}). Try again later, send fewer requests at a time, or raise OLLAMA_MAX_QUEUE on the server.`
+    const when = this.retryAfterMillis === undefined ? "later" : `in ${Math.ceil(this.retryAfterMillis / 1000)} s`
+    return `Ollama is busy (HTTP ${this.status}). Try again ${when}, send fewer requests at a time, or raise OLLAMA_MAX_QUEUE on the server.`
   }
   readonly isRetryable = true
 }
@@ -81,9 +87,9 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
   url: Schema.String,
   /**
    * Connecting, waiting for the answer to begin (queue and load included) or to go on, waiting for the next report of work
-   * on a model, or the whole call.
+   * on a model, for a list or a description of models, or the whole call.
    */
-  phase: Schema.Literals(["connect", "first record", "idle", "progress", "total"]),
+  phase: Schema.Literals(["connect", "first record", "idle", "progress", "list", "total"]),
   millis: Schema.Finite,
   /** In the phase `idle`: whether it was the program that left the answer unread, and not the server that was silent. */
   unread: Schema.optional(Schema.Boolean),
@@ -102,6 +108,8 @@ export class Timeout extends Schema.TaggedError<Timeout>()("Timeout", {
           : `Ollama at ${this.url} fell silent for ${seconds} in the middle of an answer. Raise "idleTimeout", or look at the server's log.`
       case "progress":
         return `Ollama at ${this.url} said nothing of its work for ${seconds}. Raise "firstRecordTimeout", or look at the server's log; a pull goes on where it stopped.`
+      case "list":
+        return `Ollama at ${this.url} did not answer within ${seconds} what it has in memory or on disk. Look at the server's log, or start it again.`
       case "total":
         return `The call of Ollama at ${this.url} was not over within ${seconds}. Raise "totalTimeout", or ask for fewer tokens ("maxTokens").`
     }
@@ -245,6 +253,8 @@ export class StreamError extends Schema.TaggedError<StreamError>()("StreamError"
   model: Schema.String,
   status: Status,
   text: Schema.String,
+  /** Where to sign in, which servers of the cloud say. */
+  signinUrl: Schema.optional(Schema.String),
   ...Received
 }) {
   override get message() {
@@ -460,6 +470,8 @@ export const fromResponse = (response: {
   /** The body, or its beginning. */
   readonly body: string
   readonly location?: string | undefined
+  /** What `Retry-After` says, in milliseconds. */
+  readonly retryAfterMillis?: number | undefined
 }): OllamaError => {
   const { url, model, status } = response
   const said = readBody(response.body, status)
@@ -477,10 +489,11 @@ export const fromResponse = (response: {
     return make(new Forbidden(at))
   }
   if (status === 429 || status === 503) {
-    return make(new Busy({ status, text }))
+    return make(new Busy({ status, text, retryAfterMillis: response.retryAfterMillis }))
   }
   if (status === 404 || status === 405) {
-    return make(said.json && status === 404 ? new ModelNotFound({ ...of, url }) : new WrongUrl(at))
+    // Where no model is concerned, none is missing.
+    return make(said.json && status === 404 && model !== "" ? new ModelNotFound({ ...of, url }) : new WrongUrl(at))
   }
   if (
     said.type === "exceed_context_size_error" ||
@@ -491,7 +504,7 @@ export const fromResponse = (response: {
   if (/embedding contains NaN or Inf/i.test(text)) {
     return make(new EmbeddingInvalid({ model, status, text, problem: "a number in them is none (NaN or infinite)" }))
   }
-  const capability = status === 501 ? (unsupported(text) ?? "this") : unsupported(text)
+  const capability = unsupported(text) ?? (status === 501 && said.json ? "this" : undefined)
   if (capability !== undefined) {
     return make(new Unsupported({ ...of, capability }))
   }

@@ -35,13 +35,15 @@ export const readBody = (body: string, status: number): Said => {
   }
 }
 
-/** The text of an `error` field in a record of a stream; `undefined` when there is none. */
-export const errorText = (error: unknown): string | undefined =>
-  error === undefined || error === null
-    ? undefined
-    : typeof error === "string"
-      ? error
-      : (string(record(error)?.["message"]) ?? "an error without a text")
+/** The text of an `error` field in a record; `undefined` when there is none. The runner's is JSON in a text, as above. */
+export const errorText = (error: unknown): string | undefined => {
+  if (error === undefined || error === null) {
+    return undefined
+  }
+  const inner = typeof error === "string" ? record(parse(error)) : record(error)
+  const message = string((record(inner?.["error"]) ?? inner)?.["message"])
+  return message ?? (typeof error === "string" ? error : "an error without a text")
+}
 
 const parse = (text: string): unknown =>
   Result.getOrElse(

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
@@ -17,7 +18,9 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as OllamaError from "./OllamaError.ts"
+import { readBody } from "./OllamaErrorText.ts"
 import { excerpt } from "./OllamaLines.ts"
+import * as RetryAfter from "./RetryAfter.ts"
 import { version } from "./Version.ts"
 
 /** A request below `/api`. */
@@ -54,8 +57,13 @@ export const make = (
     "user-agent": `tinyllm/${version}`,
     ...(host.authorization === undefined ? {} : { authorization: Redacted.value(host.authorization) })
   }
-  return (request) =>
-    scoped
+  // A server may have closed the connection that is kept for the next request, and that is found out by sending it. So
+  // what breaks before anything came is sent anew at once, unless nothing has been answered since that happened last.
+  let answered = false
+  const isStale = (request: Request, error: unknown): boolean =>
+    answered && request.upload === undefined && request.method !== "DELETE" && closed.has(errorCode(error) ?? "")
+  return (request) => {
+    const once = scoped
       .execute(
         HttpClientRequest.make(request.method)(`${host.url}${request.path}`, {
           headers: request.headers === undefined ? headers : { ...request.headers, ...headers }
@@ -70,12 +78,24 @@ export const make = (
               })
         )
       )
-      .pipe(
-        Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-        Effect.mapError((error) => fromTransport(host.url, error)),
-        Effect.flatMap((response) => checked(host.url, request, response))
-      )
+      .pipe(Effect.provideService(HttpClient.TracerDisabledWhen, () => true))
+    return once.pipe(
+      Effect.catchIf(
+        (error) => isStale(request, error),
+        () => {
+          answered = false
+          return once
+        }
+      ),
+      Effect.mapError((error) => fromTransport(host.url, error)),
+      Effect.tap(() => Effect.sync(() => (answered = true))),
+      Effect.flatMap((response) => checked(host.url, request, response))
+    )
+  }
 }
+
+// How a connection ends that was closed while nothing was sent.
+const closed = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"])
 
 const same = (request: HttpClientRequest.HttpClientRequest) => request
 
@@ -86,9 +106,18 @@ const checked = (
 ): Effect.Effect<HttpClientResponse.HttpClientResponse, OllamaError.OllamaError> => {
   const { status, headers } = response
   if (status !== 200 && accepts?.includes(status) !== true) {
-    return Effect.flatMap(prefix(response), (body) =>
-      Effect.fail(OllamaError.fromResponse({ url, model, status, body, location: headers["location"] }))
-    )
+    return Effect.gen(function* () {
+      const body = yield* prefix(response)
+      const retryAfterMillis = RetryAfter.millis(headers["retry-after"], yield* Clock.currentTimeMillis)
+      return yield* OllamaError.fromResponse({
+        url,
+        model,
+        status,
+        body,
+        location: headers["location"],
+        retryAfterMillis
+      })
+    })
   }
   const encoding = (headers["content-encoding"] ?? "identity").trim().toLowerCase()
   return encoding === "identity" || encoding === ""
@@ -151,6 +180,7 @@ export const json = <A, I>(
     Effect.gen(function* () {
       const read: Text = { text: "", bytes: 0 }
       yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => fromTransport(url, error)))
+      yield* refused(request, response.status, read.text)
       const decoded = read.bytes > jsonBytes ? undefined : decode(read.text)
       return decoded !== undefined && Exit.isSuccess(decoded)
         ? decoded.value
@@ -166,17 +196,57 @@ export const json = <A, I>(
   )
 }
 
-/** Sends a request of which only the status counts, and gives that; again where that helps. */
+/** Sends a request whose success has no body, and gives its status; again where that helps. */
 export const status = (server: Server, request: Request): Effect.Effect<number, OllamaError.OllamaError> =>
-  short(server, request, statusOf)
+  short(server, request, (response) => statusOf(server, request, response))
 
 /** As `status`, for requests that take as long as they take. */
 export const upload = (server: Server, request: Request): Effect.Effect<number, OllamaError.OllamaError> =>
-  again(server, Effect.scoped(Effect.flatMap(server.send(request), statusOf)))
+  again(server, Effect.scoped(Effect.flatMap(server.send(request), (response) => statusOf(server, request, response))))
 
-// A body that nobody reads would hold the connection.
-const statusOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<number> =>
-  Stream.runDrain(response.stream).pipe(Effect.timeoutOption(prefixTimeout), Effect.ignore, Effect.as(response.status))
+/** Sends a request that takes as long as it takes, and gives the text of its response; again where that helps. */
+export const text = (server: Server, request: Request): Effect.Effect<string, OllamaError.OllamaError> =>
+  again(
+    server,
+    Effect.gen(function* () {
+      const response = yield* server.send(request)
+      const read: Text = { text: "", bytes: 0 }
+      yield* readInto(read, response, prefixBytes).pipe(Effect.mapError((error) => fromTransport(server.url, error)))
+      yield* refused(request, response.status, read.text)
+      return read.text
+    }).pipe(Effect.scoped)
+  )
+
+/** Fails where a status of success comes with an error. */
+const refused = ({ model }: Request, status: number, body: string): Effect.Effect<void, OllamaError.OllamaError> => {
+  // A list of models need not be read twice to see that it is none.
+  const said = body.includes('"error"') ? readBody(body, status) : undefined
+  return said?.json === true
+    ? Effect.fail(OllamaError.make(new OllamaError.StreamError({ model, status, text: said.text, partial: "" })))
+    : Effect.void
+}
+
+// What has a body all the same may be an error, or from a server that is no Ollama.
+const statusOf = (
+  { url }: Server,
+  request: Request,
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<number, OllamaError.OllamaError> =>
+  Effect.gen(function* () {
+    const { headers, status } = response
+    const body = (yield* prefix(response)).trim()
+    yield* refused(request, status, body)
+    return /^text\/html\b/i.test(headers["content-type"] ?? "") || !/^(?:$|[{[]|null$)/.test(body)
+      ? yield* OllamaError.make(
+          new OllamaError.Malformed({
+            url,
+            status,
+            problem: `the answer to ${request.path} has another form`,
+            excerpt: excerpt(body)
+          })
+        )
+      : status
+  })
 
 /** A request whose answer comes from memory or disk; no model has a part in it. */
 const short = <A>(
@@ -193,7 +263,7 @@ const short = <A>(
         orElse: () =>
           Effect.fail(
             OllamaError.make(
-              new OllamaError.Timeout({ url: server.url, phase: "first record", millis: shortTimeout, partial: "" })
+              new OllamaError.Timeout({ url: server.url, phase: "list", millis: shortTimeout, partial: "" })
             )
           )
       })
@@ -258,11 +328,18 @@ export const nextDelayMillis = (
       return undefined
     }
     const { base, cap } = server.retry
+    const wanted = error.reason._tag === "Busy" ? error.reason.retryAfterMillis : undefined
+    if (wanted !== undefined) {
+      // Asked earlier, it would be as busy. Who calls may want to know rather than wait for longer.
+      return wanted > longestWaitMillis ? undefined : wanted + random * base
+    }
     // Full jitter: many callers that failed together come back spread out.
     const delay = random * Math.min(cap, base * 2 ** (count - 1))
     // Another model is to be unloaded meanwhile, and that takes its time.
     return error.isOutOfMemory ? Math.min(cap, base + delay) : delay
   })
+
+const longestWaitMillis = 30_000
 
 /** How often a request that failed so is made again. */
 const repetitions = (server: Server, { reason, isRetryable }: OllamaError.OllamaError): number => {

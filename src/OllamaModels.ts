@@ -8,12 +8,14 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { isRemoteModel, type LoadOptions, sameModel } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
 import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
+import { excerpt } from "./OllamaLines.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
 
 /** What the server says about the make of a model. */
@@ -88,7 +90,12 @@ export interface ModelInfo extends Details {
 const Json = Schema.Record(Schema.String, Schema.Unknown)
 type Json = typeof Json.Type
 
-const List = Schema.Struct({ models: Schema.optional(Schema.NullOr(Schema.Array(Json))) })
+// Whatever else an answer may lack, it says one of these.
+const Shown = Json.check(
+  Schema.makeFilter((json) => ["details", "model_info", "capabilities", "modelfile"].some((key) => key in json))
+)
+
+const List = Schema.Struct({ models: Schema.NullOr(Schema.Array(Json)) })
 
 const get = (server: OllamaHttp.Server, path: string) =>
   OllamaHttp.json(server, { method: "GET", path, model: "" }, List)
@@ -121,13 +128,34 @@ export const load = (
     keep_alive: keepAlive === undefined ? undefined : OllamaKeepAlive.seconds(keepAlive),
     options: OllamaOptions.loadToWire(options)
   })
-  return Effect.asVoid(OllamaHttp.upload(server, { method: "POST", path: "/api/generate", body, model })).pipe(
+  return OllamaHttp.text(server, { method: "POST", path: "/api/generate", body, model }).pipe(
+    Effect.flatMap((text) => loadedBy(text, url, model)),
     Effect.timeoutOrElse({
       duration: millis,
       orElse: () =>
         Effect.fail(OllamaError.make(new OllamaError.Timeout({ url, phase: "first record", millis, partial: "" })))
     })
   )
+}
+
+// One record, which says that it is done.
+const loadedBy = (text: string, url: string, model: string): Effect.Effect<void, OllamaError.OllamaError> => {
+  const decoded = Schema.decodeUnknownExit(Schema.fromJsonString(Json))(text)
+  if (Exit.isFailure(decoded)) {
+    return Effect.fail(
+      OllamaError.make(
+        new OllamaError.Malformed({
+          url,
+          status: 200,
+          problem: "the answer to /api/generate has another form",
+          excerpt: excerpt(text)
+        })
+      )
+    )
+  }
+  return decoded.value["done"] === true
+    ? Effect.void
+    : Effect.fail(OllamaError.make(new OllamaError.StreamInterrupted({ model, status: 200, partial: "" })))
 }
 
 /** `POST /api/show`. */
@@ -140,7 +168,7 @@ export const show = (
     OllamaHttp.json(
       server,
       { method: "POST", path: "/api/show", body: JSON.stringify({ model, verbose }), model },
-      Json
+      Shown
     ),
     toInfo
   )

@@ -295,6 +295,10 @@ const open = (
 // What fails before the first record is a 500 with the text that would have been a record.
 const ofWork = (error: OllamaError.OllamaError, failed: (problem: Problem) => OllamaError.Reason) => {
   const { reason } = error
+  if (reason._tag === "ModelNotFound") {
+    // Who is asked to bring a model has nothing to find.
+    return OllamaError.make(new OllamaError.WrongUrl({ url: reason.url, status: reason.status, text: reason.text }))
+  }
   return reason._tag === "ServerFailed" && !reason.isRetryable
     ? OllamaError.make(failed({ status: reason.status, text: reason.text }))
     : error

@@ -124,6 +124,7 @@ export class Reader {
           model: this.#model,
           status: 200,
           text: errorText(record.error) ?? "",
+          signinUrl: typeof record["signin_url"] === "string" ? record["signin_url"] : undefined,
           ...this.partial()
         })
       )

@@ -19,6 +19,7 @@ import type { Failed, Outcome, PartialSuccess, Reason } from "./OtlpAnswers.ts"
 import * as OtlpCertificates from "./OtlpCertificates.ts"
 import type { Call, OtlpClient } from "./OtlpClient.ts"
 import type { OtlpSettings } from "./OtlpSettings.ts"
+import * as RetryAfter from "./RetryAfter.ts"
 import { version } from "./Version.ts"
 
 /** Makes a client; no connection yet. The failure says which setting is wrong and quotes nothing of it. */
@@ -219,7 +220,7 @@ const answered = (
     ),
     retryable: retryable.has(status),
     unwanted: unwanted.has(status),
-    retryAfterMillis: retryAfterMillis(response.headers["retry-after"]),
+    retryAfterMillis: RetryAfter.millis(response.headers["retry-after"], Date.now()),
     unauthorised: status === 401 || status === 403
   }
 }
@@ -259,15 +260,6 @@ const remedies = (
     }),
     415: (text) => ({ reason: `${text}: it takes no protobuf`, hint: "Is it a collector for OTLP over HTTP?" })
   }
-}
-
-// Seconds, or a date. https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
-const retryAfterMillis = (text: string | undefined): number | undefined => {
-  if (text === undefined) {
-    return undefined
-  }
-  const millis = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
-  return Number.isNaN(millis) ? undefined : Math.max(millis, 0)
 }
 
 // What is said of metrics is in protobuf as what is said of spans; in JSON it has a name of its own.

@@ -6,6 +6,7 @@ import { assert, describe, it } from "vitest"
 const order = [
   [
     "Version",
+    "RetryAfter",
     "Ports",
     "Browser",
     "Stderr",

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { quote, unsupported } from "../src/OllamaErrorText.ts"
+import { errorText, quote, unsupported } from "../src/OllamaErrorText.ts"
 
 describe("quote", () => {
   it("repeats what Ollama is known to write", () => {
@@ -36,6 +36,17 @@ describe("quote", () => {
     for (const [text, quoted] of Object.entries(cases)) {
       assert.strictEqual(quote(text), quoted)
     }
+  })
+})
+
+describe("errorText", () => {
+  it("finds the text in an object, and in an object that is a text, as the runner writes it", () => {
+    const said = { message: "too long", type: "exceed_context_size_error" }
+    for (const error of ["too long", said, { error: said }, JSON.stringify({ error: said }), JSON.stringify(said)]) {
+      assert.strictEqual(errorText(error), "too long")
+    }
+    assert.strictEqual(errorText({}), "an error without a text")
+    assert.isUndefined(errorText(null))
   })
 })
 

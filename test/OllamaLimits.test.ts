@@ -156,6 +156,36 @@ describe("time limits, on the clock of the test", () => {
     )
   )
 
+  const busy = (retryAfter: string) =>
+    against({ raw: '{"error":"too many"}', status: 429, headers: { "retry-after": retryAfter } })
+
+  it.effect("a busy server is asked again when it wants to be, in seconds, and not before", () =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.flip(chat()))
+      for (const asked of [1, 2, 3]) {
+        yield* sent
+        yield* live(Effect.sleep("30 millis"))
+        yield* TestClock.adjust("6999 millis")
+        yield* live(Effect.sleep("30 millis"))
+        assert.lengthOf(yield* requests, asked)
+        yield* TestClock.adjust("1 second")
+        yield* live(Effect.sleep("30 millis"))
+        assert.lengthOf(yield* requests, asked + 1)
+      }
+      const { message, reason } = yield* Fiber.join(fiber)
+      assert.isTrue(reason._tag === "Busy" && reason.retryAfterMillis === 7000)
+      assert.include(message, "Try again in 7 s")
+    }).pipe(Effect.provide(busy("7")))
+  )
+
+  it.effect("one that wants to be left alone for longer than 30 seconds is not asked again", () =>
+    Effect.gen(function* () {
+      const { message } = yield* Effect.flip(chat())
+      assert.include(message, "Try again in 3600 s")
+      assert.lengthOf(yield* requests, 1)
+    }).pipe(Effect.provide(busy("3600")))
+  )
+
   it.effect("there is no limit for the whole call unless told", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(chat())

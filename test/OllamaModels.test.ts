@@ -228,7 +228,85 @@ describe("lists of models", () => {
   )
 })
 
+describe("trap 11 a status 200 is no success by itself:", () => {
+  const digest = `sha256:${"0".repeat(64)}`
+  const operations = {
+    load: use((ollama) => ollama.load({ model: "m" })),
+    copy: use((ollama) => ollama.copy("a", "b")),
+    delete: use((ollama) => ollama.delete("a")),
+    hasBlob: use((ollama) => ollama.hasBlob(digest)),
+    pushBlob: use((ollama) => ollama.pushBlob({ digest, bytes: 3, content: Stream.make(new Uint8Array(3)) })),
+    models: use((ollama) => ollama.models),
+    loaded: use((ollama) => ollama.loaded),
+    show: use((ollama) => ollama.show("m")),
+    version: use((ollama) => ollama.version)
+  }
+  const everywhere = (raw: Raw) =>
+    paths(
+      Object.fromEntries(
+        [
+          "POST /api/generate",
+          "POST /api/copy",
+          "DELETE /api/delete",
+          `HEAD /api/blobs/${digest}`,
+          `POST /api/blobs/${digest}`,
+          "GET /api/tags",
+          "GET /api/ps",
+          "POST /api/show",
+          "GET /api/version"
+        ].map((path) => [path, raw])
+      )
+    )
+
+  for (const [name, operation] of Object.entries<Effect.Effect<unknown, Ollama.OllamaError, Ollama.Ollama>>(
+    operations
+  )) {
+    it.live(`a page in place of an answer (${name})`, () =>
+      Effect.gen(function* () {
+        const { reason } = yield* Effect.flip(operation)
+        assert.strictEqual(reason._tag, "Malformed")
+      }).pipe(Effect.provide(everywhere({ raw: "<html>portal</html>", contentType: "text/html" })))
+    )
+
+    if (name !== "hasBlob") {
+      it.live(`an error in place of an answer (${name})`, () =>
+        Effect.gen(function* () {
+          const { reason } = yield* Effect.flip(operation)
+          assert.isTrue(reason._tag === "StreamError" && reason.text === "no space left on device")
+        }).pipe(Effect.provide(everywhere(json({ error: "no space left on device" }))))
+      )
+    }
+
+    it.live(`a JSON 404 names no model where none is concerned (${name})`, () =>
+      Effect.gen(function* () {
+        const exit = yield* Effect.exit(operation)
+        if (name !== "hasBlob") {
+          const { reason } = yield* Effect.flip(exit)
+          assert.strictEqual(
+            reason._tag,
+            ["load", "copy", "delete", "show"].includes(name) ? "ModelNotFound" : "WrongUrl"
+          )
+        }
+      }).pipe(Effect.provide(everywhere({ ...json({ error: "Not found" }), status: 404 })))
+    )
+  }
+
+  it.live("a load whose record does not say that it is done, a description that describes nothing", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(operations.load)).reason._tag, "StreamInterrupted")
+      assert.strictEqual((yield* Effect.flip(operations.show)).reason._tag, "Malformed")
+    }).pipe(Effect.provide(everywhere(json({ model: "m", done: false }))))
+  )
+})
+
 describe("Ollama.pull", () => {
+  it.live("finds no Ollama where nobody knows how to pull", () =>
+    Effect.gen(function* () {
+      const { reason } = yield* Effect.flip(Stream.runDrain(pull("m")))
+      assert.strictEqual(reason._tag, "WrongUrl")
+    }).pipe(Effect.provide(paths({ "POST /api/pull": { ...json({ error: "Not found" }), status: 404 } })))
+  )
+
   it.live("C17 gives progress in bytes, and ends with success", () =>
     Effect.gen(function* () {
       const progress = yield* Stream.runCollect(pull("phi3"))
