@@ -42,7 +42,7 @@ export const models = (flags: ModelsFlags) =>
     const { leftOut, text } = CliTable.table(
       columns,
       listed.map((entry) => row(entry, now)),
-      width
+      { width, colour: false }
     )
     yield* stdout.write(text)
     if (leftOut.length > 0) {

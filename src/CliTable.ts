@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { cut, displayWidth, harmless } from "./TerminalText.ts"
+import { cut, displayWidth, harmless, padEnd, padStart, type Terminal } from "./TerminalText.ts"
 
 export { cut } from "./TerminalText.ts"
 
@@ -12,37 +12,52 @@ export interface Column {
   readonly name: string
   /** Where there is no room, the column with the highest number goes first; one without stays. */
   readonly gives?: number | undefined
+  /** How narrow it may become, with `…` where a cell is cut, before any other column goes; it takes what others leave. */
+  readonly shrinks?: number | undefined
+  readonly align?: "left" | "right" | undefined
+  /** The style of a cell, as numbers of ECMA-48; empty for none. */
+  readonly style?: ((cell: string) => string) | undefined
 }
 
-/** A table, in full where `width` is `undefined`; else of lines that are so wide at most, without the columns `leftOut`. */
+/**
+ * A table, in full where the terminal's width is `undefined`; else of lines that are so wide at most, without the columns
+ * `leftOut`.
+ */
 export const table = (
   columns: ReadonlyArray<Column>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
-  width: number | undefined
+  { colour, width }: Terminal
 ): { readonly text: string; readonly leftOut: ReadonlyArray<string> } => {
-  const all = columns.map(({ gives, name }, index) => {
-    const cells = [name, ...rows.map((row) => harmless(row[index] ?? ""))]
-    return { name, gives: gives ?? 0, cells, width: Math.max(...cells.map(displayWidth)) }
+  const all = columns.map((column, index) => {
+    const cells = [column.name, ...rows.map((row) => harmless(row[index] ?? ""))]
+    const width = cells.reduce((most, cell) => Math.max(most, displayWidth(cell)), 0)
+    return { ...column, gives: column.gives ?? 0, cells, width, least: Math.min(width, column.shrinks ?? width) }
   })
   const room = width ?? Number.POSITIVE_INFINITY
-  const total = (shown: typeof all) => shown.reduce((sum, column) => sum + column.width + 2, -2)
+  const total = (shown: typeof all, of: "width" | "least") => shown.reduce((sum, column) => sum + column[of] + 2, -2)
   let shown = all
-  while (total(shown) > room && shown.some(({ gives }) => gives > 0)) {
+  while (total(shown, "least") > room && shown.some(({ gives }) => gives > 0)) {
     const most = Math.max(...shown.map(({ gives }) => gives))
     shown = shown.filter(({ gives }) => gives !== most)
   }
-  const lines = [undefined, ...rows].map((_, line) =>
-    cut(
-      shown
-        .map((column) => {
-          const cell = column.cells[line] ?? ""
-          return cell + " ".repeat(column.width - displayWidth(cell))
-        })
-        .join("  ")
-        .trimEnd(),
-      room
-    )
-  )
+  let spare = Math.max(0, room - total(shown, "least"))
+  const drawn = shown.map((column) => {
+    const width = Math.min(column.width, column.least + spare)
+    spare -= width - column.least
+    return { ...column, width }
+  })
+  const paint = (cell: string, style: string) =>
+    colour && style !== "" && cell !== "" ? `\u001b[${style}m${cell}\u001b[0m` : cell
+  const fits = total(shown, "least") <= room
+  const lines = [undefined, ...rows].map((row, index) => {
+    const cells = drawn.map((column) => {
+      const cell = cut(column.cells[index] ?? "", column.width)
+      const padded = column.align === "right" ? padStart(cell, column.width) : padEnd(cell, column.width)
+      return row === undefined || !fits ? padded : padded.replace(cell, () => paint(cell, column.style?.(cell) ?? ""))
+    })
+    const line = cells.join("  ").trimEnd()
+    return fits ? line : cut(line, room)
+  })
   return {
     text: lines.map((line) => `${line}\n`).join(""),
     leftOut: all.filter((column) => !shown.includes(column)).map(({ name }) => name)

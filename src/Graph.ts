@@ -16,6 +16,7 @@ import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as LogLine from "./LogLine.ts"
+import * as MermaidText from "./MermaidText.ts"
 import * as NodeType from "./NodeType.ts"
 import * as Span from "./Span.ts"
 import * as Usage from "./Usage.ts"
@@ -371,14 +372,14 @@ export const toMermaid = (
   let edges = 1
   for (const name of names) {
     const id = ids.get(name)!
-    const label = mermaidText(`${name}\n${graph.nodes[name]!.type}${times(visits(name))}`)
+    const label = MermaidText.label(`${name}\n${graph.nodes[name]!.type}${MermaidText.times(visits(name))}`)
     lines.push(NodeType.isRouter(graph.nodes[name]) ? `  ${id}{"${label}"}` : `  ${id}["${label}"]`)
     const edge = graph.edges[name]!
     const ways = typeof edge === "string" ? [[undefined, edge] as const] : Object.entries(edge)
     for (const [route, target] of ways) {
       const count = taken(name, route)
-      const text = `${route ?? ""}${times(count)}`.trim()
-      lines.push(`  ${id} -->${text === "" ? "" : `|"${mermaidText(text)}"|`} ${ids.get(target) ?? "end_"}`)
+      const text = `${route ?? ""}${MermaidText.times(count)}`.trim()
+      lines.push(`  ${id} -->${text === "" ? "" : `|"${MermaidText.label(text)}"|`} ${ids.get(target) ?? "end_"}`)
       if (count > 0) {
         bold.push(edges)
       }
@@ -393,9 +394,3 @@ export const toMermaid = (
   }
   return lines.join("\n")
 }
-
-const times = (count: number): string => (count > 1 ? ` ×${count}` : "")
-
-// In labels Mermaid reads entities, HTML, Markdown in backticks and `%%{…}%%`: what a name holds must stay text.
-const mermaidText = (text: string): string =>
-  text.replace(/[&<>"#|%`{}\r\u2028\u2029]/g, (char) => `#${char.codePointAt(0)};`).replaceAll("\n", "<br/>")

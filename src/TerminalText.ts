@@ -93,6 +93,16 @@ export const duration = (millis: number): string =>
           ? `${Math.round(millis)} ms`
           : `${millis.toFixed(1)} ms`
 
+/** A moment, in nanoseconds since 1970, by the clock on the wall here: `2026-11-28 13:02:11`. */
+export const dateTime = (nanos: bigint): string => {
+  const date = new Date(Number(nanos / 1_000_000n))
+  const two = (number: number) => String(number).padStart(2, "0")
+  return (
+    `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ` +
+    `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+  )
+}
+
 /** A number with what it counts: `1 span`, `2 spans`. */
 export const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`
 
@@ -108,12 +118,18 @@ export const harmless = (text: string): string =>
 
 /** The columns that a text takes. Wide characters take two; an emoji of several parts counts as all of them. */
 export const displayWidth = (text: string): number => {
+  if (narrow.test(text)) {
+    return text.length
+  }
   let width = 0
   for (const char of text) {
     width += charWidth(char)
   }
   return width
 }
+
+// Most of what is measured: ASCII, lines of trees and bars.
+const narrow = /^[ -~\u00a0-\u00ac\u00ae-\u02ff\u2500-\u259f…→]*$/
 
 const zeroWidth = /^[\p{Mn}\p{Me}\p{Cf}]$/u
 

@@ -78,6 +78,8 @@ export interface Run {
 export interface Facts {
   /** Runs that are not within another one, in the order of their starts. */
   readonly runs: ReadonlyArray<Run>
+  /** By the span of a run, those inside of others too. */
+  readonly runsAt: ReadonlyMap<TraceNode, Run>
   /** By the span of a visit. */
   readonly steps: ReadonlyMap<TraceNode, Step>
   /** By the span of a model call. */
@@ -98,6 +100,7 @@ export const facts = (tree: TraceTree): Facts => {
   const sums = sumsOf(nodes, calls)
   const steps = new Map<TraceNode, BuildingStep>()
   const runs: Array<Building> = []
+  const runsAt = new Map<TraceNode, Building>()
   const unfinished = new Map<string, Building>()
   const lists = new Set<Array<Step>>()
   // The innermost visit and run that a span is in, by its index.
@@ -112,6 +115,7 @@ export const facts = (tree: TraceTree): Facts => {
       run = runOf(at, sum)
       const among = outer === undefined ? runs : outer.runs
       among.push(run)
+      runsAt.set(at, run)
       // Visits in a run are steps of that run, not of the visit around it.
       step = undefined
     } else if (isVisit(at.span)) {
@@ -145,6 +149,7 @@ export const facts = (tree: TraceTree): Facts => {
   const total = tree.roots.map(({ index }) => sums[index]!)
   return {
     runs,
+    runsAt,
     steps,
     calls,
     tokens: total.map(({ tokens }) => tokens).reduce(plus, none),
@@ -184,6 +189,17 @@ export const plus = (a: Tokens, b: Tokens): Tokens => ({
 
 const plusKnown = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : a + b
+
+/** The tokens of a visit without those of visits and runs inside of it. */
+export const own = ({ inner, runs, tokens }: Step): Tokens => {
+  const inside = [...inner, ...runs].map((one) => one.tokens).reduce(plus, none)
+  const left = (all: number | undefined, part: number | undefined) =>
+    all === undefined || part === undefined ? all : all === part ? undefined : all - part
+  return { input: left(tokens.input, inside.input), output: left(tokens.output, inside.output) }
+}
+
+/** Input and output together, as far as either is known. */
+export const total = ({ input, output }: Tokens): number | undefined => plusKnown(input, output)
 
 /** Nothing known. */
 export const none: Tokens = { input: undefined, output: undefined }

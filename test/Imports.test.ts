@@ -20,12 +20,25 @@ const order = [
     "Attribute",
     "Span",
     "LogLine",
+    "MermaidText",
     "Visit"
   ],
   ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanGuard"],
-  ["Endpoint", "Baggage", "Propagation", "TerminalText", "SpanPrinter", "Logs"],
+  ["Endpoint", "Baggage", "Propagation", "TerminalText", "CliTable", "SpanPrinter", "Logs"],
   // Traces to look at
-  ["StoredSpan", "TraceTree", "TraceRun", "TracePageData", "TracePage"],
+  [
+    "StoredSpan",
+    "TraceTree",
+    "TraceRun",
+    "TraceSpanText",
+    "TraceWaterfall",
+    "TraceMermaid",
+    "TraceJson",
+    "TraceDiff",
+    "TraceStats",
+    "TracePageData",
+    "TracePage"
+  ],
   // Ollama
   [
     "OllamaApi",
@@ -120,6 +133,7 @@ const order = [
   ["NodeType", "ModelNode", "AgentNode", "Attempts", "Node", "Graph", "Assistant"],
   // Command line
   [
+    "TraceList",
     "CliError",
     "NodePorts",
     "NodeTyping",
@@ -129,7 +143,6 @@ const order = [
     "Progress",
     "CliRun",
     "CliChat",
-    "CliTable",
     "CliModels",
     "CliShow",
     "CliPull",
