@@ -134,11 +134,12 @@ export const join = (parts: ReadonlyArray<Part>): Uint8Array =>
 const text = (schema: string): ReadonlyArray<readonly [number, Uint8Array]> =>
   schema === "" ? [] : [[3, new TextEncoder().encode(schema)]]
 
-/** One span of a part, read. */
-export const spanOf = (source: Source, bytes: Uint8Array): Result.Result<StoredSpan, OtlpFormat.Malformed> =>
-  attempt(() =>
-    stored(values(decode("Resource", source.resource).attributes), decode("Scope", source.scope))(decode("Span", bytes))
-  )
+/** The spans of a part, read. */
+export const spansOf = ({ source, spans }: Part): Result.Result<ReadonlyArray<StoredSpan>, OtlpFormat.Malformed> =>
+  attempt(() => {
+    const make = stored(values(decode("Resource", source.resource).attributes), decode("Scope", source.scope))
+    return spans.map((bytes) => make(decode("Span", bytes)))
+  })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Spans

@@ -147,9 +147,13 @@ const attempt = <A>(
       new SpoolFailed({ directory, code: String((error as NodeJS.ErrnoException).code ?? error), operation: what })
   })
 
-// `mkdir` of Node can do this by itself, but never ends, and keeps a processor busy, where a folder that is there says
-// `ENOENT` about one to be made in it, such as `/proc`.
-const makeFolder = (directory: string, path: string): Effect.Effect<void, SpoolFailed> => {
+/**
+ * Makes a folder, with those that it is in, for its user alone. `directory` is the one that a failure names.
+ *
+ * `mkdir` of Node can do this by itself, but never ends, and keeps a processor busy, where a folder that is there says
+ * `ENOENT` about one to be made in it, such as `/proc`.
+ */
+export const makeFolder = (directory: string, path: string): Effect.Effect<void, SpoolFailed> => {
   const isFolder = attempt(directory, () => stat(path)).pipe(
     Effect.match({ onFailure: () => false, onSuccess: (found) => found.isDirectory() })
   )

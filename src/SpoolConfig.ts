@@ -127,4 +127,5 @@ export const state = Effect.fnUntraced(function* (
   }
 })
 
-const isAbsolute = (path: string): boolean => /^(?:\/|\\\\|[a-z]:[\\/])/i.test(path)
+/** Whether a path is absolute, of POSIX or of Windows. */
+export const isAbsolute = (path: string): boolean => /^(?:\/|\\\\|[a-z]:[\\/])/i.test(path)

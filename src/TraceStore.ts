@@ -7,172 +7,47 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import type * as Stream from "effect/Stream"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { dirname } from "node:path"
+import type { TelemetryConfigError } from "./EnvironmentValues.ts"
+import { Malformed } from "./OtlpFormat.ts"
+import * as OtlpTraces from "./OtlpTraces.ts"
+import { makeFolder } from "./Spool.ts"
 import type { StoredSpan } from "./StoredSpan.ts"
+import * as StoreConfig from "./StoreConfig.ts"
+import * as TraceDatabase from "./TraceDatabase.ts"
+import * as TraceQueries from "./TraceQueries.ts"
+import * as TraceRows from "./TraceRows.ts"
+import {
+  RequestInvalid,
+  StoreBusy,
+  StoreDamaged,
+  StoreNewer,
+  StoreUnusable,
+  TraceAmbiguous,
+  TraceNotFound,
+  TraceStoreError,
+  unusable
+} from "./TraceStoreError.ts"
+import type { Appended, Keeping, ListFilter, TraceSummary } from "./TraceSummary.ts"
+import * as TraceWatch from "./TraceWatch.ts"
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Types
-// ---------------------------------------------------------------------------------------------------------------------
+export * from "./TraceStoreError.ts"
+export type { Appended, Keeping, ListFilter, TraceSummary } from "./TraceSummary.ts"
 
-/** A trace in a few words. What was not measured is absent, never 0. */
-export interface TraceSummary {
-  /** 32 hexadecimal digits. */
-  readonly traceId: string
-  /** The name of the root; while that has not arrived, of the earliest span there is. */
-  readonly rootName: string
-  /** `service.name` of the same span. */
-  readonly service: string | undefined
-  /** `graph.id` of the earliest graph that ran in it. */
-  readonly graph?: string | undefined
-  /** `task.content` of that graph: the start of what it was asked, without secrets, as far as privacy lets it. */
-  readonly query?: string | undefined
-  /**
-   * How the root ended. `running` says that it has not arrived: the program still runs, or it was killed. A root is a span
-   * without a parent, or one whose parent is in another process.
-   */
-  readonly status: "ok" | "error" | "interrupted" | "running"
-  /** What the root failed with: its status message, else its `error.type`. */
-  readonly error?: string | undefined
-  /** Nanoseconds since 1970: the start of the earliest span. */
-  readonly startNanos: bigint
-  /** The end of the latest span so far. */
-  readonly endNanos: bigint
-  readonly spans: number
-  /** Spans with the status `error`. */
-  readonly failedSpans: number
-  /** Node visits; absent where no graph ran. */
-  readonly nodes?: number | undefined
-  /** Tokens of all model calls together. */
-  readonly inputTokens?: number | undefined
-  readonly outputTokens?: number | undefined
-  /** The models that were called, in the order of their names. */
-  readonly models: ReadonlyArray<string>
-}
-
-/** Which traces to list; all of it must hold. */
-export interface ListFilter {
-  /** Only those that ended with an error. */
-  readonly failed?: boolean | undefined
-  /** Only those that took longer, from the start of their first span to the end of their last. */
-  readonly slowerThan?: Duration.Input | undefined
-  /** Only those of this graph. */
-  readonly graph?: string | undefined
-  /** Only those that began at this time or later, in nanoseconds since 1970. */
-  readonly sinceNanos?: bigint | undefined
-  /** How many at most; all by default. */
-  readonly limit?: number | undefined
-}
-
-/** How many traces are kept, and for how long. */
-export interface Keeping {
-  /** 1 000 by default. The ones that were written to last stay. */
-  readonly maximumTraces: number
-  /** 30 days by default, from the moment when the last of its spans came. */
-  readonly maximumAge: Duration.Input
-}
-
-/** What became of the spans of a request. */
-export interface Appended {
-  /** They are in the store now. */
-  readonly taken: number
-  /** They were in the store before. */
-  readonly known: number
-  /** They have no valid ids, or are no spans. */
-  readonly invalid: number
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Errors
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** The file, or its folder, cannot be used. */
-export class StoreUnusable extends Schema.TaggedError<StoreUnusable>()("StoreUnusable", {
-  file: Schema.String,
-  /** In words that follow the name of the file. */
-  why: Schema.String,
-  cause: Schema.optional(Schema.Defect())
-}) {
-  override get message() {
-    return `the trace store ${this.file} ${this.why}`
-  }
-}
-
-/** The file is no database, or a broken one. */
-export class StoreDamaged extends Schema.TaggedError<StoreDamaged>()("StoreDamaged", {
-  file: Schema.String,
-  cause: Schema.optional(Schema.Defect())
-}) {
-  override get message() {
-    return `the trace store ${this.file} is damaged, or no trace store; move it away to begin a new one`
-  }
-}
-
-/** A later version of TinyLLM has written the file. */
-export class StoreNewer extends Schema.TaggedError<StoreNewer>()("StoreNewer", {
-  file: Schema.String,
-  version: Schema.Int
-}) {
-  override get message() {
-    return `the trace store ${this.file} was made by a later version of tinyllm (its format is ${this.version}); update tinyllm, or name another folder with TINYLLM_HOME`
-  }
-}
-
-/** Other processes have kept the file locked for too long. */
-export class StoreBusy extends Schema.TaggedError<StoreBusy>()("StoreBusy", { file: Schema.String }) {
-  override get message() {
-    return `the trace store ${this.file} is locked by another process`
-  }
-}
-
-/** What was to be stored is no OTLP. */
-export class RequestInvalid extends Schema.TaggedError<RequestInvalid>()("RequestInvalid", { why: Schema.String }) {
-  override get message() {
-    return `the request is wrong: ${this.why}`
-  }
-}
-
-/** No trace has such an id. */
-export class TraceNotFound extends Schema.TaggedError<TraceNotFound>()("TraceNotFound", { id: Schema.String }) {
-  override get message() {
-    return this.id === "last"
-      ? `there are no traces yet; "tinyllm run --tracing" makes one`
-      : `there is no trace ${this.id}; "tinyllm trace ls" shows which there are`
-  }
-}
-
-/** Several traces have ids that begin so. */
-export class TraceAmbiguous extends Schema.TaggedError<TraceAmbiguous>()("TraceAmbiguous", {
-  id: Schema.String,
-  /** Some of them. */
-  candidates: Schema.Array(Schema.String),
-  /** How many there are. */
-  count: Schema.Int
-}) {
-  override get message() {
-    const more = this.count - this.candidates.length
-    return `the id ${this.id} is that of ${this.count} traces: ${this.candidates.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
-  }
-}
-
-/** What every operation of the store fails with; `reason` says why. */
-export class TraceStoreError extends Schema.TaggedError<TraceStoreError>()("TraceStoreError", {
-  reason: Schema.Union([
-    StoreUnusable,
-    StoreDamaged,
-    StoreNewer,
-    StoreBusy,
-    RequestInvalid,
-    TraceNotFound,
-    TraceAmbiguous
-  ])
-}) {
-  override get message() {
-    return this.reason.message
-  }
+/** Where the store is, and what it keeps. */
+export interface Options {
+  /** The database, an absolute path. */
+  readonly file: string
+  /** By default 1 000 traces, for 30 days. */
+  readonly keeping?: Partial<Keeping> | undefined
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -210,4 +85,222 @@ export class TraceStore extends Context.Service<
      */
     readonly changes: Stream.Stream<void, TraceStoreError>
   }
->()("tinyllm/TraceStore") {}
+>()("tinyllm/TraceStore") {
+  /** The store in a file. The layer itself never fails: what is wrong with the file is seen when it is used. */
+  static readonly layer = (options: Options): Layer.Layer<TraceStore> =>
+    Layer.effect(TraceStore, Effect.map(make(options), TraceStore.of))
+
+  /**
+   * The store of the user: `traces.db` in the folder of the user's state, with what `TINYLLM_STORE_MAX_TRACES` and
+   * `TINYLLM_STORE_MAX_AGE` say. Fails where there is no such folder, or a variable is wrong.
+   */
+  static readonly layerConfig: Layer.Layer<TraceStore, TelemetryConfigError> = Layer.unwrap(
+    Effect.map(
+      Effect.suspend(() => StoreConfig.usual),
+      (settings) => TraceStore.layer(settings)
+    )
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Making it
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Opens a store, for those who need no service. */
+export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Service"], never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const connection = yield* Effect.acquireRelease(
+      Effect.sync(() => new Connection(file)),
+      (connection) => Effect.ignore(attempt(file, () => connection.close()))
+    )
+    const kept: Keeping = { ...StoreConfig.keeping, ...keeping }
+
+    const reading = <A>(absent: A, work: (database: TraceDatabase.Database) => A): Effect.Effect<A, TraceStoreError> =>
+      attempt(file, () => {
+        const database = connection.toRead()
+        return database === undefined ? absent : TraceDatabase.naming(file, () => work(database))
+      })
+    const folder = makeFolder(dirname(file), dirname(file)).pipe(
+      Effect.mapError(({ code }) => new TraceStoreError({ reason: unusable(file, code) }))
+    )
+    const writing = <A>(work: (database: TraceDatabase.Database) => A): Effect.Effect<A, TraceStoreError> =>
+      Effect.andThen(
+        Effect.suspend(() => (connection.isReady() ? Effect.void : folder)),
+        attempt(file, () => work(connection.toWrite()))
+      )
+    const found = <A>(traceId: string, value: A | undefined): Effect.Effect<A, TraceStoreError> =>
+      value === undefined
+        ? Effect.fail(new TraceStoreError({ reason: new TraceNotFound({ id: traceId }) }))
+        : Effect.succeed(value)
+    const parts = (traceId: string): Effect.Effect<ReadonlyArray<OtlpTraces.Part>, TraceStoreError> =>
+      Effect.flatMap(
+        reading<ReadonlyArray<OtlpTraces.Part>>([], (database) => TraceQueries.parts(database, traceId)),
+        (parts) => found(traceId, parts.length === 0 ? undefined : parts)
+      )
+
+    const prune = (keeping: Keeping): Effect.Effect<number, TraceStoreError> =>
+      Effect.gen(function* () {
+        const now = yield* Clock.currentTimeMillis
+        let sum = 0
+        for (let some = 1; some > 0; sum += some) {
+          some = yield* writing((database) => TraceQueries.pruneSome(database, keeping, now))
+        }
+        if (sum > 0) {
+          yield* writing(TraceQueries.shrink)
+        }
+        return sum
+      })
+    // When a process begins to write, then now and then.
+    const due = { at: Number.NEGATIVE_INFINITY, traces: 0 }
+    const pruneIfDue = Effect.fnUntraced(function* (now: number, traces: number) {
+      due.traces += traces
+      if (now >= due.at || due.traces > Math.max(10, kept.maximumTraces / 10)) {
+        due.at = now + pruneEveryMillis
+        due.traces = 0
+        yield* Effect.ignore(prune(kept))
+      }
+    })
+
+    return {
+      file,
+      append: Effect.fnUntraced(function* (request) {
+        const parts = yield* attempt(file, () => Result.getOrThrow(OtlpTraces.split(request)))
+        const now = yield* Clock.currentTimeMillis
+        const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now))
+        yield* pruneIfDue(now, traces)
+        return appended
+      }),
+      list: (filter = {}) =>
+        reading<ReadonlyArray<TraceSummary>>([], (database) => TraceQueries.list(database, filter)),
+      summary: (traceId) =>
+        Effect.flatMap(
+          reading<TraceSummary | undefined>(undefined, (database) => TraceQueries.summary(database, traceId)),
+          (summary) => found(traceId, summary)
+        ),
+      resolve: Effect.fnUntraced(function* (given) {
+        const id = given.toLowerCase()
+        if (id === "last") {
+          return yield* Effect.flatMap(reading<string | undefined>(undefined, TraceQueries.last), (last) =>
+            found(id, last)
+          )
+        }
+        const none = { ids: [], count: 0 }
+        const { count, ids } = /^[0-9a-f]{1,32}$/.test(id)
+          ? yield* reading<ReturnType<typeof TraceQueries.beginning>>(none, (database) =>
+              TraceQueries.beginning(database, id)
+            )
+          : none
+        return count > 1
+          ? yield* new TraceStoreError({
+              reason: new TraceAmbiguous({ id, candidates: shortest(ids, id.length), count })
+            })
+          : yield* found(given, ids[0])
+      }),
+      read: (traceId) =>
+        Effect.flatMap(parts(traceId), (parts) =>
+          attempt(file, () => {
+            const spans = parts.flatMap((part) => Result.getOrThrow(OtlpTraces.spansOf(part)))
+            return parts.length === 1 ? spans : spans.sort((a, b) => Number(a.startNanos - b.startNanos))
+          })
+        ),
+      raw: (traceId) => Effect.map(parts(traceId), OtlpTraces.join),
+      remove: (traceIds) =>
+        Effect.suspend(() =>
+          // There is nothing to remove from what is not there.
+          Effect.flatMap(
+            reading(false, () => true),
+            (isThere) => (isThere ? writing((database) => TraceQueries.remove(database, traceIds)) : Effect.succeed(0))
+          )
+        ),
+      prune: (keeping) =>
+        Effect.flatMap(
+          reading(false, () => true),
+          (isThere) => (isThere ? prune({ ...kept, ...keeping }) : Effect.succeed(0))
+        ),
+      changes: Stream.unwrap(
+        Effect.as(
+          folder,
+          TraceWatch.changes(file, (work) => attempt(file, work))
+        )
+      )
+    }
+  })
+
+const pruneEveryMillis = 10 * 60 * 1000
+
+/** The file, opened when it is needed. */
+class Connection {
+  private database: TraceDatabase.Database | undefined
+  private isMade = false
+  private readonly file: string
+
+  constructor(file: string) {
+    this.file = file
+  }
+
+  isReady(): boolean {
+    return this.database?.isThere() === true
+  }
+
+  toRead(): TraceDatabase.Database | undefined {
+    this.forget()
+    this.database ??= TraceDatabase.open(this.file)
+    return this.database
+  }
+
+  toWrite(): TraceDatabase.Database {
+    this.forget()
+    if (!this.isMade) {
+      this.close()
+    }
+    this.database ??= TraceDatabase.make(this.file)
+    this.isMade = true
+    return this.database
+  }
+
+  close(): void {
+    const { database } = this
+    this.database = undefined
+    this.isMade = false
+    database?.connection.close()
+  }
+
+  // Somebody has moved it away, and what would be written would go there.
+  private forget(): void {
+    if (this.database?.isThere() === false) {
+      this.close()
+    }
+  }
+}
+
+// Whoever has the file writes for some thousandths of a second, but may be many.
+const attempt = <A>(file: string, work: () => A): Effect.Effect<A, TraceStoreError> =>
+  Effect.try({
+    try: work,
+    catch: (error) => new TraceStoreError({ reason: reasonOf(file, error) })
+  }).pipe(
+    Effect.retry({
+      while: ({ reason }) => reason._tag === "StoreBusy",
+      schedule: Schedule.jittered(Schedule.spaced("10 millis")),
+      times: 500
+    })
+  )
+
+const reasonOf = (file: string, error: unknown): TraceStoreError["reason"] =>
+  error instanceof StoreUnusable ||
+  error instanceof StoreDamaged ||
+  error instanceof StoreNewer ||
+  error instanceof StoreBusy
+    ? error
+    : error instanceof Malformed
+      ? new RequestInvalid({ why: error.message })
+      : new StoreUnusable({ file, why: `cannot be used: ${String(error)}`, cause: error })
+
+// As much of each id as tells them apart, and no less than people are used to.
+const shortest = (ids: ReadonlyArray<string>, given: number): ReadonlyArray<string> => {
+  let length = Math.max(8, given + 2)
+  while (length < 32 && new Set(ids.map((id) => id.slice(0, length))).size < ids.length) {
+    length++
+  }
+  return ids.map((id) => id.slice(0, length))
+}

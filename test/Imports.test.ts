@@ -71,10 +71,13 @@ const order = [
     "PrivacySettings",
     "EnvironmentVariables",
     "SpoolConfig",
+    "TraceSummary",
+    "StoreConfig",
     "TelemetryConfig"
   ],
   // Stored traces
-  ["OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpTraces", "TraceStore"],
+  ["Spool", "OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpTraces"],
+  ["TraceStoreError", "TraceDatabase", "TraceFacts", "TraceRows", "TraceQueries", "TraceWatch", "TraceStore"],
   [
     "TraceCollectorAnswer",
     "TraceCollectorLimits",
@@ -104,7 +107,6 @@ const order = [
     "Diagnostics",
     "DiagLogger",
     "Report",
-    "Spool",
     "RetryInfo",
     "OtlpAnswers",
     "OtlpCertificates",
@@ -199,6 +201,9 @@ const knowNode = [
   "Spool",
   "TracePage",
   "TraceCollector",
+  "TraceDatabase",
+  "TraceStore",
+  "TraceWatch",
   "TraceCollectorGrpc",
   "TraceCollectorHttp",
   "TraceCollectorPorts",

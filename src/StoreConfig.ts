@@ -1,0 +1,118 @@
+/**
+ * Whether traces are kept in the local store, where, how many and for how long.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { boolean, ours, TelemetryConfigError } from "./EnvironmentValues.ts"
+import type { Sourced } from "./EnvironmentValues.ts"
+import * as SpoolConfig from "./SpoolConfig.ts"
+import type { Keeping } from "./TraceSummary.ts"
+
+/** How many traces are kept where nobody says another number, and for how long. */
+export const keeping: Keeping = { maximumTraces: 1000, maximumAge: Duration.days(30) }
+
+const maximumTraces = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+
+const age = (input: unknown): Option.Option<Duration.Duration> =>
+  Option.filter(Duration.fromInput(input as Duration.Input), (duration) => Duration.toMillis(duration) > 0)
+
+/** What a program may say: on or off, or on with a file and bounds of its own. */
+export const StoreOption = Schema.Union([
+  Schema.Boolean,
+  Schema.Struct({
+    /** The database, as an absolute path; by default `traces.db` in the folder of the user's state. */
+    file: Schema.optional(Schema.String.check(Schema.makeFilter(SpoolConfig.isAbsolute))),
+    /** How many traces are kept; 1 000 by default. */
+    maximumTraces: Schema.optional(maximumTraces),
+    /** How long a trace is kept; `"30 days"` by default. */
+    maximumAge: Schema.optional(Schema.declare((input): input is Duration.Input => Option.isSome(age(input))))
+  })
+])
+export type StoreOption = typeof StoreOption.Type
+
+/** What the option must be, for messages. */
+export const allowed = `true, false, or an object with file (an absolute path), maximumTraces, maximumAge ("30 days")`
+
+/** Where traces are kept, and how many. */
+export interface Settings {
+  readonly file: string
+  /** Whether that is the file in which `tinyllm trace` looks. */
+  readonly usual: boolean
+  readonly keeping: Keeping
+}
+
+/**
+ * Works it out. Without a word in the program or in `TINYLLM_STORE`, `byDefault` holds, as far as there is a folder.
+ *
+ * Fails with `TelemetryConfigError` when a `TINYLLM_*` variable is wrong, or there is no folder for what was asked for.
+ */
+export const resolve = Effect.fnUntraced(function* (
+  option: StoreOption | undefined,
+  byDefault: boolean
+): Effect.fn.Return<Sourced<Settings | undefined>, TelemetryConfigError> {
+  const inEnvironment = yield* ours("TINYLLM_STORE", "true or false", boolean)
+  const bounds = yield* keepingInEnvironment
+  const { source, value } =
+    option === undefined
+      ? (inEnvironment ?? { value: byDefault, source: "default" })
+      : { value: option, source: "flag/program" }
+  if (value === false) {
+    return { value: undefined, source }
+  }
+  const own = value === true ? {} : value
+  const usual = yield* usualFile
+  const file = own.file ?? usual
+  if (file === undefined) {
+    return source === "default"
+      ? { value: undefined, source }
+      : yield* new TelemetryConfigError({
+          setting: option === undefined ? "TINYLLM_STORE" : "store",
+          allowed: "false where neither TINYLLM_HOME nor HOME names a folder",
+          received: "true"
+        })
+  }
+  return {
+    source,
+    value: {
+      file,
+      usual: file === usual,
+      keeping: {
+        maximumTraces: own.maximumTraces ?? bounds.maximumTraces,
+        maximumAge: own.maximumAge ?? bounds.maximumAge
+      }
+    }
+  }
+})
+
+/** The store in which the commands look. Fails where there is no folder for it. */
+export const usual: Effect.Effect<Settings, TelemetryConfigError> = Effect.gen(function* () {
+  const file = yield* usualFile
+  return file === undefined
+    ? yield* new TelemetryConfigError({
+        setting: "TINYLLM_HOME",
+        allowed: "an absolute path where HOME names no folder",
+        received: "nothing"
+      })
+    : { file, usual: true, keeping: yield* keepingInEnvironment }
+})
+
+const usualFile = Effect.suspend(() =>
+  Effect.map(SpoolConfig.state(process.platform), (folder) =>
+    folder === undefined ? undefined : `${folder}/traces.db`
+  )
+)
+
+const keepingInEnvironment = Effect.gen(function* (): Effect.fn.Return<Keeping, TelemetryConfigError> {
+  const traces = yield* ours("TINYLLM_STORE_MAX_TRACES", "an integer of 1 or more", (text) =>
+    /^\d{1,9}$/.test(text) && Number(text) >= 1 ? Option.some(Number(text)) : Option.none()
+  )
+  const maximumAge = yield* ours("TINYLLM_STORE_MAX_AGE", `a duration such as "30 days"`, age)
+  return {
+    maximumTraces: traces?.value ?? keeping.maximumTraces,
+    maximumAge: maximumAge?.value ?? keeping.maximumAge
+  }
+})

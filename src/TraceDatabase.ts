@@ -1,0 +1,282 @@
+/**
+ * The file in which traces are kept: how it is opened, made, brought up to date and found broken.
+ *
+ * It is a database of SQLite, by the module that Node brings along. Its log is written ahead (WAL), so those who read
+ * never wait for one who writes, nor the other way round, and a process may be killed at any moment: what was committed
+ * is there, the rest never was. Only a power cut may take the last seconds with it.
+ *
+ * Nothing here waits: a file that is locked is `StoreBusy` at once, and whoever wants it comes again.
+ *
+ * @since 0.1.0
+ */
+import { accessSync, closeSync, constants, openSync, statSync } from "node:fs"
+import type { DatabaseSync } from "node:sqlite"
+import { StoreBusy, StoreDamaged, StoreNewer, StoreUnusable, unusable } from "./TraceStoreError.ts"
+
+/** Why a file cannot be used. */
+export type Reason = StoreUnusable | StoreDamaged | StoreNewer | StoreBusy
+
+/** A file that is open. */
+export interface Database {
+  readonly file: string
+  readonly connection: DatabaseSync
+  /** Whether this is still the file that has its name. */
+  readonly isThere: () => boolean
+}
+
+/**
+ * Opens a file, which is made where it is missing, and brought to the format of today. Its folder must be there. Throws a
+ * `Reason`.
+ */
+export const make = (file: string): Database =>
+  naming(file, () => {
+    if (!exists(file)) {
+      // Made here, and not by SQLite: what it makes may be read by others, and its other files take after this one.
+      closeSync(openSync(file, "a", 0o600))
+    }
+    const database = connect(file, false)
+    try {
+      begin(database)
+    } catch (error) {
+      database.connection.close()
+      throw error
+    }
+    return database
+  })
+
+/** Opens a file to read it; `undefined` where there is none, or nothing in it yet. Throws a `Reason`. */
+export const open = (file: string): Database | undefined => {
+  if (!exists(file)) {
+    return undefined
+  }
+  return naming(file, () => {
+    // What a process that was killed has left in the log is put in order by whoever comes next, if it may write.
+    const database = connect(file, !isWritable(file))
+    try {
+      if (versionOf(database) > 0) {
+        return database
+      }
+    } catch (error) {
+      database.connection.close()
+      throw error
+    }
+    database.connection.close()
+    return undefined
+  })
+}
+
+/** Work on a file; whatever SQLite or the system throws becomes a `Reason`. */
+export const naming = <A>(file: string, work: () => A): A => {
+  try {
+    return work()
+  } catch (error) {
+    throw reasonOf(file, error)
+  }
+}
+
+/** Does all of something or nothing, while nobody else writes. */
+export const transaction = <A>({ connection, file }: Database, work: () => A): A =>
+  naming(file, () => {
+    connection.exec("BEGIN IMMEDIATE")
+    try {
+      const result = work()
+      connection.exec("COMMIT")
+      return result
+    } catch (error) {
+      // Some errors, such as that of a disk that is full, have ended it already.
+      if (connection.isTransaction) {
+        connection.exec("ROLLBACK")
+      }
+      throw error
+    }
+  })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Opening
+// ---------------------------------------------------------------------------------------------------------------------
+
+const connect = (file: string, readOnly: boolean): Database => {
+  const { dev, ino } = regular(file)
+  const connection = new (sqlite().DatabaseSync)(file, { readOnly, timeout: 0 })
+  return {
+    file,
+    connection,
+    isThere: () => {
+      const now = statSync(file, { throwIfNoEntry: false })
+      return now !== undefined && now.ino === ino && now.dev === dev
+    }
+  }
+}
+
+const exists = (file: string): boolean => {
+  try {
+    return statSync(file, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    throw reasonOf(file, error)
+  }
+}
+
+// To open a pipe may never end.
+const regular = (file: string) => {
+  const found = statSync(file)
+  if (!found.isFile()) {
+    throw new StoreUnusable({ file, why: "is no file" })
+  }
+  return found
+}
+
+const isWritable = (file: string): boolean => {
+  try {
+    accessSync(file, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * The module of Node. It is loaded when a store is used. Node 22 calls it experimental on standard error, which is no
+ * news for who runs a graph; only what is said while it loads is kept back.
+ */
+const sqlite = (): typeof import("node:sqlite") => {
+  const { emitWarning } = process
+  process.emitWarning = () => {}
+  try {
+    return process.getBuiltinModule("node:sqlite")
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Format
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What says in the head of a file that it is ours: "tlTS". */
+const application = 0x74_6c_54_53
+
+/**
+ * The steps from nothing to the format of today. The format of a file is how many of them were done, its `user_version`.
+ * A step that has been released is never changed: what comes later is one more.
+ */
+const steps: ReadonlyArray<string> = [
+  `
+  -- One row a trace, brought up to date with each of its spans. Times are in nanoseconds, "touched" in milliseconds.
+  CREATE TABLE traces (
+    id INTEGER PRIMARY KEY,
+    trace_id BLOB NOT NULL UNIQUE,
+    touched INTEGER NOT NULL,
+    start_nanos INTEGER NOT NULL,
+    end_nanos INTEGER NOT NULL,
+    spans INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    nodes INTEGER,
+    input_tokens INTEGER,
+    output_tokens INTEGER,
+    models TEXT NOT NULL,
+    -- Of the best root so far: the one of the highest rank, of those the earliest.
+    root_rank INTEGER NOT NULL,
+    root_start INTEGER NOT NULL,
+    root_name TEXT NOT NULL,
+    service TEXT,
+    status TEXT NOT NULL,
+    error TEXT,
+    -- Of the earliest graph.
+    graph_start INTEGER,
+    graph TEXT,
+    query TEXT
+  ) STRICT;
+  CREATE INDEX traces_start ON traces (start_nanos);
+  CREATE INDEX traces_touched ON traces (touched);
+
+  -- The resource and the scope that spans of a trace share, as their bytes.
+  CREATE TABLE sources (
+    id INTEGER PRIMARY KEY,
+    trace INTEGER NOT NULL REFERENCES traces ON DELETE CASCADE,
+    resource BLOB NOT NULL,
+    resource_schema TEXT NOT NULL,
+    scope BLOB NOT NULL,
+    scope_schema TEXT NOT NULL,
+    UNIQUE (trace, resource, scope, resource_schema, scope_schema)
+  ) STRICT;
+
+  -- "body" is the message of OTLP. "contains" is 1 where the call of a model is inside of the span, at any depth.
+  CREATE TABLE spans (
+    id INTEGER PRIMARY KEY,
+    trace INTEGER NOT NULL REFERENCES traces ON DELETE CASCADE,
+    span_id BLOB NOT NULL,
+    source INTEGER NOT NULL,
+    start_nanos INTEGER NOT NULL,
+    contains INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (trace, span_id)
+  ) STRICT;
+
+  -- Spans that have not come yet, and of which that is known.
+  CREATE TABLE containers (
+    trace INTEGER NOT NULL REFERENCES traces ON DELETE CASCADE,
+    span_id BLOB NOT NULL,
+    PRIMARY KEY (trace, span_id)
+  ) STRICT, WITHOUT ROWID;
+  `
+]
+
+// The mode is set before the first table is made, or it is not. Two that make a file at the same moment take turns.
+const begin = (database: Database): void => {
+  const { connection } = database
+  if (versionOf(database) === 0) {
+    connection.exec("PRAGMA auto_vacuum = INCREMENTAL")
+  }
+  connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+  if (versionOf(database) < steps.length) {
+    transaction(database, () => {
+      for (const step of steps.slice(versionOf(database))) {
+        connection.exec(step)
+      }
+      connection.exec(`PRAGMA application_id = ${application}; PRAGMA user_version = ${steps.length}`)
+    })
+  }
+}
+
+// Throws where the file is not ours to use.
+const versionOf = ({ connection, file }: Database): number => {
+  const number = (pragma: string): number => Number(Object.values(connection.prepare(pragma).get() ?? {})[0])
+  const version = number("PRAGMA user_version")
+  const isOurs = number("PRAGMA application_id") === application
+  if (!isOurs && (version > 0 || number("SELECT count(*) FROM sqlite_schema") > 0)) {
+    throw new StoreDamaged({ file })
+  }
+  if (version > steps.length) {
+    throw new StoreNewer({ file, version })
+  }
+  return version
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Errors
+// ---------------------------------------------------------------------------------------------------------------------
+
+const reasonOf = (file: string, error: unknown): unknown => {
+  const { code, errcode, message } = error as NodeJS.ErrnoException & { readonly errcode?: number }
+  if (errcode !== undefined) {
+    // https://sqlite.org/rescode.html: the first byte is the kind, the others say more.
+    const why = (text: string) => new StoreUnusable({ file, why: text, cause: error })
+    switch (errcode & 0xff) {
+      case 5: // BUSY
+      case 6: // LOCKED
+        return new StoreBusy({ file })
+      case 11: // CORRUPT
+      case 26: // NOTADB
+        return new StoreDamaged({ file, cause: error })
+      case 8: // READONLY
+        return why("may not be written")
+      case 13: // FULL
+        return why("is on a disk that is full")
+      case 14: // CANTOPEN
+        return why("cannot be opened: may its folder be written?")
+      default:
+        return why(`cannot be used: ${message}`)
+    }
+  }
+  return typeof code === "string" && /^E[A-Z]+$/.test(code) ? unusable(file, code, error) : error
+}

@@ -1,0 +1,164 @@
+/**
+ * What is asked of the database of traces: which there are, and the spans of one; and how traces leave it.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import { naming, transaction, type Database } from "./TraceDatabase.ts"
+import { hex, unhex } from "./OtlpJson.ts"
+import type * as OtlpTraces from "./OtlpTraces.ts"
+import type { Row } from "./TraceRows.ts"
+import type { Keeping, ListFilter, TraceSummary } from "./TraceSummary.ts"
+
+/** The traces that fit, those that began last first. */
+export const list = ({ connection }: Database, filter: ListFilter): ReadonlyArray<TraceSummary> => {
+  const conditions: Array<string> = []
+  const values: Array<string | bigint | number> = []
+  const where = (condition: string, value: string | bigint): void => {
+    conditions.push(condition)
+    values.push(value)
+  }
+  if (filter.failed === true) {
+    where("status = ?", "error")
+  }
+  if (filter.slowerThan !== undefined) {
+    where("end_nanos - start_nanos > ?", nanosOf(filter.slowerThan))
+  }
+  if (filter.graph !== undefined) {
+    where("graph = ?", filter.graph)
+  }
+  if (filter.sinceNanos !== undefined) {
+    where("start_nanos >= ?", filter.sinceNanos)
+  }
+  const statement = connection.prepare(
+    `SELECT * FROM traces ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}
+    ORDER BY start_nanos DESC, id DESC LIMIT ?`
+  )
+  statement.setReadBigInts(true)
+  return (statement.all(...values, filter.limit ?? -1) as unknown as ReadonlyArray<Row>).map(summaryOf)
+}
+
+const nanosOf = (duration: Duration.Input): bigint => {
+  const millis = Duration.toMillis(Duration.fromInputUnsafe(duration))
+  return millis >= 9e12 ? 2n ** 63n - 1n : BigInt(Math.round(millis * 1e6))
+}
+
+/** One of them by its id. */
+export const summary = ({ connection }: Database, traceId: string): TraceSummary | undefined => {
+  const statement = connection.prepare("SELECT * FROM traces WHERE trace_id = ?")
+  statement.setReadBigInts(true)
+  const row = statement.get(unhex(traceId) ?? new Uint8Array()) as unknown as Row | undefined
+  return row === undefined ? undefined : summaryOf(row)
+}
+
+const summaryOf = (row: Row): TraceSummary => ({
+  traceId: hex(row.trace_id),
+  rootName: row.root_name,
+  service: row.service ?? undefined,
+  ...(row.graph === null ? {} : { graph: row.graph }),
+  ...(row.query === null ? {} : { query: row.query }),
+  status: row.status as TraceSummary["status"],
+  ...(row.error === null ? {} : { error: row.error }),
+  startNanos: row.start_nanos,
+  endNanos: row.end_nanos,
+  spans: Number(row.spans),
+  failedSpans: Number(row.failed),
+  ...(row.nodes === null ? {} : { nodes: Number(row.nodes) }),
+  ...(row.input_tokens === null ? {} : { inputTokens: Number(row.input_tokens) }),
+  ...(row.output_tokens === null ? {} : { outputTokens: Number(row.output_tokens) }),
+  models: JSON.parse(row.models)
+})
+
+/** The id of the trace that began last. */
+export const last = ({ connection }: Database): string | undefined => {
+  const row = connection.prepare("SELECT trace_id FROM traces ORDER BY start_nanos DESC, id DESC LIMIT 1").get()
+  return row === undefined ? undefined : hex(row["trace_id"] as Uint8Array)
+}
+
+/** The ids that begin so, some of them, and how many there are. `start` are hexadecimal digits, 32 at most. */
+export const beginning = (
+  { connection }: Database,
+  start: string
+): { readonly ids: ReadonlyArray<string>; readonly count: number } => {
+  const range = [unhex(start.padEnd(32, "0")) ?? new Uint8Array(), unhex(start.padEnd(32, "f")) ?? new Uint8Array()]
+  const rows = connection
+    .prepare("SELECT trace_id FROM traces WHERE trace_id BETWEEN ? AND ? ORDER BY start_nanos DESC LIMIT 5")
+    .all(...range)
+  const count = connection.prepare("SELECT count(*) AS n FROM traces WHERE trace_id BETWEEN ? AND ?").get(...range)
+  return { ids: rows.map((row) => hex(row["trace_id"] as Uint8Array)), count: Number(count?.["n"]) }
+}
+
+/** The spans of a trace, by what they share, those that began first first; none where there is no such trace. */
+export const parts = ({ connection }: Database, traceId: string): ReadonlyArray<OtlpTraces.Part> => {
+  const rows = connection
+    .prepare(
+      `SELECT source, body, resource, resource_schema, scope, scope_schema
+      FROM traces JOIN spans ON spans.trace = traces.id JOIN sources ON sources.id = spans.source
+      WHERE trace_id = ? ORDER BY spans.start_nanos, spans.id`
+    )
+    .all(unhex(traceId) ?? new Uint8Array())
+  return Array.from(
+    Map.groupBy(rows, ({ source }) => source),
+    ([, spans]) => ({
+      source: {
+        resource: spans[0]?.["resource"] as Uint8Array,
+        resourceSchema: spans[0]?.["resource_schema"] as string,
+        scope: spans[0]?.["scope"] as Uint8Array,
+        scopeSchema: spans[0]?.["scope_schema"] as string
+      },
+      spans: spans.map(({ body }) => body as Uint8Array)
+    })
+  )
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Removing
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Removes traces by their ids, and says how many there were. */
+export const remove = (database: Database, traceIds: ReadonlyArray<string>): number =>
+  transaction(database, () => {
+    const statement = database.connection.prepare("DELETE FROM traces WHERE trace_id = ?")
+    return traceIds.reduce((sum, id) => sum + Number(statement.run(unhex(id) ?? new Uint8Array()).changes), 0)
+  })
+
+/**
+ * Removes some of the traces that are too old, or too many, and says how many. Others may write in between, so it is
+ * called again until there are none.
+ */
+export const pruneSome = (database: Database, keeping: Keeping, now: number): number => {
+  const { connection, file } = database
+  const oldest = now - Duration.toMillis(Duration.fromInputUnsafe(keeping.maximumAge))
+  // To look costs nobody a turn.
+  const ids = naming(file, () =>
+    connection
+      .prepare(
+        `SELECT id FROM traces WHERE touched < ?1 UNION
+        SELECT id FROM (SELECT id FROM traces ORDER BY touched DESC, id DESC LIMIT -1 OFFSET ?2) LIMIT ?3`
+      )
+      .all(
+        Number.isFinite(oldest) ? Math.floor(oldest) : 0,
+        Math.min(keeping.maximumTraces, Number.MAX_SAFE_INTEGER),
+        atOnce
+      )
+  )
+  return ids.length === 0
+    ? 0
+    : transaction(database, () => {
+        const statement = connection.prepare("DELETE FROM traces WHERE id = ?")
+        return ids.reduce((sum, { id }) => sum + Number(statement.run(id as number).changes), 0)
+      })
+}
+
+// Traces that are removed while others wait.
+const atOnce = 20
+
+/** Gives room in the file back to the system where much of it is free. What is free otherwise is used again. */
+export const shrink = ({ connection, file }: Database): void =>
+  naming(file, () => {
+    const pages = (of: string) => Number(Object.values(connection.prepare(`PRAGMA ${of}`).get() ?? {})[0])
+    const free = pages("freelist_count")
+    if (free > 1000 && free > pages("page_count") / 4) {
+      connection.exec("PRAGMA incremental_vacuum")
+    }
+  })
