@@ -91,8 +91,15 @@ const begin = Effect.fnUntraced(function* (model: string, system: string | undef
   const service = yield* Ollama
   const spinner = yield* Progress.makeSpinner
   spinner.show(model)
-  yield* service.show(model)
+  const { capabilities } = yield* service.show(model)
   spinner.hide()
+  // An older server does not tell what a model can do.
+  if (capabilities !== undefined && !capabilities.includes("completion")) {
+    return yield* new CommandFailed({
+      text: `Model "${model}" cannot chat: it is one for ${capabilities.join(", ") || "nothing that is known"}. Choose another with --model.`,
+      exitCode: 1
+    })
+  }
 
   const say = (line: string) => stderr.write(`tinyllm: ${harmless(line)}\n`)
   const rules: ReadonlyArray<Message> =

@@ -7,6 +7,7 @@ import * as Config from "effect/Config"
 import * as Predicate from "effect/Predicate"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
+import { isRemoteModel } from "./OllamaApi.ts"
 import { OllamaError } from "./OllamaError.ts"
 import { harmless } from "./SpanPrinter.ts"
 import { TelemetryConfigError } from "./TelemetryConfig.ts"
@@ -44,8 +45,18 @@ export const failed = (error: unknown): CommandFailed => {
       exitCode: 2
     })
   }
+  if (error instanceof OllamaError && error.reason._tag === "ModelNotFound") {
+    const { model, url } = error.reason
+    const flag = isRemoteModel(model) ? " --allow-remote" : ""
+    return new CommandFailed({
+      text: harmless(
+        `Model "${model}" is not installed at ${url}. Install it with "tinyllm models pull ${model}${flag}".`
+      ),
+      exitCode: 3
+    })
+  }
   if (error instanceof OllamaError) {
-    return new CommandFailed({ text, exitCode: isUnreachable(error) || error.reason._tag === "ModelNotFound" ? 3 : 1 })
+    return new CommandFailed({ text, exitCode: isUnreachable(error) ? 3 : 1 })
   }
   return new CommandFailed({ text, exitCode: isSetting(error) ? 2 : 1 })
 }

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import { CommandFailed, failed } from "./CliError.ts"
+import { failed } from "./CliError.ts"
 import type { ShowFlags } from "./CliFlags.ts"
 import * as CliTable from "./CliTable.ts"
 import * as NodeClient from "./NodeClient.ts"
@@ -17,17 +17,7 @@ export const show = (flags: ShowFlags) =>
   Effect.gen(function* () {
     const stdout = yield* Stdout
     const ollama = yield* Ollama
-    const info = yield* Effect.catchIf(
-      ollama.show(flags.name),
-      ({ reason }) => reason._tag === "ModelNotFound",
-      () =>
-        Effect.fail(
-          new CommandFailed({
-            text: `Model "${flags.name}" is not installed at ${ollama.url}. Install it with "tinyllm models pull ${flags.name}".`,
-            exitCode: 3
-          })
-        )
-    )
+    const info = yield* ollama.show(flags.name)
     yield* stdout.write(flags.json ? CliTable.json(info.raw) : readable(flags.name, info))
     // Of a model in the cloud the server knows itself what it says here: nothing that a person wrote is sent.
   }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: true })), Effect.mapError(failed))

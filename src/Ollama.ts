@@ -6,12 +6,11 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { ChatRequest } from "./OllamaApi.ts"
 import * as OllamaClient from "./OllamaClient.ts"
@@ -102,7 +101,7 @@ export class Ollama extends Context.Service<Ollama, OllamaClient.Client>()("tiny
     Layer.unwrap(
       Effect.gen(function* () {
         const host = yield* OllamaHost.config
-        const apiKey = yield* Config.Redacted("OLLAMA_API_KEY").pipe(Config.withDefault(undefined))
+        const apiKey = yield* OllamaHost.apiKeyConfig
         return fromHost(host, { ...options, apiKey, timings: options.timings ?? (yield* OllamaTimings.config) })
       })
     )
@@ -122,19 +121,18 @@ export class Ollama extends Context.Service<Ollama, OllamaClient.Client>()("tiny
     Layer.sync(Ollama, () => OllamaClient.make(OllamaTest.host, OllamaTest.send(answer), { permitsPerModel: Infinity }))
 }
 
-const fromHost = (host: OllamaHost.Host, options: LayerOptions): Layer.Layer<Ollama, never, HttpClient.HttpClient> =>
-  Layer.effect(
+const fromHost = (host: OllamaHost.Host, options: LayerOptions): Layer.Layer<Ollama, never, HttpClient.HttpClient> => {
+  const key = options.apiKey === undefined ? undefined : OllamaHost.bearer(options.apiKey)
+  const bearer = /^ollama\.com$/i.test(host.address) && host.scheme === "https" ? key : undefined
+  return Layer.effect(
     Ollama,
     Effect.gen(function* () {
       const client = yield* HttpClient.HttpClient
       for (const warning of host.warnings) {
         yield* Effect.logWarning(warning)
       }
-      const bearer =
-        /^ollama\.com$/i.test(host.address) && host.scheme === "https" && options.apiKey !== undefined
-          ? Redacted.make(`Bearer ${Redacted.value(options.apiKey)}`)
-          : undefined
       const send = OllamaHttp.make(client, { url: host.url, authorization: bearer ?? host.authorization })
       return OllamaClient.make(host, send, options)
     })
   )
+}

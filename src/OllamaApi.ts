@@ -223,5 +223,8 @@ export const canonicalName = (name: string): string => {
     .join("/")}:${tag}`
 }
 
-/** Whether Ollama would forward a request for this model, prompt and all, to ollama.com. */
-export const isRemoteModel = (name: string): boolean => /[:-]cloud$/i.test(name.trim())
+/**
+ * Whether Ollama would forward a request for this model, prompt and all, to ollama.com. It trims the tag before it looks,
+ * of what Unicode calls white space.
+ */
+export const isRemoteModel = (name: string): boolean => /[:-][\s\u0085]*cloud[\s\u0085]*$/i.test(name)

@@ -193,12 +193,11 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
     Stream.unwrap(Effect.suspend(() => unfit(models) ?? Effect.succeed(stream)))
 
   const unfit = (models: ReadonlyArray<string>): Effect.Effect<never, OllamaError> | undefined => {
-    const error = leaving(models.find(OllamaApi.isRemoteModel) ?? "")
-    return error !== undefined
-      ? Effect.fail(error)
-      : models.some((model) => model.trim() === "")
-        ? Effect.fail(fail(new InvalidRequest({ option: "model", text: "No model was named." })))
-        : undefined
+    const problem = models.map(OllamaOptions.checkName).find((problem) => problem !== undefined)
+    const error =
+      leaving(models.find(OllamaApi.isRemoteModel) ?? "") ??
+      (problem === undefined ? undefined : fail(new InvalidRequest(problem)))
+    return error === undefined ? undefined : Effect.fail(error)
   }
 
   const describe = (span: Tracer.Span, request: ChatRequest | GenerateRequest, streams: boolean) => {

@@ -36,12 +36,17 @@ export const handle = (state: State, call: Call, player: Player): Effect.Effect<
 
 const talk = (state: State, call: Call, player: Player): Effect.Effect<void> => {
   const { body, model, path } = call
+  const isEmpty = Read.isEmptyCall(path, body)
+  if (isEmpty && Read.keepAlive(body) === 0) {
+    // Whatever the model can do, and whatever else is asked for.
+    return unload(state, call, player)
+  }
   const refused = Read.callRefusal(path, body, model)
   if (refused !== undefined) {
     return player.refuse(refused)
   }
-  if (Read.isEmptyCall(path, body)) {
-    return prepare(state, call, player)
+  if (isEmpty) {
+    return inTurn(state, call, {}, player, () => loadedOrNot(state, call, player, "load"))
   }
   const format = Read.formatRefusal(body)
   if (format !== undefined) {
@@ -89,18 +94,14 @@ const inTurn = (
 ): Effect.Effect<void> =>
   Effect.catch(queue.use({ model, body, load, stage }, run), (refusal) => player.refuse(refusal))
 
-/** A call without a prompt loads its model, or unloads it. */
-const prepare = (state: State, call: Call, player: Player): Effect.Effect<void> => {
-  const { body, model, path } = call
-  const done = (reason: string) => short(player, state.clock, path, Read.nameOf(body), reason)
-  if (Read.keepAlive(body) === 0) {
-    return Effect.andThen(
-      Effect.sync(() => state.queue.unload(model)),
-      done("unload")
-    )
-  }
-  return inTurn(state, call, {}, player, () => done("load"))
-}
+const unload = (state: State, call: Call, player: Player): Effect.Effect<void> =>
+  Effect.andThen(
+    Effect.sync(() => state.queue.unload(call.model)),
+    loadedOrNot(state, call, player, "unload")
+  )
+
+const loadedOrNot = ({ clock }: State, { body, path }: Call, player: Player, reason: "load" | "unload") =>
+  short(player, clock, path, Read.nameOf(body), reason)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Prompts that are too long

@@ -40,14 +40,19 @@ export const embed = (state: State, call: Call, player: Player): Effect.Effect<v
   if (inputs === undefined) {
     return player.refuse({ status: 400, error: "invalid input type" })
   }
-  const refused = Read.optionRefusal(body) ?? refusal(model, body, inputs)
+  const name = Read.nameOf(body)
+  const single = path === "/api/embeddings"
+  const nothing = inputs.length === 0
+  const refused = Read.optionRefusal(body) ?? (nothing ? undefined : refusal(model, body, inputs))
   if (refused !== undefined) {
     return player.refuse(refused)
   }
-  const name = Read.nameOf(body)
-  const single = path === "/api/embeddings"
-  if (inputs.length === 0) {
-    return player.json(200, single ? { embedding: [] } : { model: name, embeddings: [] })
+  if (nothing) {
+    // Loaded all the same.
+    return Effect.catch(
+      state.queue.use(call, () => player.json(200, single ? { embedding: [] } : { model: name, embeddings: [] })),
+      (busy) => player.refuse(busy)
+    )
   }
   const asked: AskedToEmbed = {
     path: single ? path : "/api/embed",

@@ -69,19 +69,44 @@ export const read = (path: string, text: string): Result.Result<Body, Refusal> =
   if (trimmed === "") {
     return Result.fail(refusal(400, "missing request body"))
   }
-  const body = parse(trimmed) ?? parse(trimmed.slice(0, endOfObject(trimmed)))
-  if (!isRecord(body)) {
-    const error =
-      trimmed.startsWith("{") && endOfObject(trimmed) === undefined
-        ? "unexpected EOF"
-        : `invalid character '${trimmed[0]}' looking for beginning of value`
-    return Result.fail(refusal(400, error))
+  const value = Result.orElse(parse(trimmed), (error) => {
+    const end = trimmed.startsWith("{") ? endOfObject(trimmed) : undefined
+    return end === undefined || end === trimmed.length ? Result.fail(error) : parse(trimmed.slice(0, end))
+  })
+  if (Result.isFailure(value)) {
+    return Result.fail(refusal(400, value.failure))
   }
+  if (value.success !== null && !isRecord(value.success)) {
+    const [struct = ""] = structs[path] ?? []
+    return Result.fail(
+      refusal(400, `json: cannot unmarshal ${kindOf(value.success)} into Go value of type api.${struct}`)
+    )
+  }
+  const body = anyCase(value.success ?? {})
   const error = typeError(path, body) ?? thinkError(body["think"]) ?? keepAliveError(body["keep_alive"])
   return error === undefined ? Result.succeed(body) : Result.fail(refusal(400, error))
 }
 
-const parse = (text: string): unknown => Result.getOrUndefined(Result.try((): unknown => JSON.parse(text)))
+const parse = (text: string): Result.Result<unknown, string> =>
+  Result.try({
+    try: (): unknown => JSON.parse(text),
+    catch: (error) => Go.jsonError(text, String(error))
+  })
+
+// Go takes the names of fields in any case; those of options it takes as they are.
+const anyCase = (body: Body): Body => {
+  const lower = (record: Body): Body =>
+    Object.fromEntries(Object.entries(record).map(([key, value]) => [key.toLowerCase(), value]))
+  const { messages, ...rest } = lower(body)
+  return messages === undefined
+    ? rest
+    : {
+        ...rest,
+        messages: Array.isArray(messages)
+          ? messages.map((message: unknown) => (isRecord(message) ? lower(message) : message))
+          : messages
+      }
+}
 
 // Ollama reads one value and no further. A request is an object, so its brace says where it ends.
 const endOfObject = (text: string): number | undefined => {

@@ -13,6 +13,28 @@ export const json = (value: unknown): string =>
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
   )
 
+/**
+ * What Go's decoder says of a text that is no JSON, from what V8 says of it. https://pkg.go.dev/encoding/json#SyntaxError
+ */
+export const jsonError = (text: string, said: string): string => {
+  const at = /at position (\d+)/.exec(said)?.[1]
+  const token = /Unexpected (?:non-whitespace character|token '(.+?)'[, ])/su.exec(said)?.[1]
+  const char = token ?? (at === undefined ? undefined : Array.from(text.slice(Number(at)))[0])
+  if (char === undefined || /Unexpected end|Unterminated string/.test(said)) {
+    return "unexpected EOF"
+  }
+  const context = contexts.find(([pattern]) => pattern.test(said))?.[1] ?? "looking for beginning of value"
+  return `invalid character '${char === "'" ? "\\'" : char === '"' ? char : JSON.stringify(char).slice(1, -1)}' ${context}`
+}
+
+const contexts: ReadonlyArray<readonly [RegExp, string]> = [
+  [/after property name/, "after object key"],
+  [/property name/, "looking for beginning of object key string"],
+  [/after property value/, "after object key:value pair"],
+  [/after array element/, "after array element"],
+  [/control character/, "in string literal"]
+]
+
 /** A time as Go writes it: nine digits of a second, without the zeros at their end. */
 export const time = (nanos: bigint): string => {
   const seconds = new Date(Number(nanos / 1_000_000n)).toISOString().slice(0, 19)

@@ -152,3 +152,33 @@ export const config: Config.Config<Host> = Config.schema(
   Config.withDefault(""),
   Config.map((value) => Result.getOrThrow(parse(value))) // checked above
 )
+
+// Of a header, Node takes what Latin-1 can show. https://fetch.spec.whatwg.org/#header-value
+const keyProblem = (key: string): string | undefined =>
+  /^[\x20-\x7e]*$/.test(key.trim())
+    ? undefined
+    : "holds a line break or another character that no key has. Copy it again from https://ollama.com/settings/keys."
+
+/** `OLLAMA_API_KEY` from the environment, without white space around it. It is in no message. */
+export const apiKeyConfig: Config.Config<Redacted.Redacted<string> | undefined> = Config.schema(
+  Schema.String.check(
+    Schema.makeFilter((value) => {
+      const problem = keyProblem(value)
+      return problem === undefined ? true : `OLLAMA_API_KEY ${problem}`
+    })
+  ),
+  "OLLAMA_API_KEY"
+).pipe(
+  Config.withDefault(""),
+  Config.map((value) => (value.trim() === "" ? undefined : Redacted.make(value.trim())))
+)
+
+/** The header for a key. Throws a `RangeError`, which does not hold it, for one that no header can hold. */
+export const bearer = (key: Redacted.Redacted<string>): Redacted.Redacted<string> => {
+  const text = Redacted.value(key).trim()
+  const problem = keyProblem(text)
+  if (problem !== undefined) {
+    throw new RangeError(`Ollama.layer: apiKey ${problem}`)
+  }
+  return Redacted.make(`Bearer ${text}`)
+}

@@ -31,7 +31,9 @@ export interface Range {
   readonly above?: boolean
 }
 
-const integer = (wire: string, minimum: number, maximum = 2 ** 31 - 1): Range => ({
+const largest = 2 ** 31 - 1
+
+const integer = (wire: string, minimum: number, maximum = largest): Range => ({
   wire,
   integer: true,
   minimum,
@@ -83,14 +85,16 @@ const outOf = (option: string, value: unknown, range: Range): Problem | undefine
   ) {
     return undefined
   }
+  // Of the largest integer of the server is told only who comes near it.
+  const isBounded = maximum !== Infinity && (maximum !== largest || (typeof value === "number" && value > maximum))
   const bounds =
     minimum === -Infinity
       ? ""
       : above === true
         ? ` above ${minimum}`
-        : maximum === Infinity || maximum === 2 ** 31 - 1
-          ? ` of at least ${minimum}`
-          : ` from ${minimum} to ${maximum}`
+        : isBounded
+          ? ` from ${minimum} to ${maximum}`
+          : ` of at least ${minimum}`
   return wrong(option, `${integer ? "an integer" : "a number"}${bounds}`, value)
 }
 
@@ -131,9 +135,18 @@ const written = (options: object, ranges: Readonly<Record<string, Range>>): Reco
 
 /** What is wrong with the options that say how a model is loaded; `undefined` when nothing is. */
 export const checkLoad = (options: LoadOptions): Problem | undefined =>
-  options.model.trim() === ""
+  checkName(options.model) ??
+  numbersOf(options, loadRanges) ??
+  booleans(options, ["useMmap"]) ??
+  checkKeepAlive(options.keepAlive)
+
+/** What is wrong with the name of a model; `undefined` when nothing is. */
+export const checkName = (model: string): Problem | undefined =>
+  model.trim() === ""
     ? { option: "model", text: `No model was named. Set "model", for example "qwen2.5:0.5b".` }
-    : (numbersOf(options, loadRanges) ?? booleans(options, ["useMmap"]) ?? checkKeepAlive(options.keepAlive))
+    : /[\s\p{Cc}]/u.test(model)
+      ? wrong("model", `a name without white space, for example "qwen2.5:0.5b"`, model)
+      : undefined
 
 /** What is wrong with the options of vectors alone; `undefined` when nothing is. */
 export const checkEmbedding = (options: {
@@ -238,7 +251,11 @@ const checkImages = (option: string, images: ReadonlyArray<Uint8Array | string> 
 /** What stands before the base64 of a data URL. The server refuses it. */
 export const dataUrl = /^data:[^,]{0,100};base64,/i
 
-const isBase64 = (text: string): boolean => /^[A-Za-z0-9+/\r\n]+={0,2}\s*$/.test(text.replace(dataUrl, ""))
+// As the server reads it: padded, and of white space only line breaks.
+const isBase64 = (text: string): boolean => {
+  const digits = text.replace(dataUrl, "").replace(/[\r\n]/g, "")
+  return digits.length > 0 && digits.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(digits)
+}
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   Predicate.isObject(value) && !Array.isArray(value)

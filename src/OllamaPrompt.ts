@@ -15,7 +15,29 @@ import * as OllamaSchema from "./OllamaSchema.ts"
 
 /** The messages of a prompt; a failure says what of it Ollama cannot take. */
 export const messages = (prompt: Prompt.Prompt): Result.Result<ReadonlyArray<Message>, string> =>
-  Result.map(Result.all(prompt.content.map(messagesOf)), (all) => all.flat())
+  Result.map(Result.all(prompt.content.map(messagesOf)), (all) => inOrder(all.flat()))
+
+// Tools that ran side by side give their results as they finish, and most templates show a model neither name nor id: it
+// takes them for the answers to its calls in their order.
+const inOrder = (messages: ReadonlyArray<Message>): ReadonlyArray<Message> => {
+  const ordered: Array<Message> = []
+  let at = 0
+  while (at < messages.length) {
+    const message = messages[at++] as Message // within its length
+    ordered.push(message)
+    const calls = message.toolCalls?.map(({ id }) => id) ?? []
+    const results: Array<Message> = []
+    while (calls.length > 0 && messages[at]?.role === "tool") {
+      results.push(messages[at++] as Message) // just looked at
+    }
+    const place = ({ toolCallId }: Message): number => {
+      const index = calls.indexOf(toolCallId ?? "")
+      return index === -1 ? calls.length : index
+    }
+    ordered.push(...results.toSorted((a, b) => place(a) - place(b)))
+  }
+  return ordered
+}
 
 const messagesOf = (message: Prompt.Message): Result.Result<ReadonlyArray<Message>, string> => {
   switch (message.role) {

@@ -197,7 +197,7 @@ describe("tinyllm run", () => {
     withOllama({ models: [], reply: () => "never" }, (env) =>
       Effect.gen(function* () {
         const result = yield* cli(["run", "hello", "--model", "tiny:1b"], { env })
-        assertFailed(result, 3, `"ollama pull tiny:1b"`)
+        assertFailed(result, 3, `"tinyllm models pull tiny:1b"`)
       })
     )
   )

@@ -139,29 +139,33 @@ describe("tinyllm chat, from a pipe", () => {
   )
 
   it.live("fails before the first turn when the model cannot be had", () =>
-    withOllama(parrot, (env, double) =>
-      Effect.gen(function* () {
-        const port = yield* Effect.promise(Collector.deadPort)
-        const [missing, dead, cloud] = yield* Effect.all(
-          [
-            chat("hi", env, ["--model", "phi3"]),
-            chat("hi", { OLLAMA_HOST: `127.0.0.1:${port}` }),
-            chat("hi", env, ["--model", "kimi:cloud"])
-          ],
-          { concurrency: 2 }
-        )
-        for (const [{ code, stderr, stdout }, exit, text] of [
-          [missing, 3, "ollama pull phi3"],
-          [dead, 3, "--demo"],
-          [cloud, 2, "--allow-remote"]
-        ] as const) {
-          assert.strictEqual(stdout, "")
-          assert.strictEqual(code, exit)
-          assert.match(stderr, /^tinyllm: .*\n$/)
-          assert.include(stderr, text)
-        }
-        assert.isEmpty(yield* conversations(double))
-      })
+    withOllama(
+      { ...parrot, models: ["qwen2.5:3b", { name: "embedder", capabilities: ["embedding"] }] },
+      (env, double) =>
+        Effect.gen(function* () {
+          const port = yield* Effect.promise(Collector.deadPort)
+          const [missing, dead, cloud, mute] = yield* Effect.all(
+            [
+              chat("hi", env, ["--model", "phi3"]),
+              chat("hi", { OLLAMA_HOST: `127.0.0.1:${port}` }),
+              chat("hi", env, ["--model", "kimi:cloud"]),
+              chat("hi\nhi", env, ["--model", "embedder"])
+            ],
+            { concurrency: 2 }
+          )
+          for (const [{ code, stderr, stdout }, exit, text] of [
+            [missing, 3, "tinyllm models pull phi3"],
+            [dead, 3, "--demo"],
+            [cloud, 2, "--allow-remote"],
+            [mute, 1, 'Model "embedder" cannot chat: it is one for embedding. Choose another with --model.']
+          ] as const) {
+            assert.strictEqual(stdout, "")
+            assert.strictEqual(code, exit)
+            assert.match(stderr, /^tinyllm: .*\n$/)
+            assert.include(stderr, text)
+          }
+          assert.isEmpty(yield* conversations(double))
+        })
     )
   )
 

@@ -207,6 +207,8 @@ describe("tinyllm models show", () => {
           stderr,
           /^tinyllm: Model "phi3" is not installed at http:\S+\. Install it with "tinyllm models pull phi3"\.\n$/
         )
+        const cloud = yield* models(["show", "foo:cloud"], env)
+        assert.include(cloud.stderr, 'Install it with "tinyllm models pull foo:cloud --allow-remote".')
       })
     )
   )

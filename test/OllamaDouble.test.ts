@@ -98,6 +98,18 @@ describe("OllamaDouble", () => {
         ["/api/chat", " \n", 400, "missing request body"],
         ["/api/chat", "xx", 400, "invalid character 'x' looking for beginning of value"],
         ["/api/chat", '{"model":"m","messages":[{"role":"us', 400, "unexpected EOF"],
+        ["/api/chat", '{"model":', 400, "unexpected EOF"],
+        ["/api/chat", '{"model":x}', 400, "invalid character 'x' looking for beginning of value"],
+        ["/api/chat", "{'model'}", 400, "invalid character '\\'' looking for beginning of object key string"],
+        ["/api/chat", '{"model":"m",}', 400, "invalid character '}' looking for beginning of object key string"],
+        ["/api/chat", '{"model":"m" "messages"}', 400, `invalid character '"' after object key:value pair`],
+        ["/api/chat", '{"model" "m"}', 400, `invalid character '"' after object key`],
+        ["/api/chat", '{"model":"m","messages":[1 2]}', 400, "invalid character '2' after array element"],
+        ["/api/chat", '{"model":"\n"}', 400, "invalid character '\\n' in string literal"],
+        ["/api/chat", "[1]", 400, "json: cannot unmarshal array into Go value of type api.ChatRequest"],
+        ["/api/generate", '"x"', 400, "json: cannot unmarshal string into Go value of type api.GenerateRequest"],
+        ["/api/show", "1", 400, "json: cannot unmarshal number into Go value of type api.ShowRequest"],
+        ["/api/chat", "null", 400, "model is required"],
         [
           "/api/chat",
           { model: "m", messages: message, options: { stop: "x" } },
@@ -131,6 +143,15 @@ describe("OllamaDouble", () => {
         assert.strictEqual(JSON.parse(text).message.content, 'a " } {')
       }
     }).pipe(serving(({ messages }) => String(messages[0]?.content)))
+  )
+
+  it.live("D17 takes the names of fields in any case", () =>
+    Effect.gen(function* () {
+      const { text } = yield* call("/api/chat", {
+        body: { Model: "m", MESSAGES: [{ Role: "user", Content: "hi" }], Stream: false }
+      })
+      assert.strictEqual(JSON.parse(text).message.content, "user: hi")
+    }).pipe(serving(({ messages }) => `${messages[0]?.role}: ${messages[0]?.content}`))
   )
 
   it.live("reads messages without a text as empty ones", () =>

@@ -285,6 +285,23 @@ describe("embed", () => {
     }).pipe(with_({ capabilities }))
   )
 
+  it.live("D8 loads the model for no text, whatever the model is for", () =>
+    Effect.gen(function* () {
+      for (const [model, input] of [
+        ["m", []],
+        ["talker", ""]
+      ] as const) {
+        const { status, text } = yield* call("/api/embed", { body: { model, input } })
+        assert.deepStrictEqual([status, JSON.parse(text)], [200, { model, embeddings: [] }])
+      }
+      const loaded = JSON.parse((yield* call("/api/ps")).text).models as ReadonlyArray<{ readonly name: string }>
+      assert.sameMembers(
+        loaded.map(({ name }) => name),
+        ["m:latest", "talker:latest"]
+      )
+    }).pipe(serving("never", { models: [{ name: "m", capabilities }, "talker"], maxLoaded: 2 } as Partial<Script>))
+  )
+
   it.live("answers nothing with nothing, and the old endpoint with one vector", () =>
     Effect.gen(function* () {
       for (const input of [undefined, null, "", []]) {

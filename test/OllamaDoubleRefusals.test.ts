@@ -140,6 +140,9 @@ describe("capabilities", () => {
     ],
     ["/api/chat", { model: "embedder" }, '"embedder" does not support chat'],
     ["/api/chat", { model: "embedder", messages: [] }, '"embedder" does not support chat'],
+    // Unloading comes before all checks.
+    ["/api/chat", { model: "embedder", messages: [], keep_alive: 0 }, undefined],
+    ["/api/generate", { model: "embedder", prompt: "", keep_alive: 0, raw: true, system: "x" }, undefined],
     ["/api/generate", { model: "embedder" }, '"embedder" does not support generate'],
     ["/api/chat", { model: "me/all", tools, think: true }, undefined],
     ["/api/generate", { model: "me/all", suffix: "x" }, undefined]

@@ -131,3 +131,34 @@ describe("OllamaHost.config", () => {
     })
   )
 })
+
+describe("OllamaHost.apiKeyConfig", () => {
+  const read = (key: string | undefined) =>
+    OllamaHost.apiKeyConfig.pipe(
+      Effect.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ OLLAMA_API_KEY: key })))
+    )
+
+  it.effect("is taken without the line break that a file ends with, and an empty one is none", () =>
+    Effect.gen(function* () {
+      const key = yield* read(" abc.DEF-1\n")
+      assert.strictEqual(Redacted.value(key ?? Redacted.make("")), "abc.DEF-1")
+      assert.isUndefined(yield* read("  "))
+      assert.isUndefined(yield* read(undefined))
+    })
+  )
+
+  it.effect("fails with its name, and without its value, for what no header can hold", () =>
+    Effect.gen(function* () {
+      for (const key of ["SENTINEL\nkey", "SENTINEL\u20ac", "SENTINEL\u0000"]) {
+        const error = yield* Effect.flip(read(key))
+        assert.include(error.message, "OLLAMA_API_KEY holds a line break")
+        assert.notInclude(String(error), "SENTINEL")
+        assert.throws(
+          () => OllamaHost.bearer(Redacted.make(key)),
+          RangeError,
+          /^Ollama\.layer: apiKey holds (?!.*SENTINEL)/
+        )
+      }
+    })
+  )
+})

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, ExecutionPlan, Layer, Option, Ref, Schema, Stream } from "effect"
+import { Effect, ExecutionPlan, Fiber, Layer, Option, Ref, Schema, Stream } from "effect"
 import { AiError, Chat, LanguageModel, Model, Prompt, type Response, Tool, Toolkit } from "effect/ai"
+import { TestClock } from "effect/testing"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
 import * as Ollama from "../src/Ollama.ts"
@@ -465,6 +466,35 @@ describe("tools", () => {
       ])
     }).pipe(Effect.provide([model, sunny]))
   })
+
+  for (const way of ["generateText", "streamText"] as const) {
+    it.effect(`give their results in the order of the calls, whichever comes first (${way})`, () => {
+      const Wait = Tool.make("wait", { parameters: Schema.Struct({ ms: Schema.Finite }), success: Schema.String })
+      const toolkit = Toolkit.make(Wait)
+      const waits = toolkit.toLayer({ wait: ({ ms }) => Effect.as(Effect.sleep(ms), `waited ${ms}`) })
+      const { model, requests } = scripted(
+        { toolCalls: [50, 1, 20].map((ms) => ({ name: "wait", arguments: { ms } })) },
+        "done"
+      )
+      return Effect.gen(function* () {
+        const chat = yield* Chat.empty
+        const options = { prompt: "x", toolkit, concurrency: "unbounded" } as const
+        const first = yield* Effect.forkChild(
+          way === "generateText" ? chat.generateText(options) : Stream.runDrain(chat.streamText(options))
+        )
+        for (const _ of [0, 1, 2]) {
+          yield* TestClock.adjust("50 millis")
+        }
+        yield* Fiber.join(first)
+        yield* chat.generateText({ prompt: [], toolkit })
+        const [, asked, ...results] = requests[1]?.messages ?? []
+        assert.deepStrictEqual(
+          results.map(({ content, toolCallId }) => [content, toolCallId]),
+          [50, 1, 20].map((ms, index) => [`waited ${ms}`, asked?.toolCalls?.[index]?.id])
+        )
+      }).pipe(Effect.provide([model, waits]))
+    })
+  }
 
   it.effect("go on for several rounds in a Chat: each call and its result go back to the model", () => {
     const { model, requests } = scripted(asks("Oslo"), asks("Rome"), "Rome is warmer")

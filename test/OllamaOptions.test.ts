@@ -69,12 +69,15 @@ describe("the options of a call", () => {
 
   const wrong: ReadonlyArray<readonly [option: string, value: unknown, allowed: string]> = [
     ["model", " ", "No model was named"],
+    ["model", "a b", `a name without white space, for example "qwen2.5:0.5b", got "a b".`],
+    ["model", "a\u0085", "a name without white space"],
     ["messages", [], "prompt is empty"],
     ["maxTokens", 0, "an integer of at least 1, got 0."],
     ["maxTokens", 1.5, "an integer of at least 1, got 1.5."],
     ["maxTokens", -1, "an integer of at least 1, got -1."],
-    ["maxTokens", 2 ** 40, "an integer of at least 1"],
+    ["maxTokens", 2 ** 40, "an integer from 1 to 2147483647, got 1099511627776."],
     ["numCtx", 3, "an integer of at least 4, got 3."],
+    ["numCtx", 2 ** 31, "an integer from 4 to 2147483647, got 2147483648."],
     ["numCtx", "4096", 'an integer of at least 4, got "4096".'],
     ["temperature", -0.1, "a number of at least 0, got -0.1."],
     ["temperature", Number.NaN, "a number of at least 0, got NaN."],
@@ -136,7 +139,18 @@ describe("the options of a call", () => {
             { role: "user", content: "b", images: ["AQ==", image] }
           ]
         })
-      for (const image of ["SENTINEL.png", "http://SENTINEL/a.png", "data:image/png,SENTINEL", "", new Uint8Array()]) {
+      for (const image of [
+        "SENTINEL.png",
+        "http://SENTINEL/a.png",
+        "data:image/png,SENTINEL",
+        "photos/SENTINEL",
+        "SENTINEL/",
+        "SENTINEL== ",
+        "AAA",
+        "AAAA==",
+        "",
+        new Uint8Array()
+      ]) {
         const error = yield* Effect.flip(ollama.chat(picture(image)))
         assert.isTrue(error.reason._tag === "InvalidRequest" && error.reason.option === "messages[1].images[1]")
         assert.notInclude(error.message, "SENTINEL")
