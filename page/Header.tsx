@@ -22,7 +22,8 @@ export const Header = ({ before, controls, facts, live, onHelp, onTheme, theme, 
   const [run] = facts.runs
   const services = new Set(tree.nodes.map(({ span }) => asText(span.resource["service.name"]) ?? "unknown"))
   const names = Array.from(services)
-  const ended = live ? "running" : root === undefined ? "ok" : outcome(root.span)
+  // Without its root, nobody knows how it ended.
+  const ended = live ? "running" : root === undefined || run?.outcome === "running" ? "partial" : outcome(root.span)
   return (
     <header class="header">
       {before}
@@ -65,7 +66,13 @@ export const Header = ({ before, controls, facts, live, onHelp, onTheme, theme, 
   )
 }
 
-const endings = { ok: "completed", error: "failed", interrupted: "interrupted", running: "running" }
+const endings = {
+  ok: "completed",
+  error: "failed",
+  interrupted: "interrupted",
+  running: "running",
+  partial: "incomplete"
+}
 
 const TraceId = ({ id }: { readonly id: string }) => {
   const [copied, setCopied] = useState(false)

@@ -17,7 +17,16 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { CommandFailed } from "./CliError.ts"
-import { chatFlags, doctorFlags, modelsFlags, pullFlags, runFlags, showFlags, tracePushFlags } from "./CliFlags.ts"
+import {
+  chatFlags,
+  doctorFlags,
+  modelsFlags,
+  pullFlags,
+  runFlags,
+  showFlags,
+  traceOpenFlags,
+  tracePushFlags
+} from "./CliFlags.ts"
 import * as Logs from "./Logs.ts"
 import { redact } from "./Redaction.ts"
 import { harmless } from "./SpanPrinter.ts"
@@ -110,6 +119,19 @@ const doctor = Command.make("doctor", doctorFlags, (flags) =>
 const trace = Command.make("trace").pipe(
   Command.withDescription("Work with traces that were recorded before"),
   Command.withSubcommands([
+    Command.make("open", traceOpenFlags, (flags) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./CliTraceOpen.ts")),
+        (module) => module.open(flags)
+      )
+    ).pipe(
+      Command.withDescription("Show a trace as a page in the browser: one file, which asks no one for anything"),
+      Command.withExamples([
+        { command: "tinyllm trace open", description: "Show the last trace" },
+        { command: "tinyllm trace open 4bf92f35 --no-open", description: "Write the page, and print where it is" },
+        { command: "tinyllm trace open last --output trace.html", description: "Write it where it can be sent from" }
+      ])
+    ),
     Command.make("push", tracePushFlags, (flags) =>
       Effect.flatMap(
         Effect.promise(() => import("./CliTrace.ts")),

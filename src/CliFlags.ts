@@ -192,6 +192,24 @@ export const tracePushFlags = {
   )
 }
 
+/** The flags of `tinyllm trace open`. */
+export const traceOpenFlags = {
+  id: Argument.String("id").pipe(
+    Argument.withDescription("The trace, by the start of its id, or last"),
+    Argument.withDefault("last")
+  ),
+  open: Flag.Boolean("open").pipe(
+    Flag.withDescription("Open the page in the browser; --no-open only prints its path"),
+    Flag.withDefault(true)
+  ),
+  output: Flag.String("output").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Where the page is written, a temporary file by default"),
+    Flag.optional
+  )
+}
+
+export type TraceOpenFlags = Flags<typeof traceOpenFlags>
 export type TracePushFlags = Flags<typeof tracePushFlags>
 export type RunFlags = Flags<typeof runFlags>
 export type ModelsFlags = Flags<typeof modelsFlags>

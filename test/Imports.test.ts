@@ -137,6 +137,7 @@ const order = [
   [
     "TraceList",
     "CliError",
+    "NodePages",
     "NodePorts",
     "NodeTyping",
     "NodeBrowser",
@@ -149,6 +150,7 @@ const order = [
     "CliShow",
     "CliPull",
     "CliTrace",
+    "CliTraceOpen",
     "DoctorSettings",
     "DoctorTelemetry",
     "Doctor",
@@ -187,6 +189,7 @@ const knowNode = [
   "OllamaFiles",
   "NodeBrowser",
   "NodePlatform",
+  "NodePages",
   "NodePorts",
   "NodeTyping",
   "OllamaDouble",

@@ -1,0 +1,35 @@
+/**
+ * `tinyllm trace open`: a stored trace as a page in the browser.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { failed } from "./CliError.ts"
+import type { TraceOpenFlags } from "./CliFlags.ts"
+import * as NodePages from "./NodePages.ts"
+import { harmless } from "./SpanPrinter.ts"
+import { Stderr } from "./Stderr.ts"
+import { Stdout } from "./Stdout.ts"
+import * as TracePage from "./TracePage.ts"
+import { TraceStore } from "./TraceStore.ts"
+
+/**
+ * Writes the page of a trace and opens it. Its path goes to standard output; that nothing opened it is said on standard
+ * error, and is no failure.
+ */
+export const open = (flags: TraceOpenFlags) =>
+  Effect.gen(function* () {
+    const stdout = yield* Stdout
+    const stderr = yield* Stderr
+    const store = yield* TraceStore
+    const traceId = yield* store.resolve(flags.id)
+    const html = yield* TracePage.render(yield* store.read(traceId))
+    const name = `trace-${traceId.slice(0, 16)}.html`
+    const path = yield* NodePages.write(html, { name, file: Option.getOrUndefined(flags.output) })
+    yield* stdout.write(`${path}\n`)
+    const problem = flags.open ? yield* NodePages.show(path) : undefined
+    if (problem !== undefined) {
+      stderr.write(`tinyllm: the page is written but not opened: ${harmless(problem)}. Open the file in a browser.\n`)
+    }
+  }).pipe(Effect.provide(TraceStore.layerConfig), Effect.mapError(failed))
