@@ -25,7 +25,8 @@ import {
   runFlags,
   showFlags,
   traceOpenFlags,
-  tracePushFlags
+  tracePushFlags,
+  uiFlags
 } from "./CliFlags.ts"
 import * as Logs from "./Logs.ts"
 import { redact } from "./Redaction.ts"
@@ -141,6 +142,19 @@ const trace = Command.make("trace").pipe(
   ])
 )
 
+const ui = Command.make("ui", uiFlags, (flags) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./CliUi.ts")),
+    (module) => module.ui(flags)
+  )
+).pipe(
+  Command.withDescription("Show the traces of this machine as a page, live, until Ctrl-C"),
+  Command.withExamples([
+    { command: "tinyllm ui", description: "Open the page in a browser" },
+    { command: "tinyllm ui --port 8000 --no-open", description: "Print its address, on a port of your own choice" }
+  ])
+)
+
 const root = Command.make("tinyllm").pipe(
   Command.withDescription("Runs graphs of small language models on Ollama, every run an OpenTelemetry trace."),
   Command.withExamples([
@@ -148,7 +162,7 @@ const root = Command.make("tinyllm").pipe(
     { command: `tinyllm run "Why is the sky blue?"`, description: "Ask the models on this machine" },
     { command: "tinyllm doctor", description: "See whether Ollama answers and where traces would go" }
   ]),
-  Command.withSubcommands([run, chat, models, doctor, trace])
+  Command.withSubcommands([run, chat, models, doctor, trace, ui])
 )
 
 // ---------------------------------------------------------------------------------------------------------------------

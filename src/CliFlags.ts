@@ -210,6 +210,24 @@ export const traceOpenFlags = {
 }
 
 export type TraceOpenFlags = Flags<typeof traceOpenFlags>
+
+/** The flags of `tinyllm ui`. */
+export const uiFlags = {
+  port: Flag.Int("port").pipe(
+    Flag.withDescription("Port of the page, 4319 or a free one by default; 0 takes a free one"),
+    Flag.filter(
+      (port) => port >= 0 && port <= 65_535,
+      (port) => `Expected a port from 0 to 65535, got ${port}`
+    ),
+    Flag.optional
+  ),
+  open: Flag.Boolean("open").pipe(
+    Flag.withDescription("Open the page in a browser; on in a terminal, --no-open prints its address only"),
+    Flag.withDefault(true)
+  )
+}
+
+export type UiFlags = Flags<typeof uiFlags>
 export type TracePushFlags = Flags<typeof tracePushFlags>
 export type RunFlags = Flags<typeof runFlags>
 export type ModelsFlags = Flags<typeof modelsFlags>

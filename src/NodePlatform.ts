@@ -1,13 +1,11 @@
 /**
- * What the command line needs of Node: standard output, files, what is typed, a browser, and whether something listens
- * on a port.
+ * What the command line needs of Node: standard output, files, what is typed, and whether something listens on a port.
  *
  * @since 0.1.0
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { Browser } from "./Browser.ts"
 import { CommandFailed } from "./CliError.ts"
 import { Ports } from "./Ports.ts"
 import { Stdout } from "./Stdout.ts"
@@ -52,13 +50,4 @@ const typing = Layer.succeed(Typing, {
   )
 })
 
-// Only pages are opened in one.
-const browser = Layer.succeed(Browser, {
-  open: (address) =>
-    Effect.flatMap(
-      Effect.promise(() => import("./NodeBrowser.ts")),
-      ({ open }) => open(address)
-    )
-})
-
-export const layer = Layer.mergeAll(NodeServices.layer, stdout, ports, typing, browser)
+export const layer = Layer.mergeAll(NodeServices.layer, stdout, ports, typing)

@@ -27,6 +27,8 @@ export interface View {
   readonly next: Effect.Effect<ReadonlyArray<Message>>
   /** Whether the last look failed, so that another one is worth it although nothing was heard of a change. */
   readonly isTroubled?: (() => boolean) | undefined
+  /** The least time between two looks; that of the server by default. */
+  readonly pause?: Duration.Duration | undefined
 }
 
 export const contentType = "text/event-stream; charset=utf-8"
@@ -57,7 +59,7 @@ export const send = (
       for (const message of yield* view.next) {
         yield* write(response, text(message))
       }
-      yield* Effect.sleep(pause)
+      yield* Effect.sleep(view.pause ?? pause)
       yield* view.isTroubled?.() === true ? Effect.timeoutOption(PubSub.take(changes), patience) : PubSub.take(changes)
     }
   }).pipe(Effect.scoped)

@@ -1,14 +1,18 @@
 /**
- * What the page of `tinyllm ui` follows: the list of traces, and one trace.
+ * What the page of `tinyllm ui` follows: the list of traces, one trace, many in numbers, and two side by side.
  *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as TraceDiff from "./TraceDiff.ts"
 import * as TracePageData from "./TracePageData.ts"
+import * as TraceStats from "./TraceStats.ts"
 import type { ListFilter, TraceStore, TraceStoreError, TraceSummary } from "./TraceStore.ts"
+import * as TraceTree from "./TraceTree.ts"
 import type { Wanted } from "./TraceUi.ts"
-import type { Row } from "./TraceUiData.ts"
+import type { CompareData, Row, StatsData } from "./TraceUiData.ts"
 import type { Message, View } from "./TraceUiEvents.ts"
 
 type Store = TraceStore["Service"]
@@ -21,6 +25,10 @@ export const view = (store: Store, { lastEventId, path, query }: Wanted): View |
       return list(store, query)
     case "trace/1":
       return trace(store, ids[0] ?? "", lastEventId ?? query.get("after") ?? undefined)
+    case "stats/0":
+      return { ...stats(store, query), pause: statsPause }
+    case "compare/2":
+      return compare(store, ids[0] ?? "", ids[1] ?? "")
     default:
       return undefined
   }
@@ -112,6 +120,79 @@ const chunks = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
     items.slice(index * chunkSpans, (index + 1) * chunkSpans)
   )
 
+// Reading many traces takes a while, and their numbers change little with one more.
+const statsPause = Duration.seconds(2)
+
+// Bounds the memory and the time that one look takes.
+const maximumSpans = 100_000
+
+/** The traces that a filter lets through in numbers, the newest ones where there are too many spans. */
+const stats = (store: Store, query: URLSearchParams): View =>
+  whole(
+    "stats",
+    Effect.gen(function* () {
+      const all = yield* store.list(filterOf(query, yield* Clock.currentTimeMillis))
+      const collector = TraceStats.collector()
+      let spans = 0
+      let read = 0
+      for (const summary of all) {
+        spans += summary.spans
+        if (spans > maximumSpans && read > 0) {
+          break
+        }
+        collector.add(yield* treeOf(store, summary.traceId))
+        read++
+        // Other pages are not kept waiting.
+        yield* Effect.yieldNow
+      }
+      const { period, ...numbers } = collector.stats()
+      const graphs = new Set((yield* store.list()).flatMap(({ graph }) => graph ?? []))
+      return {
+        ...numbers,
+        leftOut: all.length - read,
+        ...(period === undefined ? {} : { start: Number(period[0]) / 1e6, end: Number(period[1]) / 1e6 }),
+        graphs: Array.from(graphs).toSorted()
+      } satisfies StatsData
+    })
+  )
+
+/** Two traces side by side. */
+const compare = (store: Store, a: string, b: string): View =>
+  whole(
+    "compare",
+    Effect.gen(function* () {
+      const summaries = [yield* store.summary(a), yield* store.summary(b)] as const
+      const { by, parting, rows } = TraceDiff.compare(yield* treeOf(store, a), yield* treeOf(store, b))
+      return {
+        a: toRow(summaries[0]),
+        b: toRow(summaries[1]),
+        by,
+        rows,
+        parting: parting?.name
+      } satisfies CompareData
+    })
+  )
+
+/** One that was removed a moment ago has no spans. */
+const treeOf = (store: Store, id: string) =>
+  store.read(id).pipe(
+    Effect.catchReason("TraceStoreError", "TraceNotFound", () => Effect.succeed([])),
+    Effect.map(TraceTree.make)
+  )
+
+/** A view that is told as a whole each time that it is not what it was. */
+const whole = (type: string, read: Effect.Effect<unknown, TraceStoreError>): View => {
+  let sent: string | undefined
+  return telling(
+    Effect.map(read, (data) => {
+      const text = JSON.stringify(data)
+      const isSame = text === sent
+      sent = text
+      return isSame ? [] : [{ type, data }]
+    })
+  )
+}
+
 /** A view that tells the page of trouble with the store, once while it is the same. */
 const telling = (next: Effect.Effect<ReadonlyArray<Message>, TraceStoreError>): View => {
   let trouble: string | undefined
@@ -157,7 +238,7 @@ const contains = (summary: TraceSummary, text: string): boolean =>
     words?.toLowerCase().includes(text)
   )
 
-/** A summary as the page is told it: times as numbers, milliseconds with the part that follows the point. */
+/** A summary as the page is told it: times as numbers. */
 const toRow = (summary: TraceSummary): Row => ({
   id: summary.traceId,
   name: summary.rootName,
@@ -165,9 +246,9 @@ const toRow = (summary: TraceSummary): Row => ({
   graph: summary.graph,
   status: summary.status,
   start: Number(summary.startNanos) / 1e6,
-  duration: Number(summary.endNanos - summary.startNanos) / 1e6,
+  durationNanos: Number(summary.endNanos - summary.startNanos),
   spans: summary.spans,
-  nodes: summary.nodes ?? 0,
+  nodes: summary.nodes,
   failedSpans: summary.failedSpans,
   inputTokens: summary.inputTokens,
   outputTokens: summary.outputTokens,

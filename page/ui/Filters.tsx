@@ -34,7 +34,7 @@ export const Filters = ({
   return (
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
       {shows("text") ? (
-        <label class="wide">
+        <label class="grow">
           <span>Search</span>
           <input
             type="search"

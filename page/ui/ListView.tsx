@@ -3,11 +3,14 @@
  */
 import { useEffect, useMemo, useRef, useState } from "preact/hooks"
 import type { Filter, Row } from "../../src/TraceUiData.ts"
+import { Badge } from "./Badge.tsx"
+import { Filters } from "./Filters.tsx"
 import * as Format from "./Format.ts"
 import { useLive } from "./Live.ts"
 import { Notice } from "./Notice.tsx"
 import { everything, href, query } from "./Route.ts"
-import { Filters } from "./Filters.tsx"
+import { Tokens } from "./Tokens.tsx"
+import { Top } from "./Top.tsx"
 
 const step = 200
 
@@ -38,21 +41,14 @@ export const ListView = ({ filter }: { readonly filter: Filter }) => {
   const now = useClock(rows?.some(({ status }) => status === "running") === true)
   const list = useRef<HTMLTableSectionElement>(null)
   useKeys(list, chosen, setChosen)
-  const longest = useMemo(() => Math.max(1, ...(rows ?? []).map((row) => elapsed(row, now))), [rows, now])
+  const longest = useMemo(() => longestOf(rows ?? []), [rows])
   const graphs = useMemo(() => known(rows ?? []), [rows])
   const toggle = (id: string) =>
     setChosen((ids) => (ids.includes(id) ? ids.filter((other) => other !== id) : [...ids.slice(-1), id]))
   const [a, b] = inOrder(chosen, rows ?? [])
   return (
-    <main class="list">
-      <header class="bar">
-        <h1>Traces</h1>
-        <nav>
-          <a href={href({ view: "stats", filter: { ...everything, graph: filter.graph, since: filter.since } })}>
-            Statistics
-          </a>
-        </nav>
-      </header>
+    <main class="ui">
+      <Top view="list" filter={filter} />
       <Filters filter={filter} graphs={graphs} to={(filter) => href({ view: "list", filter })} />
       <Notice connection={connection} trouble={trouble} />
       {rows === undefined ? null : rows.length === 0 ? (
@@ -67,23 +63,23 @@ export const ListView = ({ filter }: { readonly filter: Filter }) => {
             ) : chosen.length === 1 ? (
               "Choose another one to compare it with."
             ) : (
-              `${Format.count(rows.length)}${more ? " newest traces" : rows.length === 1 ? " trace" : " traces"}`
+              `${Format.integer(rows.length)}${more ? " newest traces" : rows.length === 1 ? " trace" : " traces"}`
             )}
           </p>
-          <table>
+          <table class="traces">
             <thead>
               <tr>
-                <th class="choose">
-                  <span class="hidden">Compare</span>
+                <th class="c-choose">
+                  <span class="out-of-sight">Compare</span>
                 </th>
-                <th class="time">Time</th>
-                <th class="name">Graph</th>
-                <th class="status">Status</th>
-                <th class="duration">Duration</th>
-                <th class="number nodes">Nodes</th>
-                <th class="number tokens">Tokens</th>
-                <th class="models">Model</th>
-                <th class="query">Query</th>
+                <th class="c-time">Time</th>
+                <th class="c-name">Graph</th>
+                <th class="c-status">Status</th>
+                <th class="c-duration">Duration</th>
+                <th class="number c-nodes">Nodes</th>
+                <th class="number c-tokens">Tokens</th>
+                <th class="c-models">Model</th>
+                <th class="c-query">Query</th>
               </tr>
             </thead>
             <tbody ref={list}>
@@ -125,11 +121,11 @@ const TraceRow = ({
   readonly chosen: boolean
   readonly choose: (id: string) => void
 }) => {
-  const millis = elapsed(row, now)
-  const label = row.graph ?? row.name
+  const nanos = elapsed(row, now)
+  const label = Format.line(row.graph ?? row.name)
   return (
     <tr class={row.status}>
-      <td class="choose">
+      <td class="c-choose">
         <input
           type="checkbox"
           aria-label={`Compare ${label} of ${Format.time(row.start, now)}`}
@@ -137,44 +133,35 @@ const TraceRow = ({
           onChange={() => choose(row.id)}
         />
       </td>
-      <td class="time" title={Format.exactTime(row.start)}>
+      <td class="c-time" title={Format.exactTime(row.start)}>
         {Format.time(row.start, now)}
       </td>
-      <th scope="row" class="name">
+      <th scope="row" class="c-name">
         <a href={href({ view: "trace", id: row.id })} data-trace={row.id}>
           {label}
         </a>
-        {row.service === "tinyllm" ? null : <small> {row.service}</small>}
+        {row.service === "tinyllm" ? null : <small> {Format.line(row.service)}</small>}
       </th>
-      <td class="status">
-        <span class={`badge ${row.status}`}>{words[row.status]}</span>
+      <td class="c-status">
+        <Badge status={row.status} />
       </td>
-      <td class="duration">
-        <span class="figure">{Format.duration(millis)}</span>
-        <svg class="track" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
-          <rect width={Math.max(0.8, (100 * millis) / longest)} height="6" rx="1" />
+      <td class="c-duration">
+        <span class="figure">{Format.duration(nanos)}</span>
+        <svg class="gauge" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
+          <rect width={Math.min(100, Math.max(0.8, (100 * nanos) / longest))} height="6" rx="1" />
         </svg>
       </td>
-      <td class="number nodes">{row.nodes === 0 ? "" : Format.count(row.nodes)}</td>
-      <td class="number tokens">
+      <td class="number c-nodes">{row.nodes === undefined ? "" : Format.integer(row.nodes)}</td>
+      <td class="number c-tokens">
         <Tokens input={row.inputTokens} output={row.outputTokens} />
       </td>
-      <td class="models">{row.models.join(", ")}</td>
-      <td class="query" title={row.query}>
-        {row.query}
+      <td class="c-models">{Format.line(row.models.join(", "))}</td>
+      <td class="c-query" title={row.query === undefined ? undefined : Format.line(row.query, 500)}>
+        {row.query === undefined ? null : Format.line(row.query)}
       </td>
     </tr>
   )
 }
-
-const words = { ok: "ok", error: "failed", interrupted: "interrupted", running: "running" } as const
-
-const Tokens = ({ input, output }: { readonly input: number | undefined; readonly output: number | undefined }) =>
-  input === undefined && output === undefined ? null : (
-    <span title={`${input ?? "an unknown number of"} tokens in, ${output ?? "an unknown number of"} tokens out`}>
-      {input === undefined ? "–" : Format.count(input)} → {output === undefined ? "–" : Format.count(output)}
-    </span>
-  )
 
 const Empty = ({ filtered }: { readonly filtered: boolean }) =>
   filtered ? (
@@ -193,9 +180,16 @@ const Empty = ({ filtered }: { readonly filtered: boolean }) =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** How long a trace took, or runs by now. */
+/** Nanoseconds that a trace took, or runs by now. */
 const elapsed = (row: Row, now: number): number =>
-  row.status === "running" ? Math.max(row.duration, now - row.start) : row.duration
+  row.status === "running" ? Math.max(row.durationNanos, (now - row.start) * 1e6) : row.durationNanos
+
+/** What fills a bar. One that still runs may have been left behind long ago, and has no say. */
+const longestOf = (rows: ReadonlyArray<Row>): number =>
+  rows.reduce(
+    (longest, { durationNanos, status }) => (status === "running" ? longest : Math.max(longest, durationNanos)),
+    1
+  )
 
 const merge = (
   known: ReadonlyArray<Row>,

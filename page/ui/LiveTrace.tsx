@@ -39,8 +39,8 @@ export const LiveTrace = ({ id }: { readonly id: string }) => {
       {spans.length > 0 ? (
         <TraceView spans={spans} live={state?.running === true} before={back} />
       ) : state?.gone === true ? (
-        <main>
-          <header class="bar">{back}</header>
+        <main class="ui">
+          <header class="top">{back}</header>
           <p class="empty">There is no such trace in the store: it was removed, or never came.</p>
         </main>
       ) : null}

@@ -17,7 +17,7 @@ export const Notice = ({
         ? 'The server does not know this address. Open the one that "tinyllm ui" printed.'
         : (trouble ?? undefined)
   return (
-    <p class="notice" role="status" hidden={text === undefined}>
+    <p class="connection" role="status" hidden={text === undefined}>
       {text}
     </p>
   )
