@@ -15,13 +15,14 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { AnswerInvalid, ask, messagesOf, type ModelOptions, settingsOf } from "./ModelNode.ts"
+import { AnswerInvalid, messagesOf, type ModelOptions, settingsOf } from "./ModelNode.ts"
 import { currentId, node, type Node } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
 import * as OllamaPrompt from "./OllamaPrompt.ts"
 import * as OllamaSchema from "./OllamaSchema.ts"
 import * as Span from "./Span.ts"
 import * as ToolSpan from "./ToolSpan.ts"
+import * as Visit from "./Visit.ts"
 
 /** An agent's model still asked for tools when its rounds were used up. */
 export class RoundsExceeded extends Schema.TaggedError<RoundsExceeded>()("RoundsExceeded", {
@@ -49,6 +50,9 @@ export interface AgentOptions<In, Tools extends Record<string, AiTool.Any>, E, R
   readonly concurrency?: number | "unbounded" | undefined
 }
 
+/** Makes the message to pass on from the last answer. Whether that was cut off, its `doneReason` says. */
+type AgentOutput<In, Out> = (completion: Ollama.Completion, input: In) => Out
+
 /** What an agent fails with. Of tools with `failureMode: "return"` it is told, so they do not fail it. */
 export type AgentError<Tools extends Record<string, AiTool.Any>, E> =
   | Ollama.OllamaError
@@ -64,8 +68,9 @@ export type AgentServices<Tools extends Record<string, AiTool.Any>, R> =
   | R
 
 /**
- * A node that lets a model call tools until it answers. Gives the text of the answer, or with `schema` an object: then the
- * model is asked once more, and held to the schema, when it is done.
+ * A node that lets a model call tools until it answers. Gives the text of the answer, or what `output` makes of it, or with
+ * `schema` an object: then the model is asked once more, and held to the schema, when it is done. Those who listen to the
+ * run hear the text when it is known to be the answer, all at once: what a model says while it works is none.
  *
  * A call with arguments that do not fit, or of a tool that does not exist, is told to the model, and it may try again. A
  * tool that fails makes the agent fail, unless it is made with `failureMode: "return"`: then the model is told.
@@ -76,11 +81,17 @@ export const agent: {
   <In, A, Encoded, Tools extends Record<string, AiTool.Any>, E = never, R = never>(
     options: AgentOptions<In, Tools, E, R> & { readonly schema: Schema.Codec<A, Encoded> }
   ): Node<In, A, AgentError<Tools, E> | AnswerInvalid, AgentServices<Tools, R>>
+  <In, Out, Tools extends Record<string, AiTool.Any>, E = never, R = never>(
+    options: AgentOptions<In, Tools, E, R> & { readonly output: AgentOutput<In, Out>; readonly schema?: undefined }
+  ): Node<In, Out, AgentError<Tools, E>, AgentServices<Tools, R>>
   <In, Tools extends Record<string, AiTool.Any>, E = never, R = never>(
-    options: AgentOptions<In, Tools, E, R> & { readonly schema?: undefined }
+    options: AgentOptions<In, Tools, E, R> & { readonly output?: undefined; readonly schema?: undefined }
   ): Node<In, string, AgentError<Tools, E>, AgentServices<Tools, R>>
 } = <In, A, Encoded, Tools extends Record<string, AiTool.Any>, E, R>(
-  options: AgentOptions<In, Tools, E, R> & { readonly schema?: Schema.Codec<A, Encoded> | undefined }
+  options: AgentOptions<In, Tools, E, R> & {
+    readonly output?: AgentOutput<In, unknown> | undefined
+    readonly schema?: Schema.Codec<A, Encoded> | undefined
+  }
 ): Node<In, any, any, any> => {
   const { concurrency = "unbounded", maxRounds = 10, schema } = options
   if (!(Number.isInteger(maxRounds) && maxRounds >= 1)) {
@@ -112,8 +123,7 @@ export const agent: {
         const conversation = Effect.gen(function* () {
           while (true) {
             rounds++
-            const request = { ...settings, messages, tools }
-            const completion = yield* schema === undefined ? ask(request) : ollama.chat(request)
+            const completion = yield* ollama.chat({ ...settings, messages, tools })
             if (completion.toolCalls.length === 0) {
               return completion
             }
@@ -130,7 +140,11 @@ export const agent: {
           conversation,
           Effect.suspend(() => Span.describeVisit(() => ({ "tinyllm.agent.rounds": rounds })))
         )
-        return finish === undefined ? completion.text : yield* finish(completion, messages, name)
+        if (finish !== undefined) {
+          return yield* finish(completion, messages, name)
+        }
+        yield* completion.text === "" ? Effect.void : Visit.tell(completion.text)
+        return options.output === undefined ? completion.text : options.output(completion, input)
       })
   })
 }

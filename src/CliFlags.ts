@@ -141,7 +141,8 @@ const modelArgument = Argument.String("name").pipe(
 
 /** The flags of `tinyllm models`. */
 export const modelsFlags = {
-  json: Flag.Boolean("json").pipe(Flag.withDescription("Print a JSON array of the models"), Flag.withDefault(false))
+  json: Flag.Boolean("json").pipe(Flag.withDescription("Print a JSON array of the models"), Flag.withDefault(false)),
+  ...remoteFlags
 }
 
 /** The flags of `tinyllm models show`. */
@@ -150,7 +151,8 @@ export const showFlags = {
   json: Flag.Boolean("json").pipe(
     Flag.withDescription("Print what the server says, as one JSON object"),
     Flag.withDefault(false)
-  )
+  ),
+  ...remoteFlags
 }
 
 /** The flags of `tinyllm models pull`. */

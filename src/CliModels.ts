@@ -48,8 +48,7 @@ export const models = (flags: ModelsFlags) =>
     if (leftOut.length > 0) {
       stderr.write(`tinyllm: no room for ${leftOut.join(", ")}. A wider terminal or --json shows all.\n`)
     }
-    // Nothing that a person wrote is sent.
-  }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: true })), Effect.mapError(failed))
+  }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: flags.allowRemote })), Effect.mapError(failed))
 
 interface Listed {
   readonly model: Model

@@ -19,8 +19,8 @@ export const show = (flags: ShowFlags) =>
     const ollama = yield* Ollama
     const info = yield* ollama.show(flags.name)
     yield* stdout.write(flags.json ? CliTable.json(info.raw) : readable(flags.name, info))
-    // Of a model in the cloud the server knows itself what it says here: nothing that a person wrote is sent.
-  }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: true })), Effect.mapError(failed))
+    // Of a model in the cloud, a local server asks there too.
+  }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: flags.allowRemote })), Effect.mapError(failed))
 
 const readable = (name: string, info: ModelInfo): string => {
   const facts: ReadonlyArray<readonly [string, string | number | undefined]> = [

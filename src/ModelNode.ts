@@ -41,7 +41,7 @@ export class AnswerInvalid extends Schema.TaggedError<AnswerInvalid>()("AnswerIn
 }) {
   override get message() {
     return this.truncated
-      ? `The model's answer to "${this.node}" was cut off after ${this.answerLength} characters. Raise maxTokens.`
+      ? `The model's answer to "${this.node}" was cut off after ${this.answerLength} characters. Raise "maxTokens" or "numCtx".`
       : `The model's answer to "${this.node}" (${this.answerLength} characters) is not the JSON that its schema asks for.`
   }
 }
@@ -142,8 +142,8 @@ export const object = <In, A, Encoded>(
 /**
  * A router that asks a model which way to go. Ollama holds the model to a JSON Schema that allows the names of the
  * routes only; the message is passed on as it came. An answer that names no route takes `fallback`, or fails with
- * `RouteUnknown` when there is none. Unless given, `temperature` is 0 and `maxTokens` 128: a model that thinks before it
- * decides needs more, or `think: false`.
+ * `RouteUnknown` when there is none. Unless given, `temperature` is 0, `think` is `false` and `maxTokens` 128: a model that
+ * is to think before it decides needs more.
  */
 export const router = <In, const Descriptions extends Record<string, string>>(
   options: ModelOptions<In> & {
@@ -168,6 +168,8 @@ export const router = <In, const Descriptions extends Record<string, string>>(
   const decode = Schema.decodeUnknownExit(Schema.fromJsonString(Answer))
   const settings = {
     temperature: 0,
+    // By default a model that can think does, and its thoughts would use up the tokens of the answer.
+    think: false,
     maxTokens: routeTokens,
     ...settingsOf("Node.router", options),
     format: {

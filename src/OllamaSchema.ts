@@ -20,6 +20,9 @@ type Json = Readonly<Record<string, unknown>>
  */
 export const answer = (schema: Schema.Top): Json => {
   const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
+  if (isAnything(document.schema)) {
+    return { type: "object" } // Ollama's grammar has no words for it
+  }
   return Object.keys(document.definitions).length === 0
     ? document.schema
     : { ...document.schema, $defs: document.definitions }
@@ -28,12 +31,51 @@ export const answer = (schema: Schema.Top): Json => {
 /**
  * JSON Schema for the arguments of a tool. Of it the server shows models `type`, `description`, `enum`, `items`,
  * `anyOf`, `properties` and `required` only, so references are written out, and what has a form in these words gets it.
+ * Of several objects it shows the properties of all. Throws a `RangeError` for what is no object.
  */
 export const parameters = (schema: Schema.Top): Json => {
   const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
-  const written = writeOut(document.schema, document.definitions, [])
-  // A struct without fields takes any value, in Effect; arguments are an object in any case.
-  return { ...(written["type"] === "object" ? written : { type: "object" }), properties: written["properties"] ?? {} }
+  const written = isAnything(document.schema)
+    ? { type: "object" }
+    : merged(writeOut(document.schema, document.definitions, []))
+  if (written["type"] !== "object") {
+    throw new RangeError("arguments are an object, and the schema is none: use a Struct")
+  }
+  return { ...written, properties: written["properties"] ?? {} }
+}
+
+// A struct without fields takes any value but null, in Effect; arguments and answers are objects in any case.
+const isAnything = (schema: Json): boolean =>
+  isRecord(schema["not"]) && schema["not"]["type"] === "null" && Object.keys(schema).length === 1
+
+/** One object for several that a value may be: a model is shown what any of them has, and must give what all have. */
+const merged = (schema: Json): Json => {
+  const alternatives: unknown = schema["anyOf"]
+  if (!Array.isArray(alternatives)) {
+    return schema
+  }
+  const objects = alternatives.map((each: unknown) => (isRecord(each) ? merged(each) : {}))
+  if (!objects.every((each) => each["type"] === "object")) {
+    return schema
+  }
+  const { anyOf: _, ...rest } = schema
+  const properties = new Map<string, ReadonlyArray<unknown>>()
+  for (const each of objects) {
+    for (const [key, property] of Object.entries(isRecord(each["properties"]) ? each["properties"] : {})) {
+      const known = properties.get(key) ?? []
+      const isNew = known.every((other) => JSON.stringify(other) !== JSON.stringify(property))
+      properties.set(key, isNew ? [...known, property] : known)
+    }
+  }
+  const required = objects.map(({ required }) => (Array.isArray(required) ? (required as ReadonlyArray<unknown>) : []))
+  return {
+    type: "object",
+    ...rest,
+    properties: Object.fromEntries(
+      [...properties].map(([key, all]) => [key, all.length === 1 ? all[0] : { anyOf: all }])
+    ),
+    required: required.reduce((common, names) => common.filter((name) => names.includes(name)))
+  }
 }
 
 const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>): Json => {

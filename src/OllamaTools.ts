@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Completion, Message, Tool, ToolCall } from "./OllamaApi.ts"
 import * as OllamaSchema from "./OllamaSchema.ts"
@@ -31,19 +32,28 @@ export class ToolArgumentsInvalid extends Schema.TaggedError<ToolArgumentsInvali
 }
 
 /**
- * Makes a tool of a schema for its arguments, an object. What a model is shown of the schema are types, descriptions
- * (`annotate({ description })`), choices and what is required; the whole schema holds when arguments are decoded.
+ * Makes a tool of a schema for its arguments, an object or one of several. What a model is shown of the schema are types,
+ * descriptions (`annotate({ description })`), choices and what is required; the whole schema holds when arguments are
+ * decoded. Throws a `RangeError` for a schema that is no object.
  */
 export const tool = <A, Encoded>(options: {
   readonly name: string
   readonly description?: string | undefined
   readonly parameters: Schema.Codec<A, Encoded>
-}): TypedTool<A> => ({
-  name: options.name,
-  description: options.description,
-  parameters: OllamaSchema.parameters(options.parameters),
-  decode: Schema.decodeUnknownExit(Schema.toCodecJson(options.parameters))
-})
+}): TypedTool<A> => {
+  const parameters = Result.getOrThrowWith(
+    Result.try(() => OllamaSchema.parameters(options.parameters)),
+    (error) => new RangeError(`Ollama.tool: the parameters of "${options.name}": ${problemOf(error)}`)
+  )
+  return {
+    name: options.name,
+    description: options.description,
+    parameters,
+    decode: Schema.decodeUnknownExit(Schema.toCodecJson(options.parameters))
+  }
+}
+
+const problemOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 /** The arguments of a call, decoded by the schema of its tool. Fails with `ToolArgumentsInvalid` when they do not fit. */
 export const decodeToolCall = <A>(tool: TypedTool<A>, call: ToolCall): Effect.Effect<A, ToolArgumentsInvalid> =>

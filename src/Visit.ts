@@ -129,6 +129,10 @@ const spanned = <A, E, R>(
 /** The visit as events name it. */
 export const where = (visit: Visit): Where => ({ node: visit.id, type: visit.type, step: visit.step })
 
+/** Tells those who listen a text of the node that is being visited. */
+export const tell = (text: string): Effect.Effect<void> =>
+  Effect.flatMap(Current, (visit) => visit?.run.listen?.({ ...where(visit), _tag: "Text", text }) ?? Effect.void)
+
 /** Visits a node that is part of the one being visited; its id is the outer one's and `name`, joined by a dot. */
 export const visitInner = <In, Out, E, R>(
   node: { readonly type: string; readonly run: (input: In) => Effect.Effect<Out, E, R> },

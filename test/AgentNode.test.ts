@@ -207,12 +207,14 @@ describe("Node.agent", () => {
     }).pipe(Effect.provide([layer, handlers]))
   })
 
-  it.effect("passes its text on as it comes, to those who listen", () => {
-    const { layer } = scripted(calls(call("add", { a: 1, b: 2 })), "It is 3")
+  it.effect("tells those who listen its answer alone, not what it said while it worked", () => {
+    const { layer } = scripted({ text: "Let me see", ...calls(call("add", { a: 1, b: 2 })) }, "It is 3")
     return Effect.gen(function* () {
       const events = yield* Stream.runCollect(Graph.stream(Graph.single("g", sum), "x"))
       const texts = events.flatMap((event) => (event._tag === "Text" ? [event.text] : []))
-      assert.deepStrictEqual(texts, ["It ", "is ", "3"])
+      assert.deepStrictEqual(texts, ["It is 3"])
+      const last = events.at(-1)
+      assert.strictEqual(last?._tag === "Ended" ? last.execution.output : "", "It is 3")
     }).pipe(Effect.provide([layer, handlers]))
   })
 
@@ -291,6 +293,18 @@ describe("Node.agent", () => {
     const Fire = Tool.make("fire", { needsApproval: true })
     assert.throws(of({ tools: Toolkit.make(Fire) }), RangeError, `the tool "fire" needs approval`)
   })
+
+  it.live("hands its last answer to output, which can tell that it was cut off", () =>
+    Effect.gen(function* () {
+      const agent = Node.agent({
+        model: "m",
+        prompt: (question: string) => question,
+        tools: Toolkit.empty,
+        output: ({ doneReason, text }, question) => ({ question, text, whole: doneReason !== "length" })
+      })
+      assert.deepStrictEqual((yield* run(agent, "x")).output, { question: "x", text: "It is", whole: false })
+    }).pipe(Effect.provide(against({ text: "It is", doneReason: "length" })))
+  )
 
   it.live("tells an answer that was cut off, also where it is to be an object", () =>
     Effect.gen(function* () {

@@ -27,6 +27,10 @@ describe("Node.agent", () => {
       expectTypeOf<Node.Output<typeof text>>().toEqualTypeOf<string>()
       const object = Node.agent({ ...options, schema: Schema.Struct({ on: Schema.Date }) })
       expectTypeOf<Node.Output<typeof object>>().toEqualTypeOf<{ readonly on: Date }>()
+      const made = Node.agent({ ...options, output: ({ text }, input) => ({ text, input }) })
+      expectTypeOf<Node.Output<typeof made>>().toEqualTypeOf<{ text: string; input: number }>()
+      // @ts-expect-error an object is made by its schema alone
+      Node.agent({ ...options, schema: Schema.String, output: ({ text }) => text })
     })
   })
 

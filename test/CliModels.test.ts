@@ -207,8 +207,30 @@ describe("tinyllm models show", () => {
           stderr,
           /^tinyllm: Model "phi3" is not installed at http:\S+\. Install it with "tinyllm models pull phi3"\.\n$/
         )
-        const cloud = yield* models(["show", "foo:cloud"], env)
+        const cloud = yield* models(["show", "foo:cloud", "--allow-remote"], env)
         assert.include(cloud.stderr, 'Install it with "tinyllm models pull foo:cloud --allow-remote".')
+      })
+    )
+  )
+})
+
+describe("tinyllm models, where it would leave the machine", () => {
+  it.live("is refused with 2 unless allowed, and nothing is sent", () =>
+    withOllama({ models: ["m"] }, (env, double) =>
+      Effect.gen(function* () {
+        const refused = yield* Effect.all(
+          [
+            models(["show", "foo:cloud"], env),
+            models([], { OLLAMA_HOST: "https://ollama.com" }),
+            models(["show", "m"], { OLLAMA_HOST: "ollama.com" })
+          ],
+          { concurrency: 2 }
+        )
+        for (const { code, stderr, stdout } of refused) {
+          assert.deepStrictEqual({ code, stdout }, { code: 2, stdout: "" })
+          assert.match(stderr, /^tinyllm: .*runs on ollama\.com.*--allow-remote\.\n$/)
+        }
+        assert.isEmpty(yield* double.requests)
       })
     )
   )

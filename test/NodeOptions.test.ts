@@ -161,7 +161,7 @@ describe("options of nodes that ask a model", () => {
     }).pipe(Effect.provide(against("ok")))
   )
 
-  it.live("are those of a router where it says nothing: the likeliest token, and 128 of them", () =>
+  it.live("are those of a router where it says nothing: no thoughts, the likeliest token, and 128 of them", () =>
     Effect.gen(function* () {
       const router = Node.router({ model: "m", prompt, routes: { a: "one", b: "other" } })
       yield* Graph.run(
@@ -170,7 +170,25 @@ describe("options of nodes that ask a model", () => {
       )
       const [request] = yield* requests
       assert.deepStrictEqual(JSON.parse(request!.body).options, { num_predict: 128, temperature: 0 })
+      assert.isFalse(JSON.parse(request!.body).think)
     }).pipe(Effect.provide(against({ text: [answer] })))
+  )
+
+  it.live("let a router decide by a model that thinks unless it is told not to", () =>
+    Effect.gen(function* () {
+      const router = Node.router({ model: "qwen3:4b", prompt, routes: { a: "one", b: "other" } })
+      const graph = Graph.make("r", { nodes: { router }, start: "router", edges: { router: { a: "end", b: "end" } } })
+      assert.strictEqual((yield* Graph.run(graph, "hi")).path[0]?.route, "a")
+    }).pipe(
+      Effect.provide(
+        against(
+          ({ body }) =>
+            body["think"] === false ? { text: [answer] } : { text: [], thinking: "hm", doneReason: "length" },
+          {},
+          { anyModel: true }
+        )
+      )
+    )
   )
 
   it.live("let a model's node ask for JSON, and for how likely each token was", () =>

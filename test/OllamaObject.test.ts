@@ -36,6 +36,10 @@ describe("Ollama.object", () => {
     }).pipe(Effect.provide(against({ text: [ada] })))
   )
 
+  it("C12 a schema that takes anything asks for an object, in words that a grammar has", () => {
+    assert.deepStrictEqual(Ollama.format(Schema.Struct({})), { type: "object" })
+  })
+
   it.live("C12 any JSON object comes as it is", () =>
     Effect.gen(function* () {
       const completion = yield* Ollama.Ollama.use((ollama) =>

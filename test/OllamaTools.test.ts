@@ -244,6 +244,50 @@ describe("Ollama.tool", () => {
       properties: {}
     })
   })
+
+  it.effect("shows of several objects the properties of all, and what all need", () =>
+    Effect.gen(function* () {
+      const tool = Ollama.tool({
+        name: "draw",
+        parameters: Schema.Union([
+          Schema.TaggedStruct("Circle", { radius: Schema.Finite, colour: Schema.String }),
+          Schema.TaggedStruct("Square", { side: Schema.Finite, colour: Schema.String })
+        ])
+      })
+      assert.deepStrictEqual(tool.parameters, {
+        type: "object",
+        properties: {
+          _tag: {
+            anyOf: [
+              { type: "string", enum: ["Circle"] },
+              { type: "string", enum: ["Square"] }
+            ]
+          },
+          radius: { type: "number" },
+          colour: { type: "string" },
+          side: { type: "number" }
+        },
+        required: ["_tag", "colour"]
+      })
+      const square = { _tag: "Square", side: 1, colour: "red" } as const
+      assert.deepStrictEqual(yield* Ollama.decodeToolCall(tool, { id: "1", name: "draw", arguments: square }), square)
+    })
+  )
+
+  it("throws for a schema that is no object", () => {
+    const wrong: ReadonlyArray<Schema.Codec<any, any>> = [
+      Schema.String,
+      Schema.Array(Schema.String),
+      Schema.Union([Schema.Struct({ a: Schema.String }), Schema.String])
+    ]
+    for (const parameters of wrong) {
+      assert.throws(
+        () => Ollama.tool({ name: "odd", parameters }),
+        RangeError,
+        'Ollama.tool: the parameters of "odd": arguments are an object'
+      )
+    }
+  })
 })
 
 describe("Ollama.decodeToolCall", () => {
