@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { failed } from "./CliError.ts"
 import type { ModelsFlags } from "./CliFlags.ts"
 import * as CliTable from "./CliTable.ts"
@@ -50,6 +51,9 @@ export const models = (flags: ModelsFlags) =>
     }
   }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: flags.allowRemote })), Effect.mapError(failed))
 
+// A list is worth more than what one model in it can do.
+const showTimeout = "3 seconds"
+
 interface Listed {
   readonly model: Model
   readonly contextLength: number | undefined
@@ -58,14 +62,23 @@ interface Listed {
   readonly isKnown: boolean
 }
 
-/** A model with what it was trained for, which most servers tell only of one model at a time. */
+/** A model with what it was trained for, which older servers tell only of one model at a time. */
 const withContext = (model: Model) =>
   Effect.gen(function* () {
     const ollama = yield* Ollama
-    const info = model.remote ? undefined : yield* Effect.orElseSucceed(ollama.show(model.name), () => undefined)
+    const isKnown = model.contextLength !== undefined && model.capabilities !== undefined
+    const info =
+      model.remote || isKnown
+        ? undefined
+        : Option.getOrUndefined(
+            yield* ollama.show(model.name).pipe(
+              Effect.timeoutOption(showTimeout),
+              Effect.orElseSucceed(() => Option.none())
+            )
+          )
     return {
       model: { ...model, capabilities: model.capabilities ?? info?.capabilities },
-      contextLength: info?.contextLength
+      contextLength: model.contextLength ?? info?.contextLength
     }
   })
 

@@ -18,6 +18,7 @@ import type { LayerOptions } from "./OllamaClient.ts"
 import type { OllamaError } from "./OllamaError.ts"
 import * as OllamaHost from "./OllamaHost.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaPatience from "./OllamaPatience.ts"
 import * as OllamaTest from "./OllamaTest.ts"
 import type { Answer as TestAnswer } from "./OllamaTest.ts"
 import * as OllamaTimings from "./OllamaTimings.ts"
@@ -28,6 +29,7 @@ export type {
   GenerateRequest,
   KeepAlive,
   LoadOptions,
+  LoadRequest,
   Logprob,
   Message,
   Options,
@@ -88,6 +90,7 @@ export class Ollama extends Context.Service<Ollama, OllamaClient.Client>()("tiny
     if (permits !== Infinity && !(Number.isSafeInteger(permits) && permits >= 1)) {
       throw new RangeError(`Ollama.layer: permitsPerModel must be an integer >= 1 or Infinity, got ${permits}`)
     }
+    OllamaPatience.make(options) // what makes no sense throws here, where it was written
     return fromHost(host.success, options)
   }
 

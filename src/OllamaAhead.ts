@@ -13,7 +13,7 @@ import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import type { Completion, Part } from "./OllamaApi.ts"
 import type { OllamaError } from "./OllamaError.ts"
-import { drain, fill, type Reading } from "./OllamaReading.ts"
+import { drain, fill, nowMillis, type Reading } from "./OllamaReading.ts"
 
 // Some answers of the usual length, so that a server hardly ever waits.
 const maximumUnread = 8192
@@ -61,7 +61,7 @@ export const start = (
         unread.push(part)
         unreadUnits += units(part)
       }
-      reading.unreadSince ??= clock.currentTimeMillisUnsafe()
+      reading.unreadSince ??= nowMillis(clock)
       wakeCaller()
     }
   }
@@ -122,7 +122,7 @@ export const start = (
         unreadUnits -= units(part)
       }
       const [part, ...parts] = chunk
-      reading.unreadSince = unread.length > 0 ? clock.currentTimeMillisUnsafe() : undefined
+      reading.unreadSince = unread.length > 0 ? nowMillis(clock) : undefined
       onRoom?.()
       return Effect.succeed([part as Part, ...parts] as const) // there was one
     }

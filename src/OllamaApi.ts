@@ -75,6 +75,12 @@ export interface LoadOptions {
   readonly draftNumPredict?: number | undefined
 }
 
+/** A model to be loaded before it is needed. */
+export interface LoadRequest extends LoadOptions {
+  /** As in calls, which load the model again where they differ. */
+  readonly shift?: boolean | undefined
+}
+
 /**
  * What a model call may set. What is absent is left to the model's own settings, except for `maxTokens` and `truncate`.
  * A value that is out of range fails with `InvalidRequest` before anything is sent.

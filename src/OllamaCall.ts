@@ -23,7 +23,7 @@ import * as OllamaHttp from "./OllamaHttp.ts"
 import * as LogLine from "./LogLine.ts"
 import * as OllamaOutcome from "./OllamaOutcome.ts"
 import * as OllamaPermits from "./OllamaPermits.ts"
-import { drain, fill, type Reading, watch } from "./OllamaReading.ts"
+import { drain, fill, nowMillis, type Reading, watch } from "./OllamaReading.ts"
 import { Reader, type ReaderOptions } from "./OllamaStream.ts"
 import * as OllamaWarnings from "./OllamaWarnings.ts"
 import * as Propagation from "./Propagation.ts"
@@ -120,7 +120,7 @@ const start = (
     if (totalTimeout === undefined) {
       return yield* attempts({ server, call, span, scope, clock, progress, total: undefined })
     }
-    const total = { deadline: clock.currentTimeMillisUnsafe() + totalTimeout, millis: totalTimeout }
+    const total = { deadline: nowMillis(clock) + totalTimeout, millis: totalTimeout }
     return yield* attempts({ server, call, span, scope, clock, progress, total }).pipe(
       limited(server.url, "total", totalTimeout)
     )

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Channel from "effect/Channel"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Redacted from "effect/Redacted"
@@ -25,6 +25,7 @@ import type * as OllamaHttp from "./OllamaHttp.ts"
 import * as OllamaModels from "./OllamaModels.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
 import * as OllamaOutcome from "./OllamaOutcome.ts"
+import * as OllamaPatience from "./OllamaPatience.ts"
 import * as OllamaProgress from "./OllamaProgress.ts"
 import * as OllamaSchema from "./OllamaSchema.ts"
 import * as OllamaSettings from "./OllamaSettings.ts"
@@ -113,7 +114,7 @@ export interface Client {
    * Loads a model before it is needed. With other options than those of later calls, these load it again: give both the
    * same. `keepAlive: 0` unloads it.
    */
-  readonly load: (options: OllamaApi.LoadOptions) => Effect.Effect<void, OllamaError>
+  readonly load: (options: OllamaApi.LoadRequest) => Effect.Effect<void, OllamaError>
   /** The installed model that a name means, as `sameModel` compares; `undefined` when there is none. */
   readonly find: (model: string) => Effect.Effect<OllamaModels.Model | undefined, OllamaError>
   /**
@@ -154,21 +155,12 @@ type CallRequest = ChatRequest | GenerateRequest | OllamaEmbed.EmbedRequest
 
 /** A client that sends in this way. */
 export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: LayerOptions): Client => {
-  const millis = (input: Duration.Input | undefined, other: number) =>
-    input === undefined ? other : Duration.toMillis(Duration.fromInputUnsafe(input))
   const server: OllamaCall.Server = {
     url: host.url,
     send,
-    firstRecordTimeout: millis(options.firstRecordTimeout, 15 * 60_000),
-    idleTimeout: millis(options.idleTimeout, 5 * 60_000),
-    totalTimeout: options.totalTimeout === undefined ? undefined : millis(options.totalTimeout, 0),
+    ...OllamaPatience.make(options),
     permitsPerModel: options.permitsPerModel ?? 1,
     timings: options.timings ?? true,
-    retry: {
-      times: options.retry?.times ?? 3,
-      base: millis(options.retry?.base, 500),
-      cap: millis(options.retry?.cap, 5000)
-    },
     answered: false
   }
   const allowRemote = options.allowRemote === true

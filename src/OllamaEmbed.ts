@@ -105,6 +105,7 @@ export class EmbedReader extends Reader {
       return
     }
     this.#text = ""
+    this.records = 1
     this.embeddings = vectors
     this.complete(answer)
   }

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
-import { basename } from "node:path"
+import { basename, dirname, resolve, sep } from "node:path"
 import * as Ollama from "./Ollama.ts"
 
 /** A file of a model could not be read. */
@@ -40,8 +40,12 @@ export const create = (
   request: CreateFromFiles
 ): Stream.Stream<Ollama.Progress, Ollama.OllamaError | FileUnreadable, Ollama.Ollama> => {
   const digests = new Map<string, string>()
-  const named = (paths: ReadonlyArray<string>) =>
-    paths.length === 0 ? undefined : Object.fromEntries(paths.map((path) => [basename(path), digests.get(path) ?? ""]))
+  const named = (paths: ReadonlyArray<string>) => {
+    const folder = commonFolder(paths)
+    return paths.length === 0
+      ? undefined
+      : Object.fromEntries(paths.map((path) => [nameIn(folder, path), digests.get(path) ?? ""]))
+  }
   const paths = [...new Set([...request.files, ...(request.adapters ?? [])])]
   return Stream.concat(
     Stream.flatMap(Stream.fromIterable(paths), (path) => given(path, digests)),
@@ -52,6 +56,15 @@ export const create = (
     )
   )
 }
+
+// Files of one name stand in folders of a model: `config.json` and `1_Pooling/config.json`.
+const commonFolder = (paths: ReadonlyArray<string>): string => {
+  const [first = [], ...others] = paths.map((path) => dirname(resolve(path)).split(sep))
+  const parts = first.findIndex((part, index) => others.some((other) => other[index] !== part))
+  return first.slice(0, parts === -1 ? first.length : parts).join(sep) + sep
+}
+
+const nameIn = (folder: string, path: string): string => resolve(path).slice(folder.length).split(sep).join("/")
 
 /** Sees to it that the server has a file. */
 const given = (path: string, digests: Map<string, string>) => {

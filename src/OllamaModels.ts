@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { isRemoteModel, type LoadOptions, sameModel } from "./OllamaApi.ts"
+import { isRemoteModel, type LoadRequest, sameModel } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
 import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
@@ -29,6 +29,10 @@ export interface Details {
   readonly quantization?: string | undefined
   /** The model that this one was made from. */
   readonly parent?: string | undefined
+  /** Tokens the model was trained for; what the server uses may be less. In lists absent on older servers. */
+  readonly contextLength?: number | undefined
+  /** Numbers in a vector of the model. In lists absent on older servers. */
+  readonly embeddingLength?: number | undefined
 }
 
 interface Listed extends Details {
@@ -66,10 +70,6 @@ export interface LoadedModel extends Listed {
 export interface ModelInfo extends Details {
   /** `completion`, `tools`, `thinking`, `vision`, `embedding`, `insert`, …; absent on older servers. */
   readonly capabilities?: ReadonlyArray<string> | undefined
-  /** Tokens the model was trained for; what the server uses may be less. */
-  readonly contextLength?: number | undefined
-  /** Numbers in a vector of the model. */
-  readonly embeddingLength?: number | undefined
   /** Settings of the Modelfile, as a text block. */
   readonly parameters?: string | undefined
   readonly template?: string | undefined
@@ -115,21 +115,32 @@ export const find = (
 ): Effect.Effect<Model | undefined, OllamaError.OllamaError> =>
   Effect.map(list(server), (models) => models.find((model) => sameModel(model.name, name)))
 
-/** `POST /api/generate` without a prompt: loads a model, or with `keepAlive: 0` unloads it. */
+/**
+ * `POST /api/generate` without a prompt: loads a model, or with `keepAlive: 0` unloads it. A model that only makes vectors
+ * is loaded by `POST /api/embed` without a text.
+ */
 export const load = (
   server: OllamaHttp.Server & { readonly firstRecordTimeout: number },
-  options: LoadOptions
+  options: LoadRequest
 ): Effect.Effect<void, OllamaError.OllamaError> => {
   const { firstRecordTimeout: millis, url } = server
   const { keepAlive, model } = options
-  const body = JSON.stringify({
-    model,
-    stream: true,
+  const settings = {
     keep_alive: keepAlive === undefined ? undefined : OllamaKeepAlive.seconds(keepAlive),
     options: OllamaOptions.loadToWire(options)
-  })
-  return OllamaHttp.text(server, { method: "POST", path: "/api/generate", body, model }).pipe(
-    Effect.flatMap((text) => loadedBy(text, url, model)),
+  }
+  const asked = (path: string, rest: object, done: (answer: Json) => boolean) =>
+    OllamaHttp.text(server, {
+      method: "POST",
+      path,
+      body: JSON.stringify({ model, ...rest, ...settings }),
+      model
+    }).pipe(Effect.flatMap((text) => loadedBy({ text, url, path, model, done })))
+  return asked("/api/generate", { stream: true, shift: options.shift }, (answer) => answer["done"] === true).pipe(
+    Effect.catchIf(
+      ({ reason }) => reason._tag === "Unsupported",
+      () => asked("/api/embed", { input: [] }, (answer) => Array.isArray(answer["embeddings"]))
+    ),
     Effect.timeoutOrElse({
       duration: millis,
       orElse: () =>
@@ -139,7 +150,14 @@ export const load = (
 }
 
 // One record, which says that it is done.
-const loadedBy = (text: string, url: string, model: string): Effect.Effect<void, OllamaError.OllamaError> => {
+const loadedBy = (answer: {
+  readonly text: string
+  readonly url: string
+  readonly path: string
+  readonly model: string
+  readonly done: (answer: Json) => boolean
+}): Effect.Effect<void, OllamaError.OllamaError> => {
+  const { text, url, path, model } = answer
   const decoded = Schema.decodeUnknownExit(Schema.fromJsonString(Json))(text)
   if (Exit.isFailure(decoded)) {
     return Effect.fail(
@@ -147,13 +165,13 @@ const loadedBy = (text: string, url: string, model: string): Effect.Effect<void,
         new OllamaError.Malformed({
           url,
           status: 200,
-          problem: "the answer to /api/generate has another form",
+          problem: `the answer to ${path} has another form`,
           excerpt: excerpt(text)
         })
       )
     )
   }
-  return decoded.value["done"] === true
+  return answer.done(decoded.value)
     ? Effect.void
     : Effect.fail(OllamaError.make(new OllamaError.StreamInterrupted({ model, status: 200, partial: "" })))
 }
@@ -226,7 +244,9 @@ const toDetails = (json: Json): Details => {
     families: texts(details, "families"),
     parameterSize: text(details, "parameter_size"),
     quantization: text(details, "quantization_level"),
-    parent: text(details, "parent_model")
+    parent: text(details, "parent_model"),
+    contextLength: number(details, "context_length"),
+    embeddingLength: number(details, "embedding_length")
   }
 }
 
@@ -274,11 +294,12 @@ const toInfo = (json: Json): ModelInfo => {
     const other = Object.keys(modelInfo).find((name) => name.split(".").length === 2 && name.endsWith(`.${key}`))
     return name ?? (other === undefined ? undefined : number(modelInfo, other))
   }
+  const details = toDetails(json)
   return {
-    ...toDetails(json),
+    ...details,
     capabilities: texts(json, "capabilities"),
-    contextLength: about("context_length"),
-    embeddingLength: about("embedding_length"),
+    contextLength: about("context_length") ?? details.contextLength,
+    embeddingLength: about("embedding_length") ?? details.embeddingLength,
     parameters: text(json, "parameters"),
     template: text(json, "template"),
     system: text(json, "system"),

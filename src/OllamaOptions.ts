@@ -129,6 +129,15 @@ const numbersOf = (options: object, ranges: Readonly<Record<string, Range>>): Pr
 const written = (options: object, ranges: Readonly<Record<string, Range>>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(ranges).map(([option, { wire }]) => [wire, Reflect.get(options, option)]))
 
+/** The numbers of a request that was written here. */
+export const fromWire = (wire: Readonly<Record<string, unknown>>): { readonly [K in keyof typeof ranges]?: number } =>
+  Object.fromEntries(
+    Object.entries(ranges).flatMap(([option, range]) => {
+      const value = wire[range.wire]
+      return typeof value === "number" ? [[option, value]] : []
+    })
+  )
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Checks
 // ---------------------------------------------------------------------------------------------------------------------
@@ -137,7 +146,7 @@ const written = (options: object, ranges: Readonly<Record<string, Range>>): Reco
 export const checkLoad = (options: LoadOptions): Problem | undefined =>
   checkName(options.model) ??
   numbersOf(options, loadRanges) ??
-  booleans(options, ["useMmap"]) ??
+  booleans(options, ["useMmap", "shift"]) ??
   checkKeepAlive(options.keepAlive)
 
 /** What is wrong with the name of a model; `undefined` when nothing is. */
@@ -164,7 +173,7 @@ export const checkSettings = (options: Options): Problem | undefined => checkLoa
 
 const checkOptions = (options: Options): Problem | undefined =>
   numbersOf(options, ranges) ??
-  booleans(options, ["truncate", "shift", "logprobs"]) ??
+  booleans(options, ["truncate", "logprobs"]) ??
   checkStop(options.stop) ??
   checkThink(options.think) ??
   checkFormat(options.format) ??

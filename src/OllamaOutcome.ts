@@ -66,7 +66,8 @@ export const recorded = (
   if (Span.isRecording(span)) {
     Span.set(span, {
       "tinyllm.ollama.attempts": attempts.length === 0 ? undefined : attempts.length,
-      "tinyllm.ollama.records": reader?.records ?? 0
+      // Where nothing was sent, nothing was counted.
+      "tinyllm.ollama.records": attempts.length === 0 ? undefined : (reader?.records ?? 0)
     })
   }
   return attempts.length < 2
@@ -115,7 +116,8 @@ export const finished = (
       const firstToken = seconds(completion.timeToFirstToken)
       Span.set(span, {
         ...Span.llmResponse({
-          model: completion.model,
+          // As the server says, and not as it was asked.
+          model: typeof completion.raw?.["model"] === "string" ? completion.model : undefined,
           inputTokens: completion.inputTokens,
           outputTokens: completion.outputTokens,
           finishReason: completion.doneReason,

@@ -8,6 +8,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Pull from "effect/Pull"
@@ -18,6 +19,7 @@ import * as OllamaBody from "./OllamaBody.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
+import { nowMillis } from "./OllamaReading.ts"
 import { excerpt, Lines, type Record, type Sink } from "./OllamaLines.ts"
 
 /** How far the server is. The last one says `success`. */
@@ -111,17 +113,24 @@ export const hasBlob = (server: Server, digest: string): Effect.Effect<boolean, 
     (status) => status === 200
   )
 
-/** `POST /api/blobs/<digest>`. */
+/** `POST /api/blobs/<digest>`. Fails when the server takes nothing for as long as it may say nothing. */
 export const pushBlob = (server: Server, blob: Blob): Effect.Effect<void, OllamaError.OllamaError> =>
-  Effect.asVoid(
-    OllamaHttp.upload(server, {
+  Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    let since = nowMillis(clock)
+    const taken = Effect.sync(() => (since = nowMillis(clock)))
+    const silent: Effect.Effect<void> = Effect.suspend(() => {
+      const left = since + server.firstRecordTimeout - nowMillis(clock)
+      return left <= 0 ? Effect.void : Effect.andThen(Effect.sleep(left), silent)
+    })
+    yield* OllamaHttp.upload(server, {
       method: "POST",
       path: `/api/blobs/${blob.digest}`,
-      upload: blob,
+      upload: { bytes: blob.bytes, content: Stream.tap(blob.content, () => taken) },
       accepts: [201],
       model: ""
-    })
-  )
+    }).pipe(Effect.raceFirst(Effect.andThen(silent, expired(server, "progress"))))
+  })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Progress
@@ -306,10 +315,9 @@ const ofWork = (error: OllamaError.OllamaError, failed: (problem: Problem) => Ol
 
 /** Bounds the wait for the next record: checking a large file takes its time, and is one. */
 const limited =
-  ({ url, firstRecordTimeout }: Server, phase: "first record" | "progress") =>
+  (server: Server, phase: "first record" | "progress") =>
   <A, E>(self: Effect.Effect<A, E>): Effect.Effect<A, E | OllamaError.OllamaError> =>
-    Effect.timeoutOrElse(self, {
-      duration: firstRecordTimeout,
-      orElse: () =>
-        Effect.fail(OllamaError.make(new OllamaError.Timeout({ url, phase, millis: firstRecordTimeout, partial: "" })))
-    })
+    Effect.timeoutOrElse(self, { duration: server.firstRecordTimeout, orElse: () => expired(server, phase) })
+
+const expired = ({ url, firstRecordTimeout: millis }: Server, phase: "first record" | "progress") =>
+  Effect.fail(OllamaError.make(new OllamaError.Timeout({ url, phase, millis, partial: "" })))

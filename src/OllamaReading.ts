@@ -21,11 +21,11 @@ export interface Reading {
   readonly pull: Pull.Pull<ReadonlyArray<Uint8Array>, HttpClientError>
   /** In milliseconds. */
   readonly idleTimeout: number
-  /** When the call must be over, in milliseconds since 1970, and how many it had. */
+  /** When the call must be over, by `nowMillis`, and how many milliseconds it had. */
   readonly total: { readonly deadline: number; readonly millis: number } | undefined
   readonly url: string
   readonly clock: Clock.Clock
-  /** Since when we wait for a record; `undefined` while we do not ask for one. */
+  /** Since when we wait for a record, by `nowMillis`; `undefined` while we do not ask for one. */
   waitingSince: number | undefined
   /** Since when something of the answer waits for the caller; `undefined` while nothing does. */
   unreadSince: number | undefined
@@ -37,6 +37,9 @@ export interface Reading {
   endedAt: bigint | undefined
 }
 
+/** Milliseconds of the clock that nobody sets: limits do not break where the time of day is put right. */
+export const nowMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
 /** Reads until there is a part, or the end. How it ended is in the reader. */
 export const fill = (reading: Reading): Effect.Effect<void> => {
   const { reader, clock } = reading
@@ -44,7 +47,7 @@ export const fill = (reading: Reading): Effect.Effect<void> => {
     if (reader.parts.length > 0 || reader.ended) {
       return Effect.void
     }
-    reading.waitingSince ??= clock.currentTimeMillisUnsafe()
+    reading.waitingSince ??= nowMillis(clock)
     return Effect.matchCauseEffect(reading.pull, {
       onSuccess: (chunks) => {
         const before = reader.records
@@ -99,7 +102,7 @@ export const watch = (reading: Reading, requestScope: Scope.Closeable): Effect.E
   Effect.gen(function* () {
     const { clock, idleTimeout, total } = reading
     while (true) {
-      const now = clock.currentTimeMillisUnsafe()
+      const now = nowMillis(clock)
       const silent = (reading.waitingSince ?? now) + idleTimeout - now
       const unread = (reading.unreadSince ?? now) + idleTimeout - now
       const over = (total?.deadline ?? Infinity) - now

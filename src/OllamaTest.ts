@@ -7,9 +7,10 @@ import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import { type ChatRequest, type Message, type Tool, words } from "./OllamaApi.ts"
-import type { OllamaError } from "./OllamaError.ts"
+import * as OllamaError from "./OllamaError.ts"
 import type { Host } from "./OllamaHost.ts"
 import type * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaOptions from "./OllamaOptions.ts"
 
 export const host: Host = {
   scheme: "http",
@@ -31,11 +32,20 @@ export type Answer =
     }
 
 export const send =
-  (answer: (request: ChatRequest) => Answer | Effect.Effect<Answer, OllamaError>): OllamaHttp.Send =>
+  (answer: (request: ChatRequest) => Answer | Effect.Effect<Answer, OllamaError.OllamaError>): OllamaHttp.Send =>
   (request) =>
     Effect.suspend(() => {
       if (request.path !== "/api/chat" && request.path !== "/api/generate") {
-        return Effect.succeed(respond(request, JSON.stringify(others[request.path] ?? {})))
+        const other = others[request.path]
+        return other === undefined
+          ? Effect.fail(
+              OllamaError.make(
+                new OllamaError.InvalidRequest({
+                  text: `Ollama.layerTest answers model calls, and has nothing for ${request.path}. Use OllamaDouble for that.`
+                })
+              )
+            )
+          : Effect.succeed(respond(request, JSON.stringify(other)))
       }
       const chat = toChat(JSON.parse(request.body ?? "{}"))
       const answered = answer(chat)
@@ -47,13 +57,14 @@ export const send =
 const others: Readonly<Record<string, unknown>> = {
   "/api/version": { version: "0.0.0-tinyllm-test" },
   "/api/tags": { models: [] },
+  "/api/ps": { models: [] },
   "/api/show": { details: {}, model_info: {} }
 }
 
 const respond = (request: OllamaHttp.Request, body: string) =>
   HttpClientResponse.fromWeb(HttpClientRequest.make(request.method)(`${host.url}${request.path}`), new Response(body))
 
-// The bodies are our own, written by OllamaApi.
+// The bodies are our own, written by OllamaBody.
 const toChat = (body: {
   readonly model: string
   readonly messages?: ReadonlyArray<WireMessage>
@@ -62,15 +73,11 @@ const toChat = (body: {
   readonly system?: string
   readonly think?: ChatRequest["think"]
   readonly format?: ChatRequest["format"]
-  readonly options: {
-    readonly num_predict: number
-    readonly num_ctx?: number
-    readonly temperature?: number
-    readonly top_p?: number
-    readonly top_k?: number
-    readonly seed?: number
-    readonly stop?: ReadonlyArray<string>
-  }
+  readonly truncate?: boolean
+  readonly shift?: boolean
+  readonly logprobs?: boolean
+  readonly top_logprobs?: number
+  readonly options: Readonly<Record<string, unknown>> & { readonly stop?: ReadonlyArray<string> }
 }): ChatRequest => ({
   model: body.model,
   messages: body.messages?.map(toMessage) ?? [
@@ -78,13 +85,12 @@ const toChat = (body: {
     { role: "user", content: body.prompt ?? "" }
   ],
   ...(body.tools === undefined ? {} : { tools: body.tools.map((tool) => tool.function) }),
-  temperature: body.options.temperature,
-  topP: body.options.top_p,
-  topK: body.options.top_k,
-  maxTokens: body.options.num_predict,
-  seed: body.options.seed,
+  ...OllamaOptions.fromWire(body.options),
   stop: body.options.stop,
-  numCtx: body.options.num_ctx,
+  truncate: body.truncate,
+  shift: body.shift,
+  logprobs: body.logprobs,
+  topLogprobs: body.top_logprobs,
   think: body.think,
   format: body.format
 })

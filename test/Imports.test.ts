@@ -51,7 +51,7 @@ const order = [
     "OllamaErrorText",
     "OllamaError"
   ],
-  ["OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
+  ["OllamaPatience", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
   ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaWarnings", "OllamaCall"],
   ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaClient", "OllamaTest", "Ollama"],
   // On `effect/ai`

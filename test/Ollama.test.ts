@@ -129,7 +129,7 @@ describe("Ollama.chat", () => {
 
   it.live("trap 51 keeps the prompt on this machine unless told otherwise", () =>
     Effect.gen(function* () {
-      for (const model of ["gpt-oss:120b-cloud", "kimi:cloud", "KIMI:CLOUD"]) {
+      for (const model of ["gpt-oss:120b-cloud", "kimi:cloud", "KIMI:CLOUD", "kimi: cloud ", "kimi:cloud\u0085"]) {
         const error = yield* failure(ask("hi", { model }))
         assert.strictEqual(error.reason._tag, "RemoteRefused")
         assert.include(error.message, "allowRemote")
@@ -1167,7 +1167,43 @@ describe("layers", () => {
   )
 })
 
+describe("options of a layer that make no sense", () => {
+  it("throw a RangeError that names them", () => {
+    const of = (options: Ollama.LayerOptions) => () => void NodeClient.layer(options)
+    const cases: ReadonlyArray<readonly [Ollama.LayerOptions, string]> = [
+      [{ retry: { times: Number.NaN } }, "retry.times must be an integer >= 0 or Infinity, got NaN"],
+      [{ retry: { times: 1.5 } }, "retry.times"],
+      [{ retry: { times: -1 } }, "retry.times"],
+      [
+        { retry: { base: "5 parsecs" as "5 seconds" } },
+        `retry.base must be a duration, such as "5 minutes", got "5 parsecs"`
+      ],
+      [{ firstRecordTimeout: -5 }, "firstRecordTimeout"],
+      [{ idleTimeout: 0 }, "idleTimeout must be a duration above 0"],
+      [{ totalTimeout: Number.NaN }, "totalTimeout"]
+    ]
+    for (const [options, text] of cases) {
+      assert.throws(of(options), RangeError, text)
+    }
+    of({ firstRecordTimeout: Infinity, retry: { times: 0, base: 0 } })()
+  })
+})
+
 describe("Ollama.layerTest", () => {
+  it.effect("hands every option on, and says what it does not answer", () =>
+    Effect.gen(function* () {
+      const ollama = yield* Ollama.Ollama
+      const options = { minP: 0.1, repeatPenalty: 1.1, numKeep: 4, numGpu: 0, truncate: true, shift: false, seed: 3 }
+      const { text } = yield* ollama.chat(ask("hi", options))
+      assert.deepInclude(JSON.parse(text), options)
+      for (const call of [ollama.embed({ model: "m", input: "hi" }), Stream.runDrain(ollama.pull("m"))]) {
+        const { message } = yield* Effect.flip(Effect.asVoid(call))
+        assert.match(message, /^Ollama\.layerTest answers model calls, and has nothing for \/api\/(embed|pull)\./)
+      }
+      assert.deepStrictEqual(yield* ollama.loaded, [])
+    }).pipe(Effect.provide(Ollama.Ollama.layerTest((request) => JSON.stringify(request))))
+  )
+
   it.effect("answers by a function, in pieces and whole", () =>
     Effect.gen(function* () {
       const ollama = yield* Ollama.Ollama

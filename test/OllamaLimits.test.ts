@@ -186,6 +186,28 @@ describe("time limits, on the clock of the test", () => {
     }).pipe(Effect.provide(busy("3600")))
   )
 
+  it.live("limits hold where the time of day is put right in the middle of an answer", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock
+      let ahead = 0
+      const set: Clock.Clock = Object.create(clock, {
+        currentTimeMillisUnsafe: { value: () => clock.currentTimeMillisUnsafe() + ahead },
+        currentTimeNanosUnsafe: { value: () => clock.currentTimeNanosUnsafe() + BigInt(ahead) * 1_000_000n }
+      })
+      yield* Stream.runForEach(stream(), () => Effect.sync(() => (ahead += 3_600_000))).pipe(
+        Effect.provideService(Clock.Clock, set)
+      )
+      assert.isAbove(ahead, 2 * 3_600_000)
+    }).pipe(
+      Effect.provide(
+        against(
+          { text: Array.from({ length: 20 }, () => "one "), delay: "100 millis" },
+          { idleTimeout: "1500 millis", totalTimeout: "1 minute" }
+        )
+      )
+    )
+  )
+
   it.effect("there is no limit for the whole call unless told", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(chat())

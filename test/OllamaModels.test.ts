@@ -2,12 +2,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { createHash } from "node:crypto"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
-import type { Raw } from "../src/OllamaDouble.ts"
+import { OllamaDouble, type Raw } from "../src/OllamaDouble.ts"
 import { against, requests, until } from "./support/Double.ts"
 
 const use = <A, E, R>(f: (ollama: Ollama.Client) => Effect.Effect<A, E, R>) => Ollama.Ollama.use(f)
@@ -61,6 +61,23 @@ describe("lists of models", () => {
     }).pipe(Effect.provide(against("ok")))
   )
 
+  it.live("trap 48 load what calls with `shift` need, and a model that only makes vectors", () =>
+    Effect.gen(function* () {
+      yield* use((ollama) => ollama.load({ model: "m", shift: false }))
+      yield* use((ollama) => ollama.generate({ model: "m", shift: false, prompt: "hi" }))
+      yield* use((ollama) => ollama.load({ model: "vectors", numCtx: 512 }))
+      yield* use((ollama) => ollama.embed({ model: "vectors", numCtx: 512, input: "hi" }))
+      assert.deepStrictEqual((yield* requests).map(({ path, body }) => [path, body]).slice(2, 4), [
+        ["/api/generate", '{"model":"vectors","stream":true,"options":{"num_ctx":512}}'],
+        ["/api/embed", '{"model":"vectors","input":[],"options":{"num_ctx":512}}']
+      ])
+      const { loads } = yield* OllamaDouble
+      assert.lengthOf(yield* loads, 2)
+    }).pipe(
+      Effect.provide(against("ok", {}, { models: [{ name: "m" }, { name: "vectors", capabilities: ["embedding"] }] }))
+    )
+  )
+
   it.live("gives up on a model that does not load in time", () =>
     Effect.gen(function* () {
       const { reason } = yield* Effect.flip(use((ollama) => ollama.load({ model: "m" })))
@@ -108,6 +125,8 @@ describe("lists of models", () => {
           parameterSize: "1B",
           quantization: "Q4_0",
           parent: "y",
+          contextLength: undefined,
+          embeddingLength: undefined,
           capabilities: [],
           remote: true,
           raw: undefined
@@ -532,6 +551,39 @@ describe("NodeClient.create", () => {
       assert.notInclude(again, "uploading model.gguf")
       assert.strictEqual(again.at(-1), "success")
     }).pipe(Effect.scoped, Effect.provide(against("never")))
+  )
+
+  it.live("names files of one name by their folders", () =>
+    Effect.gen(function* () {
+      const root = yield* folder
+      const files = ["config.json", join("1_Pooling", "config.json"), "model.safetensors"].map((name) =>
+        join(root, name)
+      )
+      mkdirSync(join(root, "1_Pooling"))
+      for (const [index, file] of files.entries()) {
+        writeFileSync(file, String(index))
+      }
+      yield* Stream.runDrain(NodeClient.create({ model: "mine", files }))
+      const { files: named } = JSON.parse((yield* requests).at(-1)?.body ?? "") as { readonly files: object }
+      assert.deepStrictEqual(Object.keys(named), ["config.json", "1_Pooling/config.json", "model.safetensors"])
+    }).pipe(Effect.scoped, Effect.provide(against("never")))
+  )
+
+  it.live("gives up on a server that takes no bytes and says nothing", () =>
+    Effect.gen(function* () {
+      const pushed = (content: Stream.Stream<Uint8Array>) =>
+        use((ollama) => ollama.pushBlob({ digest: `sha256:${"0".repeat(64)}`, bytes: 10, content }))
+      const { reason } = yield* Effect.flip(pushed(Stream.make(new Uint8Array(10))))
+      assert.isTrue(reason._tag === "Timeout" && reason.phase === "progress")
+    }).pipe(
+      Effect.provide(
+        against(
+          "never",
+          { firstRecordTimeout: 100 },
+          { paths: { [`POST /api/blobs/sha256:${"0".repeat(64)}`]: { raw: "", firstDelay: "1 hour" } } }
+        )
+      )
+    )
   )
 
   it.live("says which file cannot be read, and what the server refused", () =>
