@@ -16,6 +16,7 @@ import { TerminalCapabilities } from "effect/cli/TerminalCapabilities"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import { collectFlags } from "./CliCollectFlags.ts"
 import { CommandFailed } from "./CliError.ts"
 import {
   chatFlags,
@@ -155,6 +156,22 @@ const ui = Command.make("ui", uiFlags, (flags) =>
   ])
 )
 
+const collect = Command.make("collect", collectFlags, (flags) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./CliCollect.ts")),
+    (module) => module.collect(flags)
+  )
+).pipe(
+  Command.withDescription("Receive traces of any OpenTelemetry program (OTLP) and keep them, until Ctrl-C"),
+  Command.withExamples([
+    { command: "tinyllm collect", description: "On localhost: gRPC on port 4317, HTTP on port 4318" },
+    {
+      command: "tinyllm collect --grpc-port 14317 --http-port 14318",
+      description: "On other ports, where Jaeger has the usual ones"
+    }
+  ])
+)
+
 const root = Command.make("tinyllm").pipe(
   Command.withDescription("Runs graphs of small language models on Ollama, every run an OpenTelemetry trace."),
   Command.withExamples([
@@ -162,7 +179,7 @@ const root = Command.make("tinyllm").pipe(
     { command: `tinyllm run "Why is the sky blue?"`, description: "Ask the models on this machine" },
     { command: "tinyllm doctor", description: "See whether Ollama answers and where traces would go" }
   ]),
-  Command.withSubcommands([run, chat, models, doctor, trace, ui])
+  Command.withSubcommands([run, chat, models, doctor, trace, ui, collect])
 )
 
 // ---------------------------------------------------------------------------------------------------------------------

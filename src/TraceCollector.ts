@@ -65,8 +65,8 @@ export const make = Effect.fnUntraced(function* (
   const loopback = hosts.every((host) => host === "::1" || /^127(?:\.\d+){3}$/.test(host))
 
   const run = yield* FiberSet.makeRuntime<never>()
-  const intake = Intake.make(options.sink, options.tell ?? (() => {}))
-  const memory = Memory.make(limits.memoryBytes, limits.patienceMillis)
+  const intake = Intake.make(options.sink, limits.sinkMillis, options.tell ?? (() => {}))
+  const memory = Memory.make(limits.memoryBytes, limits.waiting, limits.patienceMillis)
   const own = { intake, memory, limits, loopback, run }
   const grpc = Grpc.make(own)
   const http = HttpSide.make(own)
@@ -86,17 +86,17 @@ export const make = Effect.fnUntraced(function* (
     server.maxConnections = limits.connections
     return server
   }
-  const listening = (port: number, server: () => ReturnType<typeof createServer>) =>
+  const listening = (port: number, protocol: "grpc" | "http", server: () => ReturnType<typeof createServer>) =>
     Effect.map(
-      listen(hosts, port, () => bound(server())),
+      listen(hosts, port, protocol, () => bound(server())),
       (addresses): Listening => ({
         port: addresses[0]?.port ?? port,
         addresses: addresses.map(({ address, port }) => written(address, port))
       })
     )
   return {
-    grpc: yield* listening(options.grpcPort ?? 4317, () => createServer(grpc.connected)),
-    http: yield* listening(options.httpPort ?? 4318, http.server),
+    grpc: yield* listening(options.grpcPort ?? 4317, "grpc", () => createServer(grpc.connected)),
+    http: yield* listening(options.httpPort ?? 4318, "http", http.server),
     loopback,
     counts: Effect.sync(intake.counts)
   }

@@ -21,6 +21,12 @@ export class Unreadable extends Schema.TaggedError<Unreadable>()("Unreadable", {
   }
 }
 
+class SinkSlow extends Schema.TaggedError<SinkSlow>()("SinkSlow", { seconds: Schema.Finite }) {
+  override get message() {
+    return `it takes longer than ${this.seconds} s`
+  }
+}
+
 /** What became of the spans of a request. */
 export interface Taken {
   readonly spans: number
@@ -58,8 +64,11 @@ export interface Intake {
   readonly counts: () => Counts
 }
 
-/** `tell` hears once of a sink that fails, and once that it works again. */
-export const make = (sink: Sink, tell: (line: string) => void): Intake => {
+/**
+ * `tell` hears once of a sink that fails, and once that it works again. A sink that takes longer than so many
+ * milliseconds fails: its sender would give up, and not be told to come again.
+ */
+export const make = (sink: Sink, sinkMillis: number, tell: (line: string) => void): Intake => {
   const counts = { spans: 0, requests: 0, rejected: 0, refused: 0, later: 0 }
   let failing = false
 
@@ -76,7 +85,12 @@ export const make = (sink: Sink, tell: (line: string) => void): Intake => {
 
   const take = (request: Uint8Array): Effect.Effect<Answer> =>
     Effect.matchCause(
-      Effect.suspend(() => sink(request)),
+      Effect.suspend(() => sink(request)).pipe(
+        Effect.timeoutOrElse({
+          duration: sinkMillis,
+          orElse: () => Effect.fail(new SinkSlow({ seconds: sinkMillis / 1000 }))
+        })
+      ),
       {
         onFailure: (cause) => {
           const error = Option.getOrUndefined(Cause.findErrorOption(cause))

@@ -17,14 +17,14 @@ export interface Part {
 export interface Memory {
   /**
    * Waits for so many bytes, in the order in which it was asked; more than there are is all there are. `undefined` when
-   * there is no room for too long. To be used where nothing is interrupted, so that a part gets to who releases it: the
-   * wait itself can be.
+   * there is no room for too long, or too many wait already. To be used where nothing is interrupted, so that a part gets
+   * to who releases it: the wait itself can be.
    */
   readonly take: (bytes: number) => Effect.Effect<Part | undefined>
 }
 
-/** A memory of so many bytes, for which nobody waits longer than that. */
-export const make = (size: number, patienceMillis: number): Memory => {
+/** A memory of so many bytes, for which no more than so many wait, and nobody longer than that. */
+export const make = (size: number, line: number, patienceMillis: number): Memory => {
   let free = size
   const waiting = new Set<() => boolean>()
   // Whoever is first in line stays it, or a large request would wait for as long as small ones come.
@@ -33,7 +33,6 @@ export const make = (size: number, patienceMillis: number): Memory => {
       if (!served()) {
         return
       }
-      waiting.delete(served)
     }
   }
   const part = (bytes: number): Part => {
@@ -56,15 +55,20 @@ export const make = (size: number, patienceMillis: number): Memory => {
         if (waiting.size === 0 && needed <= free) {
           return Effect.succeed(part(needed))
         }
+        if (waiting.size >= line) {
+          return Effect.undefined
+        }
         let given: Part | undefined
         const wait = Effect.callback<Part | undefined>((resume) => {
           const served = (): boolean => {
-            if (needed <= free) {
-              clearTimeout(timer)
-              given = part(needed)
-              resume(Effect.succeed(given))
+            if (needed > free) {
+              return false
             }
-            return given !== undefined
+            clearTimeout(timer)
+            waiting.delete(served)
+            given = part(needed)
+            resume(Effect.succeed(given))
+            return true
           }
           const leave = (): void => {
             clearTimeout(timer)

@@ -12,12 +12,16 @@ import { isIPv6, type AddressInfo, type Server } from "node:net"
 export class PortUnavailable extends Data.TaggedError("PortUnavailable")<{
   /** As people write it: `127.0.0.1:4317`. */
   readonly address: string
-  readonly port: number
+  readonly protocol: "grpc" | "http"
   /** What the system says, such as `EADDRINUSE`. */
   readonly code: string
 }> {
   override get message() {
     return `cannot listen on ${this.address}: ${problems[this.code] ?? this.code}`
+  }
+  /** Whether it is the port, so that another one may be free, and not the address. */
+  get taken(): boolean {
+    return this.code === "EADDRINUSE" || this.code === "EACCES"
   }
 }
 
@@ -36,12 +40,13 @@ const problems: Readonly<Record<string, string>> = {
 export const listen = (
   hosts: ReadonlyArray<string>,
   port: number,
+  protocol: "grpc" | "http",
   server: () => Server
 ): Effect.Effect<ReadonlyArray<AddressInfo>, PortUnavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const bound: Array<AddressInfo> = []
     for (const host of hosts) {
-      const address = yield* bind(server(), host, bound[0]?.port ?? port).pipe(
+      const address = yield* bind(server(), host, bound[0]?.port ?? port, protocol).pipe(
         Effect.catchIf(
           ({ code }) => bound.length > 0 && missing.has(code),
           () => Effect.undefined
@@ -57,11 +62,16 @@ export const listen = (
 // There is no IPv6 here.
 const missing: ReadonlySet<string> = new Set(["EADDRNOTAVAIL", "EAFNOSUPPORT"])
 
-const bind = (server: Server, host: string, port: number): Effect.Effect<AddressInfo, PortUnavailable, Scope.Scope> =>
+const bind = (
+  server: Server,
+  host: string,
+  port: number,
+  protocol: "grpc" | "http"
+): Effect.Effect<AddressInfo, PortUnavailable, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.callback<AddressInfo, PortUnavailable>((resume) => {
       server.once("error", ({ code = "" }: NodeJS.ErrnoException) =>
-        resume(Effect.fail(new PortUnavailable({ address: written(host, port), port, code })))
+        resume(Effect.fail(new PortUnavailable({ address: written(host, port), protocol, code })))
       )
       // Of IPv6 it is only that: who wants both says so.
       server.listen({ host, port, ipv6Only: host !== "::" }, () => {

@@ -141,6 +141,8 @@ const order = [
     "NodeTyping",
     "NodePlatform",
     "CliFlags",
+    "CliCollectFlags",
+    "CliCollect",
     "Progress",
     "CliRun",
     "CliChat",

@@ -1,5 +1,6 @@
 // What sends to a receiver of OTLP: the SDK's own exporters, and requests by hand.
 import * as grpc from "@grpc/grpc-js"
+import { ROOT_CONTEXT, trace } from "@opentelemetry/api"
 import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc"
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http"
 import { OTLPTraceExporter as ProtoExporter } from "@opentelemetry/exporter-trace-otlp-proto"
@@ -34,6 +35,29 @@ export const spans = (count: number, name = "work"): ReadonlyArray<ReadableSpan>
   return memory.getFinishedSpans()
 }
 
+/** Spans of so many traces, each a root with children, in batches as a processor makes them. */
+export const batches = (options: {
+  readonly traces: number
+  readonly spansPerTrace: number
+  readonly batch: number
+}): ReadonlyArray<ReadonlyArray<ReadableSpan>> => {
+  const memory = new InMemorySpanExporter()
+  const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(memory)] })
+  const tracer = provider.getTracer("another-library")
+  for (let number = 0; number < options.traces; number++) {
+    const root = tracer.startSpan("root")
+    const context = trace.setSpan(ROOT_CONTEXT, root)
+    for (let child = 1; child < options.spansPerTrace; child++) {
+      tracer.startSpan("child", { attributes: { child, "a.text": "some text of usual length" } }, context).end()
+    }
+    root.end()
+  }
+  const spans = memory.getFinishedSpans()
+  return Array.from({ length: Math.ceil(spans.length / options.batch) }, (_, index) =>
+    spans.slice(index * options.batch, (index + 1) * options.batch)
+  )
+}
+
 /** A request with so many spans, as the SDK writes it. */
 export const request = (count: number, name?: string): Buffer =>
   Buffer.from(ProtobufTraceSerializer.serializeRequest([...spans(count, name)]) ?? new Uint8Array())
@@ -52,11 +76,21 @@ export const exporters: Readonly<
 // The type of the exporters is an enumeration of a package that they do not pass on.
 const of = (compressed: boolean) => (compressed ? "gzip" : "none") as never
 
-/** Sends spans; rejects with what the exporter says. */
-export const exportWith = (exporter: SpanExporter, spans: ReadonlyArray<ReadableSpan>): Promise<void> =>
-  new Promise<void>((resolve, reject) =>
-    exporter.export([...spans], ({ code, error }) => (code === 0 ? resolve() : reject(error ?? new Error("no reason"))))
-  ).finally(() => exporter.shutdown())
+/** Sends batches of spans one after the other; rejects with what the exporter says. */
+export const exportWith = async (
+  exporter: SpanExporter,
+  ...batches: ReadonlyArray<ReadonlyArray<ReadableSpan>>
+): Promise<void> => {
+  try {
+    for (const batch of batches) {
+      await new Promise<void>((resolve, reject) =>
+        exporter.export([...batch], ({ code, error }) => (code === 0 ? resolve() : reject(error ?? new Error("none"))))
+      )
+    }
+  } finally {
+    await exporter.shutdown()
+  }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // By hand

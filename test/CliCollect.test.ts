@@ -1,0 +1,319 @@
+// `tinyllm collect` from outside: real processes, the SDK's own exporters, and the store that `tinyllm trace` reads.
+import { Effect } from "effect"
+import { mkdirSync, readFileSync } from "node:fs"
+import * as Net from "node:net"
+import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { assert, describe, it } from "vitest"
+import type { StoredSpan } from "../src/StoredSpan.ts"
+import { TraceStore } from "../src/TraceStore.ts"
+import * as Closing from "./support/Closing.ts"
+import * as Process from "./support/Process.ts"
+import * as Sender from "./support/Sender.ts"
+
+const closing = Closing.afterAll()
+
+const fileIn = (home: string) => join(home, "traces.db")
+
+/** A collector that listens, in a home of its own unless it shares one. */
+const start = async (args: ReadonlyArray<string> = [], home = Process.scratch(), env: Record<string, string> = {}) => {
+  const running = Process.spawnNode("src/Main.ts", ["collect", "--grpc-port", "0", "--http-port", "0", ...args], {
+    env: { TINYLLM_HOME: home, ...env },
+    timeoutMillis: 120_000
+  })
+  await running.waitForStderr("shows them\n")
+  const [, grpc, http] = /gRPC on [^,]*?:(\d+).*HTTP on [^,]*?:(\d+)/.exec(running.stderr()) ?? []
+  const self = {
+    ...running,
+    home,
+    ports: { grpc: Number(grpc), http: Number(http) },
+    /** Ends it as Ctrl-C does. */
+    stop: (signal: NodeJS.Signals = "SIGINT") => {
+      running.kill(signal)
+      return running.exit
+    }
+  }
+  closing({ close: () => running.kill("SIGKILL") })
+  return self
+}
+
+const inStore = <A>(home: string, use: (store: typeof TraceStore.Service) => Effect.Effect<A, unknown>): Promise<A> =>
+  Effect.flatMap(TraceStore, use).pipe(Effect.provide(TraceStore.layer({ file: fileIn(home) })), Effect.runPromise)
+
+/** Every span of a store. */
+const stored = (home: string): Promise<ReadonlyArray<StoredSpan>> =>
+  inStore(home, (store) =>
+    Effect.gen(function* () {
+      const traces = yield* store.list()
+      return (yield* Effect.forEach(traces, ({ traceId }) => store.read(traceId))).flat()
+    })
+  )
+
+const ids = (spans: ReadonlyArray<{ readonly spanId: string }>) => spans.map(({ spanId }) => spanId).toSorted()
+
+describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
+  it("says where it listens and where traces go, and at the end what came; nothing on standard output", async () => {
+    const collector = await start()
+    const { grpc, http } = collector.ports
+    assert.match(
+      collector.stderr(),
+      new RegExp(
+        `^tinyllm collect: OTLP gRPC on 127\\.0\\.0\\.1:${grpc}(?: and \\[::1\\]:${grpc})?, ` +
+          `HTTP on 127\\.0\\.0\\.1:${http}(?: and \\[::1\\]:${http})?, ` +
+          `traces in ${fileIn(collector.home)}; "tinyllm trace tail" shows them\\n$`
+      )
+    )
+    await Sender.callOnce(grpc, Sender.request(2))
+    await Sender.post(http, Sender.request(1))
+    await Sender.post(http, "nonsense")
+    const { code, stderr, stdout } = await collector.stop()
+    assert.deepStrictEqual(
+      { code, stderr: stderr.split("\n").slice(1), stdout },
+      { code: 130, stderr: ["tinyllm collect: 3 spans in 2 requests stored, 1 request refused", ""], stdout: "" }
+    )
+  })
+
+  for (const [name, exporter] of Object.entries(Sender.exporters)) {
+    it(`stores what the SDK sends over ${name}`, async () => {
+      const collector = await start()
+      const sent = Sender.spans(5)
+      await Sender.exportWith(exporter(collector.ports, true), sent)
+      // Acknowledged, so it is there: nobody has to end it first.
+      const spans = await stored(collector.home)
+      assert.deepStrictEqual(ids(spans), ids(sent.map((span) => span.spanContext())))
+      assert.deepInclude(spans.find(({ attributes }) => attributes["number"] === 1) ?? {}, {
+        name: "work",
+        attributes: { number: 1, half: 0.5, tags: ["a", "b"] },
+        scope: { name: "another-library", version: "1.2.3" }
+      })
+      assert.strictEqual(spans[0]?.resource["service.name"], "another-program")
+      await collector.stop()
+    })
+  }
+
+  it("stores what tinyllm itself sends, over gRPC and over HTTP", async () => {
+    const collector = await start()
+    const runs = await Promise.all(
+      Object.entries({ grpc: collector.ports.grpc, "http/protobuf": collector.ports.http }).map(([protocol, port]) =>
+        Process.runNode(
+          "src/Main.ts",
+          `run|What is 2 + 2?|--demo|--otlp-endpoint|http://127.0.0.1:${port}|--otlp-protocol|${protocol}`.split("|"),
+          { timeoutMillis: 60_000 }
+        )
+      )
+    )
+    for (const { code, stderr } of runs) {
+      assert.strictEqual(code, 0, stderr)
+    }
+    assert.lengthOf(
+      (await stored(collector.home)).filter(({ name }) => name === "graph.execute"),
+      2
+    )
+    await collector.stop()
+  })
+
+  it("takes a span that comes twice once, and leaves out one without ids", async () => {
+    const collector = await start()
+    const request = Sender.request(1)
+    assert.strictEqual((await Sender.callOnce(collector.ports.grpc, request)).code, "OK")
+    assert.strictEqual((await Sender.callOnce(collector.ports.grpc, request)).code, "OK")
+    const span = (traceId: string, spanId: string) => ({ traceId, spanId, name: "x", startTimeUnixNano: "1" })
+    const spans = [
+      span("5b8efff798038103d269b633813fc60c", "eee19b7ec3c1b174"),
+      span("5b8efff798038103d269b633813fc60c", "0000000000000000"),
+      span("00000000000000000000000000000000", "eee19b7ec3c1b174"),
+      span("5b8efff798038103d269b633813fc6", "eee19b7ec3c1b175"),
+      span("5b8efff798038103d269b633813fc60c", "")
+    ]
+    const answer = await Sender.post(
+      collector.ports.http,
+      JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans }] }] }),
+      { headers: { "content-type": "application/json" } }
+    )
+    assert.deepStrictEqual(JSON.parse(answer.text), {
+      partialSuccess: {
+        rejectedSpans: "4",
+        errorMessage: "4 spans have no valid trace id and span id, or cannot be read."
+      }
+    })
+    assert.lengthOf(await stored(collector.home), 2)
+    const { stderr } = await collector.stop()
+    assert.include(stderr, "3 spans in 3 requests stored, 4 spans without valid ids left out\n")
+  })
+
+  it("loses nothing that it has acknowledged when it is killed at once", async () => {
+    const collector = await start()
+    const acknowledged: Array<string> = []
+    const send = async (exporter: (typeof Sender.exporters)[string]): Promise<void> => {
+      const spans = Sender.spans(7)
+      const taken = await Sender.exportWith(exporter(collector.ports, false), spans).then(
+        () => true,
+        () => false
+      )
+      if (taken) {
+        acknowledged.push(...spans.map((span) => span.spanContext().spanId))
+        if (acknowledged.length > 200) {
+          collector.kill("SIGKILL")
+        }
+        return send(exporter)
+      }
+    }
+    await Promise.all(Object.values(Sender.exporters).map(send))
+    await collector.exit
+    const there = new Set((await stored(collector.home)).map(({ spanId }) => spanId))
+    assert.isAbove(acknowledged.length, 200)
+    assert.deepStrictEqual(
+      acknowledged.filter((id) => !there.has(id)),
+      []
+    )
+  })
+
+  it("shares its store with another one", async () => {
+    const home = Process.scratch()
+    const [first, second] = await Promise.all([start([], home), start([], home)])
+    const sent = await Promise.all(
+      Array.from({ length: 40 }, async (_, index) => {
+        const spans = Sender.spans(10)
+        const exporter = Sender.exporters["gRPC"]?.((index % 2 === 0 ? first : second).ports, false)
+        assert.isDefined(exporter)
+        await Sender.exportWith(exporter, spans)
+        return spans.map((span) => span.spanContext())
+      })
+    )
+    assert.deepStrictEqual(ids(await stored(home)), ids(sent.flat()))
+    await Promise.all([first.stop(), second.stop()])
+  })
+
+  it("says once that the store cannot be written, has what comes sent again, and says when that is over", async () => {
+    const collector = await start()
+    const { grpc, http } = collector.ports
+    assert.strictEqual((await Sender.callOnce(grpc, Sender.request(1))).code, "OK")
+    const database = new DatabaseSync(fileIn(collector.home))
+    database.exec("BEGIN EXCLUSIVE")
+    const answers = await Promise.all([
+      Sender.callOnce(grpc, Sender.request(1)).then(({ code }) => code),
+      Sender.callOnce(grpc, Sender.request(1)).then(({ code }) => code),
+      Sender.post(http, Sender.request(1)).then(({ headers, status }) => `${status} ${headers["retry-after"]}`)
+    ])
+    assert.deepStrictEqual(answers, ["UNAVAILABLE", "UNAVAILABLE", "503 1"])
+    database.exec("ROLLBACK")
+    database.close()
+    assert.strictEqual((await Sender.callOnce(grpc, Sender.request(1))).code, "OK")
+    const { stderr } = await collector.stop()
+    const [, failing, ...rest] = stderr.split("\n")
+    assert.match(
+      failing ?? "",
+      /^tinyllm collect: spans cannot be stored, so senders are told to send them again: (?:the trace store .+traces\.db is locked by another process|it takes longer than 8 s)$/
+    )
+    assert.deepStrictEqual(rest, [
+      "tinyllm collect: spans are stored again",
+      "tinyllm collect: 2 spans in 2 requests stored, 3 requests sent away to come again",
+      ""
+    ])
+  })
+
+  it("does not begin where the store cannot be written", async () => {
+    const home = Process.scratch()
+    mkdirSync(fileIn(home))
+    const { code, stderr, stdout } = await Process.runNode(
+      "src/Main.ts",
+      ["collect", "--grpc-port", "0", "--http-port", "0"],
+      { env: { TINYLLM_HOME: home } }
+    )
+    assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" })
+    assert.match(stderr, new RegExp(`^tinyllm: the trace store ${fileIn(home)} .+\\n$`))
+  })
+
+  it("names the port that is taken, and the flag for another one", async () => {
+    const collector = await start()
+    const { grpc, http } = collector.ports
+    const attempt = (...args: ReadonlyArray<string>) =>
+      Process.runNode("src/Main.ts", ["collect", ...args], { env: { TINYLLM_HOME: Process.scratch() } })
+    for (const [args, flag, port] of [
+      [["--grpc-port", String(grpc), "--http-port", "0"], "--grpc-port", grpc],
+      [["--grpc-port", "0", "--http-port", String(http)], "--http-port", http]
+    ] as const) {
+      const { code, stderr, stdout } = await attempt(...args)
+      assert.deepStrictEqual(
+        { code, stderr, stdout },
+        {
+          code: 2,
+          stderr: `tinyllm: cannot listen on 127.0.0.1:${port}: another program listens there. Choose another port with ${flag}; 0 takes a free one.\n`,
+          stdout: ""
+        }
+      )
+    }
+    const same = await attempt("--grpc-port", "4400", "--http-port", "4400")
+    assert.deepInclude(same, {
+      code: 2,
+      stderr:
+        "tinyllm: gRPC and HTTP have a port each, and 4400 is given for both. Choose another one with --http-port.\n"
+    })
+    const elsewhere = await attempt("--host", "192.0.2.1", "--grpc-port", "0", "--http-port", "0")
+    assert.deepInclude(elsewhere, {
+      code: 2,
+      stderr:
+        "tinyllm: cannot listen on 192.0.2.1:0: this machine has no such address. Choose another address with --host.\n"
+    })
+    const wrong = await attempt("--grpc-port", "70000")
+    assert.strictEqual(wrong.code, 2)
+    assert.include(wrong.stderr, "Expected a port from 0 to 65535, got 70000")
+    await collector.stop()
+  })
+
+  it("warns where other machines reach it", async () => {
+    const collector = await start(["--host", "0.0.0.0"])
+    assert.match(
+      collector.stderr(),
+      /^tinyllm collect: warning: whoever reaches 0\.0\.0\.0:\d+ can send traces here; there is no key and no TLS\n/
+    )
+    await collector.stop()
+  })
+
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    it(`ends on ${signal}, although senders stay connected and one has not sent all`, async () => {
+      const collector = await start()
+      const client = Sender.grpcClient(collector.ports.grpc)
+      assert.strictEqual((await Sender.call(client, Sender.request(1))).code, "OK")
+      const half = Net.connect(collector.ports.http, "127.0.0.1").on("error", () => {})
+      half.write(
+        "POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\nexpect: 100-continue\r\n" +
+          "content-length: 9\r\n\r\n"
+      )
+      // It has been let in.
+      await new Promise((resolve) => half.once("data", resolve))
+      const begin = performance.now()
+      const { code, stderr } = await collector.stop(signal)
+      assert.isBelow(performance.now() - begin, 6000)
+      client.close()
+      half.destroy()
+      assert.strictEqual(code, 130)
+      assert.include(stderr, "tinyllm collect: 1 span in 1 request stored")
+    })
+  }
+})
+
+// By itself: who makes so many spans has no time for others.
+describe("tinyllm collect", () => {
+  it("takes 100 000 spans at once without losing one, in bounded memory", async () => {
+    const collector = await start()
+    const batches = Sender.batches({ traces: 100, spansPerTrace: 1000, batch: 512 })
+    const senders = Array.from({ length: 16 }, (_, sender) => batches.filter((_, index) => index % 16 === sender))
+    await Promise.all(
+      senders.map((own, index) => {
+        const exporter = Object.values(Sender.exporters)[index % 3]?.(collector.ports, index % 2 === 0)
+        assert.isDefined(exporter)
+        return Sender.exportWith(exporter, ...own)
+      })
+    )
+    const peak = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${collector.pid}/status`, "utf8"))?.[1]
+    const { stderr } = await collector.stop()
+    assert.include(stderr, `\ntinyllm collect: 100000 spans in ${batches.length} requests stored\n`)
+    const traces = await inStore(collector.home, (store) => store.list())
+    assert.deepStrictEqual(
+      traces.map(({ spans }) => spans),
+      Array.from({ length: 100 }, () => 1000)
+    )
+    assert.isBelow(Number(peak), 400_000)
+  }, 120_000)
+})
