@@ -1,6 +1,6 @@
 // Measures what graphs and tracing cost, and how long the command line takes to start.
 //
-// node bench/main.ts [--quick] [--only graph|spans|limits|streams|start] [--json]
+// node bench/main.ts [--quick] [--only graph|spans|limits|streams|collect|start] [--json]
 //
 // Everything that is compared runs in turns in one process, or as child processes in turns: trust the ratios, and
 // compare times only with those of the same machine on the same day.
@@ -34,6 +34,7 @@ const parts: Record<string, ReadonlyArray<() => Promise<Section>>> = {
   ],
   limits: [async () => (await import("./limits.ts")).measure(quick)],
   streams: [async () => (await import("./streams.ts")).measure({ ...effort, turnMillis: quick ? 5 : 60 })],
+  collect: [async () => (await import("./collect.ts")).measure(quick)],
   start: [async () => (await import("./start.ts")).measure(quick)]
 }
 
