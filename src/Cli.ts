@@ -18,17 +18,8 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { collectFlags } from "./CliCollectFlags.ts"
 import { CommandFailed } from "./CliError.ts"
-import {
-  chatFlags,
-  doctorFlags,
-  modelsFlags,
-  pullFlags,
-  runFlags,
-  showFlags,
-  traceOpenFlags,
-  tracePushFlags,
-  uiFlags
-} from "./CliFlags.ts"
+import { chatFlags, doctorFlags, modelsFlags, pullFlags, runFlags, showFlags, uiFlags } from "./CliFlags.ts"
+import { trace } from "./CliTraceCommands.ts"
 import * as Logs from "./Logs.ts"
 import { redact } from "./Redaction.ts"
 import { harmless } from "./SpanPrinter.ts"
@@ -117,31 +108,6 @@ const doctor = Command.make("doctor", doctorFlags, (flags) =>
     (module) => module.doctor(flags)
   )
 ).pipe(Command.withDescription("Say whether Ollama answers, which models it has, and where traces would go"))
-
-const trace = Command.make("trace").pipe(
-  Command.withDescription("Work with traces that were recorded before"),
-  Command.withSubcommands([
-    Command.make("open", traceOpenFlags, (flags) =>
-      Effect.flatMap(
-        Effect.promise(() => import("./CliTraceOpen.ts")),
-        (module) => module.open(flags)
-      )
-    ).pipe(
-      Command.withDescription("Show a trace as a page in the browser: one file, which asks no one for anything"),
-      Command.withExamples([
-        { command: "tinyllm trace open", description: "Show the last trace" },
-        { command: "tinyllm trace open 4bf92f35 --no-open", description: "Write the page, and print where it is" },
-        { command: "tinyllm trace open last --output trace.html", description: "Write it where it can be sent from" }
-      ])
-    ),
-    Command.make("push", tracePushFlags, (flags) =>
-      Effect.flatMap(
-        Effect.promise(() => import("./CliTrace.ts")),
-        (module) => module.push(flags)
-      )
-    ).pipe(Command.withDescription("Send the spans that were kept because no collector took them"))
-  ])
-)
 
 const ui = Command.make("ui", uiFlags, (flags) =>
   Effect.flatMap(

@@ -181,6 +181,12 @@ export const doctorFlags = {
 
 /** The flags of `tinyllm trace push`. */
 export const tracePushFlags = {
+  id: Argument.String("id").pipe(
+    Argument.withDescription(
+      "A stored trace: its id, the beginning of it, or last; without one, the spans that were kept"
+    ),
+    Argument.optional
+  ),
   otlpEndpoint: Flag.String("otlp-endpoint").pipe(
     Flag.withMetavar("URL"),
     Flag.withDescription("Collector that spans go to, http://localhost:4317 by default"),
@@ -238,7 +244,8 @@ export type PullFlags = Flags<typeof pullFlags>
 export type ChatFlags = Flags<typeof chatFlags>
 export type DoctorFlags = Flags<typeof doctorFlags>
 
-type Flags<Config extends Record<string, unknown>> = {
+/** What a command gets of its flags. */
+export type Flags<Config extends Record<string, unknown>> = {
   readonly [K in keyof Config]: Config[K] extends Flag.Flag<infer A>
     ? A
     : Config[K] extends Argument.Argument<infer A>

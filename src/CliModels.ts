@@ -39,11 +39,10 @@ export const models = (flags: ModelsFlags) =>
       )
       return
     }
-    const width = stdout.isTerminal ? stderr.columns() || undefined : undefined
     const { leftOut, text } = CliTable.table(
       columns,
       listed.map((entry) => row(entry, now)),
-      { width, colour: false }
+      { width: stdout.columns(), colour: false }
     )
     yield* stdout.write(text)
     if (leftOut.length > 0) {

@@ -1,5 +1,5 @@
 /**
- * `tinyllm trace`: what can be done with traces that were recorded before.
+ * `tinyllm trace push`: sends the spans that were kept because no collector took them.
  *
  * @since 0.1.0
  */
@@ -22,19 +22,13 @@ export const push = (flags: TracePushFlags) =>
     const stdout = yield* Stdout
     const stderr = yield* Stderr
     const tell = (line: string) => stderr.write(`tinyllm: ${harmless(line)}\n`)
-    const config = yield* Telemetry.resolve({ exporter: "otlp", ...given(flags) })
-    if (!config.enabled.value) {
-      return yield* new CommandFailed({ text: `Nothing is sent: ${config.enabled.source} is true.`, exitCode: 2 })
-    }
+    const config = yield* collectorOf(flags)
     const directory = Option.getOrUndefined(flags.directory) ?? (yield* SpoolConfig.directory)
     if (directory === undefined) {
       return yield* new CommandFailed({
         text: "There is no folder in which spans are kept: set TINYLLM_HOME, or name one with --directory.",
         exitCode: 2
       })
-    }
-    for (const warning of config.warnings) {
-      tell(warning)
     }
     const pushed = yield* Telemetry.push(config, directory)
     for (const { damage, name } of pushed.damaged) {
@@ -69,6 +63,19 @@ export const push = (flags: TracePushFlags) =>
           exitCode: 1
         })
   }).pipe(Effect.mapError(failed))
+
+/** The collector that flags and environment name. Says what is odd about them, and fails where they turn tracing off. */
+export const collectorOf = Effect.fnUntraced(function* (flags: TracePushFlags) {
+  const stderr = yield* Stderr
+  const config = yield* Telemetry.resolve({ exporter: "otlp", ...given(flags) })
+  if (!config.enabled.value) {
+    return yield* new CommandFailed({ text: `Nothing is sent: ${config.enabled.source} is true.`, exitCode: 2 })
+  }
+  for (const warning of config.warnings) {
+    stderr.write(`tinyllm: ${harmless(warning)}\n`)
+  }
+  return config
+})
 
 const given = ({ otlpEndpoint, otlpProtocol }: TracePushFlags): Telemetry.Options => ({
   ...(Option.isSome(otlpEndpoint) ? { otlpEndpoint: otlpEndpoint.value } : {}),

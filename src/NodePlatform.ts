@@ -12,13 +12,18 @@ import { Stdout } from "./Stdout.ts"
 import { Typing } from "./Typing.ts"
 
 const stdout = Layer.sync(Stdout, () => {
+  let isClosed = false
   // An error comes as an event, which would end the program, and to the callback of `write`.
   process.stdout.on("error", () => {})
   return {
     isTerminal: process.stdout.isTTY === true,
+    // A terminal that says 0 does not say.
+    columns: () => (process.stdout.isTTY === true ? process.stdout.columns || undefined : undefined),
+    isClosed: () => isClosed,
     write: (text: string) =>
       Effect.callback<void>((resume) => {
-        process.stdout.write(text, (error) =>
+        process.stdout.write(text, (error) => {
+          isClosed ||= error !== null && error !== undefined
           resume(
             error === null || error === undefined || readerHasGone(error)
               ? Effect.void
@@ -26,7 +31,7 @@ const stdout = Layer.sync(Stdout, () => {
                   new CommandFailed({ text: `Standard output could not be written: ${error.message}.`, exitCode: 1 })
                 )
           )
-        )
+        })
       })
   }
 })

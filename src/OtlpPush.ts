@@ -1,5 +1,5 @@
 /**
- * Sends what is in a spool, one file after the other, and deletes what was acknowledged.
+ * Sends what is in a spool, one file after the other, and deletes what was acknowledged; and requests that are at hand.
  *
  * Two that do this at the same time share the files. Who is killed between an acknowledgement and the deletion sends
  * that file again the next time: it is better to have spans twice than not at all.
@@ -93,6 +93,39 @@ export const push = (options: {
       break
     }
     return { ...done, address: client.address, directory, failed }
+  }).pipe(Effect.ensuring(Effect.sync(() => options.client.close())))
+
+/** What became of requests. */
+export interface Sent {
+  /** Where they went to, host and port. */
+  readonly address: string
+  /** How many were acknowledged, from the first on. */
+  readonly accepted: number
+  /** Spans of acknowledged requests that the collector did not want, and why. */
+  readonly rejected: ReadonlyArray<{ readonly spans: number; readonly reason: string }>
+  /** Why the next one, and what follows it, was not sent. */
+  readonly failed: Reason | undefined
+}
+
+/** Sends requests, one after the other. `timeoutMillis` is for one, with all attempts. Closes the client. */
+export const send = (options: {
+  readonly client: OtlpClient
+  readonly requests: ReadonlyArray<Uint8Array>
+  readonly timeoutMillis: number
+}): Effect.Effect<Sent> =>
+  Effect.gen(function* () {
+    const { client, requests, timeoutMillis } = options
+    const rejected: Array<Sent["rejected"][number]> = []
+    for (const [index, request] of requests.entries()) {
+      const end = yield* deliver(client, request, timeoutMillis)
+      if (end._tag === "Failed") {
+        return { address: client.address, accepted: index, rejected, failed: end.reason }
+      }
+      if (end.rejected > 0) {
+        rejected.push({ spans: end.rejected, reason: end.reason })
+      }
+    }
+    return { address: client.address, accepted: requests.length, rejected, failed: undefined }
   }).pipe(Effect.ensuring(Effect.sync(() => options.client.close())))
 
 // A person waits: pauses are those of the end of a program, but the time is what the settings give.

@@ -11,6 +11,10 @@ export class Stdout extends Context.Service<
   {
     /** Whether a person watches it. */
     readonly isTerminal: boolean
+    /** The width of the terminal, in columns; `undefined` when it is none, or does not say. */
+    readonly columns: () => number | undefined
+    /** Whether its reader has gone, as far as something was written since. */
+    readonly isClosed: () => boolean
     /**
      * Writes text and waits until it is written. A reader that has gone (`tinyllm … | head`) is no failure; any other
      * error (a full disk) is a defect that the command line reports like a failure.

@@ -15,7 +15,7 @@ import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import * as Diagnostics from "./Diagnostics.ts"
 import type { Outcome } from "./OtlpAnswers.ts"
-import type { Pushed } from "./OtlpPush.ts"
+import type { Pushed, Sent } from "./OtlpPush.ts"
 import * as Propagation from "./Propagation.ts"
 import type { RecordedSpan } from "./RecordedSpan.ts"
 import * as Report from "./Report.ts"
@@ -223,6 +223,22 @@ export const push = Effect.fnUntraced(function* (
     push({ client, directory, timeoutMillis: config.timeoutMillis }),
     (error) => error.message
   )
+})
+
+/**
+ * Sends requests (`ExportTraceServiceRequest`, protobuf) to the collector of a configuration, one after the other, and says
+ * what became of them. Stops at the first that is not taken.
+ *
+ * Fails with the reason when a setting makes that impossible.
+ */
+export const send = Effect.fnUntraced(function* (
+  config: TelemetryConfig.Resolved,
+  requests: ReadonlyArray<Uint8Array>
+): Effect.fn.Return<Sent, string> {
+  const diagnostics = Diagnostics.make(config.logLevel.value, (yield* Stderr.Stderr).write)
+  const client = yield* Effect.flatMap(Layers.clientOf(config, diagnostics), Effect.fromResult)
+  const { send } = yield* Effect.promise(() => import("./OtlpPush.ts"))
+  return yield* send({ client, requests, timeoutMillis: config.timeoutMillis })
 })
 
 /** Whether spans made here are recorded by a layer of this module. */

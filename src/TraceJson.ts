@@ -1,13 +1,16 @@
 /**
- * A trace as one JSON object for programs: what its runs did, and every span.
+ * Traces as JSON objects for programs: one with what its runs did and every span, what differs between two, and numbers of
+ * many. Times are milliseconds with the microseconds as decimals; what nobody measured is `null`.
  *
  * @since 0.1.0
  */
 import * as TraceRun from "./TraceRun.ts"
+import * as TraceDiff from "./TraceDiff.ts"
 import { isoTime, plainValues } from "./TraceSpanText.ts"
+import type { Group, Stats } from "./TraceStats.ts"
 import * as TraceTree from "./TraceTree.ts"
 
-/** A trace. Times are milliseconds with the microseconds as decimals; what nobody measured is `null`. */
+/** A trace: what its runs did, and every span. */
 export const toJson = (tree: TraceTree.TraceTree) => {
   const facts = TraceRun.facts(tree)
   const [root] = tree.roots
@@ -109,3 +112,60 @@ const spanOf = (at: TraceTree.TraceNode, facts: TraceRun.Facts) => {
 }
 
 const millis = (nanos: number): number => Math.round(nanos / 1000) / 1000
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Several traces
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What differs between two traces, row by row. */
+export const difference = (a: TraceTree.TraceTree, b: TraceTree.TraceTree) => {
+  const { by, graphs, parting, rows } = TraceDiff.compare(a, b)
+  return {
+    a: a.traceId,
+    b: b.traceId,
+    by,
+    graphs: { a: graphs[0], b: graphs[1] },
+    parting: parting?.name ?? null,
+    rows: rows.map(({ a, b, differs, name }) => ({
+      name,
+      differs,
+      a: a === undefined ? null : side(a),
+      b: b === undefined ? null : side(b)
+    }))
+  }
+}
+
+const side = ({ attempts, durationNanos, outcome, route, tokens }: TraceDiff.Side) => ({
+  route: route ?? null,
+  outcome,
+  durationMs: millis(durationNanos),
+  tokens: tokens ?? null,
+  attempts
+})
+
+/** Many traces in numbers. */
+export const stats = ({ failed, models, nodes, period, tokens, traces }: Stats) => ({
+  traces,
+  failed,
+  startTime: period === undefined ? null : isoTime(period[0]),
+  endTime: period === undefined ? null : isoTime(period[1]),
+  inputTokens: tokens.input ?? null,
+  outputTokens: tokens.output ?? null,
+  nodes: nodes.map(group("type")),
+  models: models.map(group("model"))
+})
+
+const group =
+  <Key extends string>(key: Key) =>
+  (group: Group) => ({
+    ...({ [key]: group.name } as Record<Key, string>),
+    count: group.count,
+    failed: group.failed,
+    p50Ms: millis(group.p50Nanos),
+    p95Ms: millis(group.p95Nanos),
+    p99Ms: millis(group.p99Nanos),
+    inputTokens: group.tokens.input ?? null,
+    outputTokens: group.tokens.output ?? null,
+    tokensPerSecond: group.tokensPerSecond ?? null,
+    share: Math.round(group.share * 1e4) / 1e4
+  })

@@ -7,7 +7,7 @@ import * as CliTable from "./CliTable.ts"
 import { cyan, dateTime, duration, red, type Terminal, yellow } from "./TerminalText.ts"
 import { isoTime } from "./TraceSpanText.ts"
 import { tokensText } from "./TraceWaterfall.ts"
-import type { TraceSummary } from "./TraceStore.ts"
+import type { TraceSummary } from "./TraceSummary.ts"
 
 const statusStyle = (cell: string): string =>
   (cell === "failed" ? red("") : cell === "running" ? cyan("") : cell === "interrupted" ? yellow("") : { style: "" })

@@ -1,0 +1,141 @@
+/**
+ * What came into the store of traces since the last look, as lines: visits of nodes, calls of models, runs and whatever
+ * failed, when each of them has ended.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import {
+  cyan,
+  dateTime,
+  dim,
+  duration,
+  green,
+  line,
+  plain,
+  red,
+  type Styled,
+  type Terminal,
+  yellow
+} from "./TerminalText.ts"
+import { statusText } from "./TraceList.ts"
+import * as TraceRun from "./TraceRun.ts"
+import { TraceStore, type TraceSummary } from "./TraceStore.ts"
+import * as TraceTree from "./TraceTree.ts"
+import { rateText, tokensText } from "./TraceWaterfall.ts"
+
+/** What is new in one trace. */
+export interface News {
+  readonly summary: TraceSummary
+  readonly tree: TraceTree.TraceTree
+  readonly facts: TraceRun.Facts
+  /** The spans that were not there at the last look, in the order in which they ended. */
+  readonly spans: ReadonlyArray<TraceTree.TraceNode>
+  /** Whether the trace has ended since the last look. */
+  readonly hasEnded: boolean
+}
+
+interface Known {
+  readonly spans: number
+  readonly status: TraceSummary["status"]
+  readonly ids: ReadonlySet<string>
+}
+
+// A look is at so many traces: whoever runs more of them at once cannot read along.
+const watched = 1000
+
+/** Looks at the store again and again. The first look finds nothing new: it sees what is there already. */
+export const make = Effect.sync(() => {
+  let known: Map<string, Known> | undefined
+  const look = Effect.gen(function* () {
+    const store = yield* TraceStore
+    const first = known === undefined
+    const before = known ?? new Map<string, Known>()
+    const after = new Map<string, Known>()
+    const news: Array<News> = []
+    for (const summary of (yield* store.list({ limit: watched })).toReversed()) {
+      const { spans, status, traceId } = summary
+      const old = before.get(traceId)
+      if (old?.spans === spans && old.status === status) {
+        after.set(traceId, old)
+        continue
+      }
+      // Of a trace that had ended before the first look, all that comes later is new.
+      const read =
+        first && status !== "running"
+          ? []
+          : yield* Effect.catchIf(
+              store.read(traceId),
+              ({ reason }) => reason._tag === "TraceNotFound",
+              () => Effect.succeed([])
+            )
+      after.set(traceId, { spans, status, ids: new Set(read.map(({ spanId }) => spanId)) })
+      if (!first) {
+        const tree = TraceTree.make(read)
+        news.push({
+          summary,
+          tree,
+          facts: TraceRun.facts(tree),
+          spans: tree.nodes.filter(({ span }) => old?.ids.has(span.spanId) !== true).toSorted(byEnd),
+          hasEnded: status !== "running" && (old === undefined || old.status === "running")
+        })
+      }
+    }
+    known = after
+    return news
+  })
+  return { look }
+})
+
+const byEnd = ({ span: a }: TraceTree.TraceNode, { span: b }: TraceTree.TraceNode): number =>
+  a.endNanos < b.endNanos ? -1 : a.endNanos > b.endNanos ? 1 : 0
+
+/** The news as lines, each with when it was and the beginning of the trace's id. */
+export const draw = (news: News, terminal: Terminal): ReadonlyArray<string> =>
+  news.spans.filter((at) => isWorthALine(at, news)).map((at) => lineOf(at, news, terminal))
+
+// Where the time of a call went, and attempts that are told by what they are attempts at, are not.
+const isWorthALine = (at: TraceTree.TraceNode, { facts }: News): boolean =>
+  at.parent === undefined ||
+  at.span.status.code === "error" ||
+  facts.steps.has(at) ||
+  facts.calls.has(at) ||
+  facts.runsAt.has(at) ||
+  TraceTree.text(at.span, "gen_ai.tool.name") !== undefined
+
+const nameWidth = 34
+
+const lineOf = (at: TraceTree.TraceNode, { facts, summary }: News, terminal: Terminal): string => {
+  const { span } = at
+  const run = facts.runsAt.get(at)
+  const step = facts.steps.get(at)
+  const call = facts.calls.get(at)
+  const [error] = TraceTree.errors(at)
+  const outcome = TraceTree.outcome(span)
+  const what = run?.graph ?? step?.id ?? call?.model
+  const name = `${span.name}${what === undefined ? "" : ` ${what}`}${step?.decision === undefined ? "" : ` → ${step.decision.route}`}`
+  const tokens = tokensText((call ?? run)?.tokens ?? TraceRun.none)
+  const facts_ = [
+    duration(at.durationNanos / 1e6).padStart(8),
+    ...(tokens === "" ? [] : [`tokens ${tokens}`]),
+    ...(call?.tokensPerSecond === undefined ? [] : [`${rateText(call.tokensPerSecond)} tok/s`])
+  ]
+  const end: ReadonlyArray<Styled> =
+    error !== undefined
+      ? [red(`  ✗ ${error.type === undefined ? "" : `${error.type}: `}${error.message}`)]
+      : outcome === "interrupted"
+        ? [yellow("  interrupted")]
+        : run !== undefined && at.parent === undefined
+          ? [summary.status === "ok" ? green("  ok") : red(`  ${statusText(summary)}`)]
+          : []
+  const style = run === undefined ? plain : cyan
+  return line(
+    [
+      dim(`${dateTime(span.endNanos).slice(11)} ${span.traceId.slice(0, 8)} `),
+      style(`${name.padEnd(nameWidth)} `),
+      plain(facts_.join("  ")),
+      ...end
+    ],
+    terminal
+  )
+}
