@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as AiError from "effect/ai/AiError"
+import * as Duration from "effect/Duration"
 import type { OllamaError } from "./OllamaError.ts"
 import * as Span from "./Span.ts"
 
@@ -43,7 +44,9 @@ const reasonOf = (error: OllamaError): AiError.AiErrorReason => {
         ? new AiError.NetworkError({ reason: "TransportError", method: "POST", url: reason.url, description })
         : new AiError.InternalProviderError({ description })
     case "Busy":
-      return new AiError.RateLimitError({})
+      return new AiError.RateLimitError(
+        reason.retryAfterMillis === undefined ? {} : { retryAfter: Duration.millis(reason.retryAfterMillis) }
+      )
     case "ModelNotFound":
     case "RemoteRefused":
       return new AiError.InvalidRequestError({ parameter: "model", description })

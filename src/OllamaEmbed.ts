@@ -9,6 +9,7 @@
  */
 import type { LoadOptions, Timings } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
+import { errorText } from "./OllamaErrorText.ts"
 import { excerpt, parse } from "./OllamaLines.ts"
 import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
@@ -91,6 +92,13 @@ export class EmbedReader extends Reader {
     const answer: { readonly [key: string]: unknown } = typeof value === "object" && value !== null ? { ...value } : {}
     const vectors: unknown = answer["embeddings"]
     if (this.ended) {
+      return
+    }
+    const said = errorText(answer["error"])
+    if (said !== undefined) {
+      this.failure = OllamaError.make(
+        new OllamaError.StreamError({ model: this.#options.model, status: 200, text: said, partial: "" })
+      )
       return
     }
     if (!Array.isArray(vectors)) {

@@ -33,8 +33,8 @@ export interface CreateFromFiles extends Omit<Ollama.CreateRequest, "files" | "a
 }
 
 /**
- * Creates a model from files: what the server has not got is sent to it first. Says `hashing` and `uploading` with the
- * name and size of each file, then what the server says, `success` at last.
+ * Creates a model from files: what the server has not got is sent to it first. Says `hashing` with the
+ * name of each file and `uploading` with its name and size, then what the server says, `success` at last.
  */
 export const create = (
   request: CreateFromFiles

@@ -180,7 +180,7 @@ export const json = <A, I>(
     Effect.gen(function* () {
       const read: Text = { text: "", bytes: 0 }
       yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => fromTransport(url, error)))
-      yield* refused(request, response.status, read.text)
+      yield* refused(url, request, response.status, read.text)
       const decoded = read.bytes > jsonBytes ? undefined : decode(read.text)
       return decoded !== undefined && Exit.isSuccess(decoded)
         ? decoded.value
@@ -212,18 +212,29 @@ export const text = (server: Server, request: Request): Effect.Effect<string, Ol
       const response = yield* server.send(request)
       const read: Text = { text: "", bytes: 0 }
       yield* readInto(read, response, prefixBytes).pipe(Effect.mapError((error) => fromTransport(server.url, error)))
-      yield* refused(request, response.status, read.text)
+      yield* refused(server.url, request, response.status, read.text)
       return read.text
     }).pipe(Effect.scoped)
   )
 
 /** Fails where a status of success comes with an error. */
-const refused = ({ model }: Request, status: number, body: string): Effect.Effect<void, OllamaError.OllamaError> => {
+const refused = (
+  url: string,
+  { model }: Request,
+  status: number,
+  body: string
+): Effect.Effect<void, OllamaError.OllamaError> => {
   // A list of models need not be read twice to see that it is none.
   const said = body.includes('"error"') ? readBody(body, status) : undefined
-  return said?.json === true
-    ? Effect.fail(OllamaError.make(new OllamaError.StreamError({ model, status, text: said.text, partial: "" })))
-    : Effect.void
+  return said?.json !== true
+    ? Effect.void
+    : Effect.fail(
+        OllamaError.make(
+          model === ""
+            ? new OllamaError.ServerFailed({ url, status, text: said.text })
+            : new OllamaError.StreamError({ model, status, text: said.text, partial: "" })
+        )
+      )
 }
 
 // What has a body all the same may be an error, or from a server that is no Ollama.
@@ -235,7 +246,7 @@ const statusOf = (
   Effect.gen(function* () {
     const { headers, status } = response
     const body = (yield* prefix(response)).trim()
-    yield* refused(request, status, body)
+    yield* refused(url, request, status, body)
     return /^text\/html\b/i.test(headers["content-type"] ?? "") || !/^(?:$|[{[]|null$)/.test(body)
       ? yield* OllamaError.make(
           new OllamaError.Malformed({
@@ -328,13 +339,13 @@ export const nextDelayMillis = (
       return undefined
     }
     const { base, cap } = server.retry
+    // Full jitter: many callers that failed together come back spread out.
+    const delay = random * Math.min(cap, base * 2 ** (count - 1))
     const wanted = error.reason._tag === "Busy" ? error.reason.retryAfterMillis : undefined
     if (wanted !== undefined) {
       // Asked earlier, it would be as busy. Who calls may want to know rather than wait for longer.
-      return wanted > longestWaitMillis ? undefined : wanted + random * base
+      return wanted > longestWaitMillis ? undefined : wanted + delay
     }
-    // Full jitter: many callers that failed together come back spread out.
-    const delay = random * Math.min(cap, base * 2 ** (count - 1))
     // Another model is to be unloaded meanwhile, and that takes its time.
     return error.isOutOfMemory ? Math.min(cap, base + delay) : delay
   })

@@ -33,12 +33,13 @@ const defaultNumKeep = 4
 
 /**
  * Whether a prompt of so many tokens is what Ollama leaves of one that is too long: it keeps the first `num_keep` tokens
- * (some models' first token besides) and half of the room for the others.
+ * (some models' first token besides) and half of the room for the others. Where it keeps all, -1, nothing is cut.
+ *
+ * Asked also where the request forbids to cut: not every server knows that it may.
  */
 export const isCut = (promptTokens: number, numCtx: number, numKeep: number = defaultNumKeep): boolean =>
-  [numKeep, numKeep + 1].some(
-    (kept) => kept >= 0 && kept < numCtx && promptTokens === numCtx - Math.floor((numCtx - kept) / 2)
-  )
+  numKeep >= 0 &&
+  [numKeep, numKeep + 1].some((kept) => kept < numCtx && promptTokens === numCtx - Math.floor((numCtx - kept) / 2))
 
 // Sizes that servers take by themselves, and others in use: whether it is one of them is then asked.
 const usualSizes = Array.from({ length: 8 }, (_, power) => 2048 * 2 ** power)

@@ -8,9 +8,11 @@
 
 /** Milliseconds from `now` (since 1970) until then, 0 or more; `undefined` where it says nothing that can be read. */
 export const millis = (header: string | undefined, now: number): number | undefined => {
-  if (header === undefined) {
-    return undefined
+  const text = header?.trim() ?? ""
+  if (/^\d+$/.test(text)) {
+    return Number(text) * 1000
   }
-  const millis = /^\d+$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
-  return Number.isNaN(millis) ? undefined : Math.max(millis, 0)
+  // Other dates, and other numbers, are read by `Date.parse` too, each time as something else.
+  const date = /^[A-Z][a-z]+, .*GMT$/.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(date) ? undefined : Math.max(date - now, 0)
 }

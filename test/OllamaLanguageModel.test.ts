@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, ExecutionPlan, Fiber, Layer, Option, Ref, Schema, Stream } from "effect"
+import { Duration, Effect, ExecutionPlan, Fiber, Layer, Option, Ref, Schema, Stream } from "effect"
 import { AiError, Chat, LanguageModel, Model, Prompt, type Response, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Graph from "../src/Graph.ts"
@@ -240,6 +240,7 @@ describe("errors", () => {
     [new Ollama.Unreachable({ url: at.url, code: "ECONNRESET" }), "NetworkError"],
     [new Ollama.ModelNotFound({ ...of, url: at.url }), "InvalidRequestError"],
     [new Ollama.Busy({ status: 503, text }), "RateLimitError"],
+    [new Ollama.Busy({ status: 429, text, retryAfterMillis: 7000 }), "RateLimitError"],
     [new Ollama.Timeout({ url: at.url, phase: "connect", millis: 1, partial: "" }), "NetworkError"],
     [new Ollama.Timeout({ url: at.url, phase: "idle", millis: 1, partial: "p" }), "InternalProviderError"],
     [new Ollama.InvalidRequest({ status: 400, text }), "InvalidRequestError"],
@@ -294,6 +295,9 @@ describe("errors", () => {
           assert.strictEqual((failed.cause as Error).cause, original, reason._tag)
           assert.strictEqual(failed.isRetryable, original.isRetryable, reason._tag)
           assert.notInclude(failed.message, text)
+        }
+        if (reason._tag === "Busy" && reason.retryAfterMillis !== undefined) {
+          assert.deepStrictEqual(error.retryAfter, Duration.seconds(7))
         }
         if (tag !== "RateLimitError" && reason._tag !== "StreamInterrupted") {
           assert.include(error.message, original.message)

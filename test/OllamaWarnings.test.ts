@@ -85,7 +85,8 @@ describe("a prompt that was probably cut", () => {
       [2050, 4096, 100, false],
       [2048, 4096, 0, true],
       [4096, 4096, 5000, false],
-      [2047, 4096, -1, false]
+      [2047, 4096, -1, false],
+      [2048, 4096, -1, false]
     ] as const) {
       assert.strictEqual(OllamaWarnings.isCut(tokens, numCtx, numKeep), cut, `${tokens} of ${numCtx}, ${numKeep} kept`)
     }
