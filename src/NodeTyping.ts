@@ -12,6 +12,7 @@ import { Readable } from "node:stream"
 import type { Session, Typed } from "./Typing.ts"
 
 const ctrlC = "\u0003"
+const ctrlZ = "\u001a"
 const eraseBelow = "\u001b[J"
 
 // What is typed, cut behind what can end a line: Enter, Ctrl-C, Ctrl-D. Bytes as Latin-1: UTF-8 has none of these in the
@@ -47,6 +48,11 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
       onInterrupt()
       return
     }
+    if (feed === undefined && text.includes(ctrlZ)) {
+      suspend()
+      take(text.replaceAll(ctrlZ, ""))
+      return
+    }
     for (const piece of pieces(text)) {
       // A line that ends makes what follows it wait for the next.
       if (feed === undefined) {
@@ -64,6 +70,33 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
   }
   const onSignal = () => take(ctrlC)
 
+  /** Gives the terminal to the shell, as Ctrl-Z does where it is no mere key. */
+  const suspend = () => {
+    if (process.platform === "win32") {
+      return
+    }
+    if (draws) {
+      output.write(markPastes(false))
+    }
+    input.setRawMode(false)
+    // All that the shell started with one command: npm would be waited for.
+    process.kill(0, "SIGTSTP")
+    // Where nobody could wake it, the system does not stop a program.
+    setTimeout(onContinue, 50)
+  }
+  // What the shell did with the terminal meanwhile is not known.
+  const onContinue = () => {
+    if (!ended) {
+      input.setRawMode(false)
+      input.setRawMode(true)
+    }
+    redraw?.(() => {
+      if (draws) {
+        output.write(markPastes(true))
+      }
+    })
+  }
+
   yield* Effect.acquireRelease(
     Effect.sync(() => {
       // For the time of the session SIGINT means what the key means; whoever ends the program at it has it back after.
@@ -72,6 +105,7 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
         process.off("SIGINT", other)
       }
       process.on("SIGINT", onSignal)
+      process.on("SIGCONT", onContinue)
       input.setRawMode(true)
       input.on("data", onData).on("end", onEnd).on("error", onEnd).resume()
       return others
@@ -83,7 +117,7 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
         if (!ended) {
           input.setRawMode(false)
         }
-        process.off("SIGINT", onSignal)
+        process.off("SIGINT", onSignal).off("SIGCONT", onContinue)
         for (const other of others) {
           process.on("SIGINT", other)
         }
@@ -136,6 +170,8 @@ export const open: Effect.Effect<Session | undefined, never, Scope.Scope> = Effe
           finish({ _tag: "Line", text: lines.join("\n") })
         }
       })
+      // Readline's own way stops this process alone.
+      editor.on("SIGTSTP", suspend)
       editor.on("SIGINT", () => {
         output.write(draws ? `${eraseBelow}\n` : "\n")
         finish({ _tag: "Interrupted", empty: editor.line === "" && lines.length === 0 })

@@ -1,6 +1,7 @@
 // `tinyllm chat` from outside: real processes, a real terminal, an Ollama double on a loopback port.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { existsSync } from "node:fs"
 import { OllamaDouble, type Script } from "../src/OllamaDouble.ts"
 import * as Collector from "./support/Collector.ts"
 import { withOllama } from "./support/Double.ts"
@@ -200,7 +201,7 @@ describe("tinyllm chat, from a pipe", () => {
 /** A conversation at a terminal. `sees` waits for text that comes after what was seen before. */
 const terminal = (env: Readonly<Record<string, string>>, rest = "", columns = 80) => {
   // The shell becomes what it runs, so its process is the one that signals are for.
-  const line = `echo "pid $$"; ${rest.includes("|") ? "" : "exec "}"${process.execPath}" src/Main.ts chat ${rest}`
+  const line = `echo "pid $$"; ${"TTY" in env ? "echo tty $(tty); " : ""}${rest.includes("|") ? "" : "exec "}"${process.execPath}" src/Main.ts chat ${rest}`
   return Effect.map(
     // A test that fails leaves no conversation behind.
     Effect.acquireRelease(
@@ -213,10 +214,13 @@ const terminal = (env: Readonly<Record<string, string>>, rest = "", columns = 80
 
 const watched = (running: Process.Running) => {
   let at = 0
+  /** Gives what came before the text. */
   const sees = (text: string) =>
     Effect.promise(async () => {
       await running.waitForStdout(text, at)
-      at = running.stdout().indexOf(text, at) + text.length
+      const from = at
+      at = running.stdout().indexOf(text, from) + text.length
+      return running.stdout().slice(from, at - text.length)
     })
   return {
     sees,
@@ -229,6 +233,7 @@ const watched = (running: Process.Running) => {
 
 const ctrlC = "\u0003"
 const ctrlD = "\u0004"
+const ctrlZ = "\u001a"
 
 describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
   it.live("streams answers; Ctrl-C stops one and not the program, and a second one leaves with 130", () =>
@@ -381,6 +386,92 @@ describe("tinyllm chat, at a terminal", { skip: !Process.hasTerminal }, () => {
         assert.strictEqual((yield* exit).code, 0)
       })
     )
+  )
+
+  it.live("draws the line anew for a terminal that becomes narrower, and loses nothing of it", () =>
+    withOllama(parrot, (env, double) =>
+      Effect.gen(function* () {
+        const { exit, prompt, sees, type } = yield* terminal({ ...env, TTY: "yes" })
+        yield* sees("tty /dev/")
+        const name = yield* sees("\r\n")
+        yield* prompt
+        const line = "a line that is longer than the terminal is going to be"
+        yield* type(line)
+        yield* sees(line)
+        // The system tells the program in the terminal.
+        yield* Effect.promise(() => Process.run("stty", ["-F", `/dev/${name}`, "cols", "30"]))
+        yield* sees(`> ${line}`)
+        yield* type("!\r")
+        yield* sees(`You said: ${line}!`)
+        yield* prompt
+        assert.strictEqual((yield* conversations(double)).at(-1)?.at(-1), `user: ${line}!`)
+        yield* type(ctrlD)
+        assert.strictEqual((yield* exit).code, 0)
+      })
+    )
+  )
+
+  // A shell that knows jobs.
+  const shell = "/bin/bash"
+  it.live.skipIf(!existsSync(shell))(
+    "is stopped by Ctrl-Z, at a line and in an answer, and goes on when it is called back",
+    () =>
+      withOllama(
+        {
+          ...parrot,
+          reply: (asked) =>
+            asked.count === 1 ? { text: ["one ", "two ", "three"], delay: "400 millis" } : parrot.reply(asked)
+        },
+        (env, double) =>
+          Effect.gen(function* () {
+            const { exit, prompt, sees, type } = yield* Effect.map(
+              Effect.acquireRelease(
+                Effect.sync(() =>
+                  Process.spawnInTerminal(80, `exec ${shell} --norc --noprofile -i`, {
+                    env: { ...env, PS1: "shell$ " },
+                    stdin: null
+                  })
+                ),
+                (running) => Effect.sync(() => running.kill("SIGTERM"))
+              ),
+              watched
+            )
+            yield* sees("shell$ ")
+            yield* type(`"${process.execPath}" src/Main.ts chat\r`)
+            yield* prompt
+            yield* type("hal")
+            yield* sees("hal")
+            yield* type(ctrlZ)
+            yield* sees("Stopped")
+            yield* sees("shell$ ")
+            yield* type("echo I am a shell | tr a-z A-Z\r")
+            yield* sees("I AM A SHELL")
+            yield* sees("shell$ ")
+            yield* type("fg\r")
+            yield* sees("> hal")
+            yield* type("f\r")
+            // The answer has begun, and is stopped in the middle.
+            yield* sees("one ")
+            yield* type(ctrlZ)
+            yield* sees("Stopped")
+            yield* sees("shell$ ")
+            yield* type("fg\r")
+            yield* sees("three")
+            yield* prompt
+            yield* type("again\r")
+            yield* sees("You said: again\r\n")
+            yield* prompt
+            yield* type(ctrlD)
+            yield* sees("shell$ ")
+            yield* type("exit 7\r")
+            assert.strictEqual((yield* exit).code, 7)
+            assert.deepStrictEqual((yield* conversations(double)).at(-1), [
+              "user: half",
+              "assistant: one two three",
+              "user: again"
+            ])
+          })
+      )
   )
 
   it.live("sends a terminal that knows nothing but text nothing but text", () =>

@@ -1,6 +1,6 @@
 // Turns at a model: how many calls are sent at a time, in which order, and what waiting counts in.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Scheduler, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as Graph from "../src/Graph.ts"
 import * as NodeClient from "../src/NodeClient.ts"
@@ -236,6 +236,38 @@ describe("OllamaPermits.take", () => {
         yield* Scope.close(second, Exit.void)
         assert.strictEqual(lines.size, 0)
       }
+    })
+  )
+
+  it.effect("passes on a permit that comes in the moment in which the one who waits is interrupted", () =>
+    Effect.gen(function* () {
+      const [holder, gone, next] = [yield* Scope.make(), yield* Scope.make(), yield* Scope.make()]
+      // Lets others run just when the waiter is woken, as happens to a fiber that has run for long.
+      let yields = false
+      class Yielding extends Scheduler.MixedScheduler {
+        override shouldYield(fiber: Fiber.Fiber<unknown, unknown>): boolean {
+          const now = yields
+          yields = false
+          return now || super.shouldYield(fiber)
+        }
+      }
+      yield* take(holder)
+      const waiter = yield* Effect.forkChild(Effect.provideService(take(gone), Scheduler.Scheduler, new Yielding()))
+      yield* Effect.yieldNow
+      const third = yield* Effect.forkChild(take(next))
+      yield* Effect.yieldNow
+      yields = true
+      yield* Scope.close(holder, Exit.void)
+      waiter.interruptUnsafe()
+      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(waiter)))
+      yield* Fiber.join(third).pipe(
+        Effect.timeoutOrElse({ duration: "1 second", orElse: () => Effect.die("lost") }),
+        TestClock.withLive
+      )
+      assert.strictEqual(lines.size, 1)
+      yield* Scope.close(gone, Exit.void)
+      yield* Scope.close(next, Exit.void)
+      assert.strictEqual(lines.size, 0)
     })
   )
 })
