@@ -8,8 +8,8 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const withEffect = `${root}node_modules/@effect/tsgo-linux-x64/lib/tsc`
 const compiler = existsSync(withEffect) ? [withEffect] : [process.execPath, `${root}node_modules/typescript/bin/tsc`]
 const [command = "", ...args] = compiler
-// What runs in a browser has types of its own.
-const failed = [root, `${root}page`].filter(
+// What runs in a browser has types of its own, and tests of it have those of both.
+const failed = [root, `${root}page`, `${root}test/browser`].filter(
   (project) => spawnSync(command, [...args, "--project", project], { stdio: "inherit" }).status !== 0
 )
 process.exit(failed.length === 0 ? 0 : 1)

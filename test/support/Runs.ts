@@ -189,13 +189,13 @@ export const afternoon = (now: number): ReadonlyArray<Run> =>
         {
           node: route,
           type: "model",
-          millis: (id % 10 === 5 ? 31_000 : 2300) * slow,
+          millis: (id % 9 === 5 ? 31_000 : 2300) * slow,
           model: "qwen2.5:3b",
-          ...(id % 10 === 5
+          ...(id % 9 === 5
             ? { error: "Ollama did not answer within 30 s. Load a smaller model, or raise the timeout." }
             : { tokens: [94 + id * 2, 180 + ((id * 37) % 200)] as const })
         },
-        ...(id % 10 === 5 ? [] : [{ node: "check", type: "gate", millis: 1, route: "pass" }])
+        ...(id % 9 === 5 ? [] : [{ node: "check", type: "gate", millis: 1, route: "pass" }])
       ]
     }
   })
