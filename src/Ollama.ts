@@ -86,10 +86,6 @@ export class Ollama extends Context.Service<Ollama, OllamaClient.Client>()("tiny
     if (Result.isFailure(host)) {
       throw new RangeError(`Ollama.layer: ${host.failure}`)
     }
-    const permits = options.permitsPerModel ?? 1
-    if (permits !== Infinity && !(Number.isSafeInteger(permits) && permits >= 1)) {
-      throw new RangeError(`Ollama.layer: permitsPerModel must be an integer >= 1 or Infinity, got ${permits}`)
-    }
     OllamaPatience.make(options) // what makes no sense throws here, where it was written
     return fromHost(host.success, options)
   }
@@ -100,14 +96,16 @@ export class Ollama extends Context.Service<Ollama, OllamaClient.Client>()("tiny
    */
   static readonly layerConfigWith = (
     options: Omit<LayerOptions, "url" | "apiKey">
-  ): Layer.Layer<Ollama, Config.ConfigError, HttpClient.HttpClient> =>
-    Layer.unwrap(
+  ): Layer.Layer<Ollama, Config.ConfigError, HttpClient.HttpClient> => {
+    OllamaPatience.make(options) // as above
+    return Layer.unwrap(
       Effect.gen(function* () {
         const host = yield* OllamaHost.config
         const apiKey = yield* OllamaHost.apiKeyConfig
         return fromHost(host, { ...options, apiKey, timings: options.timings ?? (yield* OllamaTimings.config) })
       })
     )
+  }
 
   /** `layerConfigWith` without options. */
   static readonly layerConfig: Layer.Layer<Ollama, Config.ConfigError, HttpClient.HttpClient> = Ollama.layerConfigWith(

@@ -159,7 +159,6 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
     url: host.url,
     send,
     ...OllamaPatience.make(options),
-    permitsPerModel: options.permitsPerModel ?? 1,
     timings: options.timings ?? true,
     answered: false
   }

@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
-import { basename, dirname, resolve, sep } from "node:path"
+import { basename, dirname, relative, resolve, sep } from "node:path"
 import * as Ollama from "./Ollama.ts"
 
 /** A file of a model could not be read. */
@@ -61,10 +61,10 @@ export const create = (
 const commonFolder = (paths: ReadonlyArray<string>): string => {
   const [first = [], ...others] = paths.map((path) => dirname(resolve(path)).split(sep))
   const parts = first.findIndex((part, index) => others.some((other) => other[index] !== part))
-  return first.slice(0, parts === -1 ? first.length : parts).join(sep) + sep
+  return resolve(sep, ...first.slice(0, parts === -1 ? first.length : parts))
 }
 
-const nameIn = (folder: string, path: string): string => resolve(path).slice(folder.length).split(sep).join("/")
+const nameIn = (folder: string, path: string): string => relative(folder, resolve(path)).split(sep).join("/")
 
 /** Sees to it that the server has a file. */
 const given = (path: string, digests: Map<string, string>) => {

@@ -1,13 +1,14 @@
 /**
- * How patient a client is, checked: time limits and repetitions.
+ * How patient a client is, checked: time limits, calls at a time, repetitions.
  *
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
-/** The time limits among the options of a layer, and how often requests are made again. */
+/** Among the options of a layer: its time limits, calls at a time, and how often requests are made again. */
 export interface Options {
+  readonly permitsPerModel?: number | undefined
   readonly firstRecordTimeout?: Duration.Input | undefined
   readonly idleTimeout?: Duration.Input | undefined
   readonly totalTimeout?: Duration.Input | undefined
@@ -20,8 +21,9 @@ export interface Options {
     | undefined
 }
 
-/** The same in milliseconds, complete. */
+/** The same, complete, times in milliseconds. */
 export interface Patience {
+  readonly permitsPerModel: number
   readonly firstRecordTimeout: number
   readonly idleTimeout: number
   readonly totalTimeout: number | undefined
@@ -35,7 +37,12 @@ export const make = (options: Options): Patience => {
   if (!(times >= 0 && (Number.isSafeInteger(times) || times === Infinity))) {
     throw new RangeError(`Ollama: retry.times must be an integer >= 0 or Infinity, got ${times}`)
   }
+  const permitsPerModel = options.permitsPerModel ?? 1
+  if (permitsPerModel !== Infinity && !(Number.isSafeInteger(permitsPerModel) && permitsPerModel >= 1)) {
+    throw new RangeError(`Ollama: permitsPerModel must be an integer >= 1 or Infinity, got ${permitsPerModel}`)
+  }
   return {
+    permitsPerModel,
     firstRecordTimeout: limit("firstRecordTimeout", options.firstRecordTimeout) ?? 15 * 60_000,
     idleTimeout: limit("idleTimeout", options.idleTimeout) ?? 5 * 60_000,
     totalTimeout: limit("totalTimeout", options.totalTimeout),
@@ -60,7 +67,9 @@ const millis = (
   }
   const millis = Option.getOrUndefined(Option.map(Duration.fromInput(input), Duration.toMillis))
   if (millis === undefined || !isFit(millis)) {
-    throw new RangeError(`Ollama: ${option} must be ${allowed}, such as "5 minutes", got ${JSON.stringify(input)}`)
+    throw new RangeError(
+      `Ollama: ${option} must be ${allowed}, such as "5 minutes", got ${typeof input === "bigint" || typeof input === "number" ? input : JSON.stringify(input)}`
+    )
   }
   return millis
 }

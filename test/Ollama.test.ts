@@ -1169,7 +1169,9 @@ describe("layers", () => {
 
 describe("options of a layer that make no sense", () => {
   it("throw a RangeError that names them", () => {
-    const of = (options: Ollama.LayerOptions) => () => void NodeClient.layer(options)
+    const of = (options: Ollama.LayerOptions) => () => {
+      NodeClient.layerConfigWith(options)
+    }
     const cases: ReadonlyArray<readonly [Ollama.LayerOptions, string]> = [
       [{ retry: { times: Number.NaN } }, "retry.times must be an integer >= 0 or Infinity, got NaN"],
       [{ retry: { times: 1.5 } }, "retry.times"],
@@ -1180,10 +1182,13 @@ describe("options of a layer that make no sense", () => {
       ],
       [{ firstRecordTimeout: -5 }, "firstRecordTimeout"],
       [{ idleTimeout: 0 }, "idleTimeout must be a duration above 0"],
-      [{ totalTimeout: Number.NaN }, "totalTimeout"]
+      [{ totalTimeout: Number.NaN }, "totalTimeout must be a duration above 0"],
+      [{ idleTimeout: -5n }, "got -5"],
+      [{ permitsPerModel: 0 }, "permitsPerModel must be an integer >= 1 or Infinity, got 0"]
     ]
     for (const [options, text] of cases) {
       assert.throws(of(options), RangeError, text)
+      assert.throws(() => void NodeClient.layer(options), RangeError, text)
     }
     of({ firstRecordTimeout: Infinity, retry: { times: 0, base: 0 } })()
   })
