@@ -37,6 +37,10 @@ const telemetryFlags = {
     Flag.withDescription("Keep every trace in which something failed, whatever the sampling rate"),
     Flag.optional
   ),
+  store: Flag.Boolean("store").pipe(
+    Flag.withDescription("Keep the trace on this machine, for tinyllm trace; on with tracing, --no-store does not"),
+    Flag.optional
+  ),
   serviceName: Flag.String("service-name").pipe(
     Flag.withMetavar("NAME"),
     Flag.withDescription("Name under which traces appear, tinyllm by default"),

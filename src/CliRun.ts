@@ -82,6 +82,7 @@ export const optionsOf = (
     | "otlpProtocol"
     | "samplingRate"
     | "keepErrors"
+    | "store"
     | "serviceName"
     | "captureContent"
   > & {
@@ -95,6 +96,7 @@ export const optionsOf = (
     otlpProtocol: Option.getOrUndefined(flags.otlpProtocol),
     samplingRate: Option.getOrUndefined(flags.samplingRate),
     keep: Option.getOrUndefined(Option.map(flags.keepErrors, (errors) => ({ errors }))),
+    store: Option.getOrUndefined(flags.store),
     serviceName: Option.getOrUndefined(flags.serviceName),
     captureContent: Option.getOrUndefined(flags.captureContent),
     traceFormat: flags.traceFormat

@@ -60,6 +60,7 @@ export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
       })
     ),
     line("Spool", config.spool.value?.directory ?? "spans that are not sent are lost", config.spool),
+    line("Store", config.store.value?.file ?? "traces are not kept on this machine", config.store),
     line("Context", config.propagators.value.join(", ") || "none", config.propagators),
     line("Content", content(privacy), privacy.capture),
     line("Content", `${privacy.contentBytes.value} bytes of an attribute`, privacy.contentBytes),

@@ -16,26 +16,29 @@ import type { Sink } from "./Sink.ts"
 // Batches that an exporter has at a time. More would not be faster, and what waits here costs less than what waits there.
 const concurrentBatches = 4
 
+/** A place for ended spans of one kind. */
+export type Buffer<A> = Omit<Sink, "onEnd" | "onLost"> & { readonly onEnd: (span: A) => void }
+
 /** Makes the buffer of an exporter. Its `hurry` is called at the end, before the last spans are handed over. */
-export const make = (options: {
+export const make = <A = RecordedSpan>(options: {
   readonly exporter: SpanExporter & { readonly hurry?: () => void }
-  readonly toReadable: (span: RecordedSpan) => ReadableSpan
+  readonly toReadable: (span: A) => ReadableSpan
   readonly batch: Pick<Batch, "maxQueueSize" | "maxExportBatchSize" | "scheduledDelayMillis">
   readonly counter: Report.Counter
-}): Sink => {
+}): Buffer<A> => {
   const { counter, exporter, toReadable } = options
   const { maxExportBatchSize, maxQueueSize, scheduledDelayMillis } = options.batch
-  let filling: Array<RecordedSpan> = []
-  let full: Array<ReadonlyArray<RecordedSpan>> = []
-  const underWay = new Set<ReadonlyArray<RecordedSpan>>()
-  const waiters = new Set<{ readonly batches: Set<ReadonlyArray<RecordedSpan>>; readonly done: () => void }>()
+  let filling: Array<A> = []
+  let full: Array<ReadonlyArray<A>> = []
+  const underWay = new Set<ReadonlyArray<A>>()
+  const waiters = new Set<{ readonly batches: Set<ReadonlyArray<A>>; readonly done: () => void }>()
   // Spans in memory, those under way included.
   let held = 0
   let scheduled = false
   let timer: NodeJS.Timeout | undefined
   let end: Promise<void> | undefined
 
-  const send = (batch: ReadonlyArray<RecordedSpan>): void => {
+  const send = (batch: ReadonlyArray<A>): void => {
     underWay.add(batch)
     const done = (): void => {
       if (underWay.delete(batch)) {

@@ -24,6 +24,7 @@ import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
 import type { Sink } from "./Sink.ts"
 import * as Layers from "./TelemetryLayers.ts"
+import * as TelemetryStore from "./TelemetryStore.ts"
 
 export { Exporter, Options, resolve, samplerName, TelemetryConfigError, TraceFormat } from "./TelemetryConfig.ts"
 export type { Report } from "./Report.ts"
@@ -72,10 +73,13 @@ export const layerResolved = (
       // Nothing of OpenTelemetry is loaded for the console alone.
       const otlp = config.exporters.value.includes("otlp")
       const foreign = config.interop.value || otlp || config.metrics !== undefined
-      return Layers.counted((counter) => {
+      const tell = end === "summary" && stderr.isTerminal
+      return Layers.counted((counter, store) => {
         const metrics = Layers.metricsOf(config, diagnostics, config.enabled.value && otlp ? counter : undefined)
+        const sinks = Layers.sinks(config, stderr, diagnostics, counter, end)
+        const places = TelemetryStore.beside({ config, diagnostics, counter: store, tell }, sinks)
         const tracer = config.enabled.value
-          ? Layers.own(config, Layers.sinks(config, stderr, diagnostics, counter, end), undefined, metrics)
+          ? Layers.own(config, places, undefined, metrics)
           : Layers.measured(config, metrics)
         return Layers.whole(config, foreign ? Layers.withMessages(config, tracer, diagnostics) : tracer)
       })
@@ -108,10 +112,12 @@ export const layerExporter = (
     Effect.gen(function* () {
       const config = yield* TelemetryConfig.resolve({ ...options, enableTracing: true })
       const diagnostics = Layers.warned(config, yield* Stderr.Stderr)
-      return Layers.counted((counter) => {
+      return Layers.counted((counter, store) => {
         const metrics = Layers.metricsOf(config, diagnostics, counter)
+        const sinks = Layers.toExporter(config, exporter, diagnostics, counter)
+        const places = TelemetryStore.beside({ config, diagnostics, counter: store, tell: false }, sinks)
         const tracer = config.enabled.value
-          ? Layers.own(config, Layers.toExporter(config, exporter, diagnostics, counter), sampler, metrics)
+          ? Layers.own(config, places, sampler, metrics)
           : Layers.measured(config, metrics)
         return Layers.whole(config, Layers.withMessages(config, tracer, diagnostics))
       })
@@ -153,20 +159,25 @@ export const layerSdk = (
       if (config.metrics !== undefined) {
         diagnostics("warn", `${config.metrics.source} is ignored: there are no metrics of spans of OpenTelemetry's SDK`)
       }
-      const tracer = Layer.unwrap(
-        Effect.gen(function* () {
-          const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
-          return layer({
-            serviceName: config.serviceName.value,
-            resourceAttributes: config.resourceAttributes,
-            limits: config.limits,
-            guard: yield* Layers.guardOf(config),
-            sampler: config.sampler.value,
-            processors
+      return Layers.counted((_, counter) => {
+        const tracer = Layer.unwrap(
+          Effect.gen(function* () {
+            const { layer } = yield* Effect.promise(() => import("./OpenTelemetry.ts"))
+            return layer({
+              serviceName: config.serviceName.value,
+              resourceAttributes: config.resourceAttributes,
+              limits: config.limits,
+              guard: yield* Layers.guardOf(config),
+              sampler: config.sampler.value,
+              processors: yield* TelemetryStore.besideProcessors(
+                { config, diagnostics, counter, tell: false },
+                processors
+              )
+            })
           })
-        })
-      )
-      return Layers.whole(config, Layers.withMessages(config, tracer, diagnostics))
+        )
+        return Layers.whole(config, Layers.withMessages(config, tracer, diagnostics))
+      })
     })
   )
 
@@ -261,6 +272,14 @@ export const flush: Effect.Effect<void> = Effect.suspend(() =>
  */
 export const report: Effect.Effect<Report.Report> = Effect.suspend(() =>
   Effect.map(Layers.Counter, (counter) => counter?.snapshot() ?? Report.none)
+)
+
+/**
+ * What became so far of the spans that a layer of this module keeps in the local store: `exported` are those that are
+ * there, `lost` those that could not be written, and why. All zero where none are kept.
+ */
+export const storeReport: Effect.Effect<Report.Report> = Effect.suspend(() =>
+  Effect.map(TelemetryStore.Counter, (counter) => counter?.snapshot() ?? Report.none)
 )
 
 /**

@@ -26,6 +26,7 @@ import * as OtlpSettings from "./OtlpSettings.ts"
 import * as PrivacySettings from "./PrivacySettings.ts"
 import * as Redaction from "./Redaction.ts"
 import * as SpoolConfig from "./SpoolConfig.ts"
+import * as StoreConfig from "./StoreConfig.ts"
 
 export { TelemetryConfigError }
 export type { LogLevel, Propagator } from "./EnvironmentVariables.ts"
@@ -90,6 +91,11 @@ export const Options = Schema.Struct({
    * `true` keeps them in the folder of the user's state.
    */
   spool: Schema.optional(SpoolConfig.SpoolOption),
+  /**
+   * Whether traces are kept on this machine, where `tinyllm trace` shows them; `false` by default. `true` keeps them in
+   * the folder of the user's state. Those that are sampled are kept, wherever else they go.
+   */
+  store: Schema.optional(StoreConfig.StoreOption),
   ...PrivacySettings.options
 })
 export type Options = typeof Options.Type
@@ -105,6 +111,7 @@ const allowed: Record<string, string> = {
   traceFormat: "tree or json",
   interop: "true or false",
   spool: SpoolConfig.allowed,
+  store: StoreConfig.allowed,
   ...PrivacySettings.allowed
 }
 
@@ -145,6 +152,8 @@ export interface Resolved {
   readonly timeoutMillis: number
   /** Where spans are kept that no collector takes; `undefined` for nowhere. */
   readonly spool: Sourced<SpoolConfig.Settings | undefined>
+  /** Where traces are kept for people to look at; `undefined` for nowhere. */
+  readonly store: Sourced<StoreConfig.Settings | undefined>
   /** Where metrics go, and how often; `undefined` where they are off. They do not depend on tracing. */
   readonly metrics: MetricSettings.MetricSettings | undefined
   /** What was wrong and ignored; empty when nobody asked for tracing or metrics. */
@@ -154,10 +163,11 @@ export interface Resolved {
 /** What holds where neither program nor environment says anything, and is not the same for all. */
 export interface Defaults {
   readonly spool: boolean
+  readonly store: boolean
 }
 
-/** Those of a program that a person runs in a terminal: it does not live to see the collector again. */
-export const commandLine: Defaults = { spool: true }
+/** Those of a program that a person runs in a terminal: it does not live to see the collector again, nor to be asked. */
+export const commandLine: Defaults = { spool: true, store: true }
 
 /**
  * Works out the effective configuration from options and the environment.
@@ -165,7 +175,7 @@ export const commandLine: Defaults = { spool: true }
  * Fails with `TelemetryConfigError` when an option or a `TINYLLM_*` variable is wrong.
  */
 export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<Resolved, TelemetryConfigError> =
-  Effect.fnUntraced(function* (given, defaults = { spool: false }) {
+  Effect.fnUntraced(function* (given, defaults = { spool: false, store: false }) {
     const options = yield* decode(given)
     const env = yield* EnvironmentVariables.read(options.otlpProtocol)
     const warnings = [...env.warnings]
@@ -202,7 +212,8 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
       env.otelExporters,
       map(env.otelEndpoint, () => ["otlp"])
     ) ?? { value: ["console"], source: "default" }
-    if (wish.value && exporters.value.length === 0) {
+    const store = yield* StoreConfig.resolve(options.store, defaults.store)
+    if (wish.value && exporters.value.length === 0 && store.value === undefined) {
       warnings.push(`tracing was asked for, but ${exporters.source}=none sends spans nowhere`)
     }
     if (optionEndpoint !== undefined && !exporters.value.includes("otlp")) {
@@ -260,6 +271,7 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
       otlp: { ...env.otlp, redact: privacy.redact },
       timeoutMillis: env.otlp.timeoutMillis,
       spool: yield* SpoolConfig.resolve(options.spool, defaults.spool),
+      store,
       metrics:
         disabled || metrics.settings === undefined
           ? undefined

@@ -30,6 +30,7 @@ import * as Span from "./Span.ts"
 import * as SpoolConfig from "./SpoolConfig.ts"
 import * as Stderr from "./Stderr.ts"
 import * as TelemetryConfig from "./TelemetryConfig.ts"
+import * as TelemetryStore from "./TelemetryStore.ts"
 import type { Sink } from "./Sink.ts"
 
 export const Flush: Context.Reference<() => Promise<void>> = Context.Reference("tinyllm/Telemetry/Flush", {
@@ -44,10 +45,18 @@ export const Counter: Context.Reference<Report.Counter | undefined> = Context.Re
   defaultValue: (): Report.Counter | undefined => undefined
 })
 
-export const counted = (layer: (counter: Report.Counter) => Layer.Layer<never>): Layer.Layer<never> =>
+/** A layer that counts what goes to a collector or an exporter, and what to the store. */
+export const counted = (
+  layer: (counter: Report.Counter, store: Report.Counter) => Layer.Layer<never>
+): Layer.Layer<never> =>
   Layer.suspend(() => {
     const counter = Report.make()
-    return Layer.merge(layer(counter), Layer.succeed(Counter, counter))
+    const store = Report.make()
+    return Layer.mergeAll(
+      layer(counter, store),
+      Layer.succeed(Counter, counter),
+      Layer.succeed(TelemetryStore.Counter, store)
+    )
   })
 
 // Without a tracer Effect would still make its own spans and send their ids over HTTP.

@@ -133,8 +133,8 @@ export const pruneSome = (database: Database, keeping: Keeping, now: number): nu
   const ids = naming(file, () =>
     connection
       .prepare(
-        `SELECT id FROM traces WHERE touched < ?1 UNION
-        SELECT id FROM (SELECT id FROM traces ORDER BY touched DESC, id DESC LIMIT -1 OFFSET ?2) LIMIT ?3`
+        `SELECT id FROM traces WHERE touched < ? UNION
+        SELECT id FROM (SELECT id FROM traces ORDER BY touched DESC, id DESC LIMIT -1 OFFSET ?) LIMIT ?`
       )
       .all(
         Number.isFinite(oldest) ? Math.floor(oldest) : 0,

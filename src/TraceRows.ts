@@ -155,7 +155,7 @@ class Writing {
     let row = this.statements.find.get(traceId) as unknown as Row | undefined
     if (row === undefined) {
       this.made++
-      this.statements.insert.run(traceId, this.now, startNanos, startNanos, name, service)
+      this.statements.insert.run(traceId, this.now, startNanos, startNanos, startNanos, name, service)
       row = this.statements.find.get(traceId) as unknown as Row
     }
     const trace = {
@@ -275,7 +275,7 @@ const prepare = ({ connection }: Database) => {
     insert: connection.prepare(`
       INSERT INTO traces (
         trace_id, touched, start_nanos, end_nanos, root_start, root_name, service, spans, failed, models, root_rank, status
-      ) VALUES (?1, ?2, ?3, ?4, ?3, ?5, ?6, 0, 0, '[]', 0, 'running')`),
+      ) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, '[]', 0, 'running')`),
     update: connection.prepare(`
       UPDATE traces SET touched = ?, start_nanos = ?, end_nanos = ?, spans = ?, failed = ?, nodes = ?, input_tokens = ?,
         output_tokens = ?, models = ?, root_rank = ?, root_start = ?, root_name = ?, service = ?, status = ?, error = ?,

@@ -11,6 +11,7 @@ import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
@@ -43,6 +44,7 @@ import * as OllamaEmbeddingModel from "../src/OllamaEmbeddingModel.ts"
 import * as OllamaLanguageModel from "../src/OllamaLanguageModel.ts"
 import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
+import * as StoreConfig from "../src/StoreConfig.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as TelemetryTest from "../src/TelemetryTest.ts"
 import * as Usage from "../src/Usage.ts"
@@ -65,9 +67,10 @@ const notRun = [
 ]
 
 const tracing = "docs/tracing.md"
+const traces = "docs/traces.md"
 const testing = "docs/testing.md"
 const ollamaReference = "docs/ollama.md"
-const documents = ["README.md", "CHANGELOG.md", tracing, testing, ollamaReference]
+const documents = ["README.md", "CHANGELOG.md", tracing, traces, testing, ollamaReference]
 const examples = readdirSync(`${root}examples`).map((file) => `examples/${file}`)
 const read = (path: string) => readFileSync(root + path, "utf8")
 
@@ -1066,6 +1069,9 @@ describe("names in the documents", () => {
       captureContent: String(config.privacy.capture.value !== "NO_CONTENT"),
       redact: undefined,
       spool: String(config.spool.value !== undefined),
+      store: String(config.store.value !== undefined),
+      "store.maximumTraces": String(StoreConfig.keeping.maximumTraces),
+      "store.maximumAge": `${Duration.toDays(StoreConfig.keeping.maximumAge)} days`,
       spanBudgetBytes: String(config.privacy.spanBytes.value),
       contentBudgetBytes: String(config.privacy.contentBytes.value),
       logEvents: String(config.privacy.logEvents.value)

@@ -123,8 +123,11 @@ const order = [
     "OtlpSpans",
     "SpanBuffer",
     "OtlpSink",
+    "OtlpEncode",
+    "StoreSink",
     "Bridge",
     "OpenTelemetry",
+    "TelemetryStore",
     "TelemetryLayers",
     "Telemetry"
   ],
@@ -179,6 +182,7 @@ const knowOpenTelemetry = [
   "Interop",
   "Metrics",
   "OpenTelemetry",
+  "OtlpEncode",
   "OtlpExport",
   "OtlpGrpc",
   "OtlpHttp",
@@ -189,8 +193,10 @@ const knowOpenTelemetry = [
   "OtlpSpans",
   "OtlpUntraced",
   "SpanBuffer",
+  "StoreSink",
   "Telemetry",
-  "TelemetryLayers"
+  "TelemetryLayers",
+  "TelemetryStore"
 ]
 // It takes what OpenTelemetry sends, and knows nothing of it but the bytes.
 const serveGrpc = ["TraceCollectorGrpc"]

@@ -1,0 +1,106 @@
+/**
+ * Spans of OpenTelemetry as a request of OTLP: byte for byte what the SDK's own serializer writes.
+ *
+ * That one brings a good part of OpenTelemetry with it, which a run that only shows and keeps its spans does without.
+ *
+ * @since 0.1.0
+ */
+import type { HrTime, SpanContext } from "@opentelemetry/api"
+import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
+import type * as OtlpFormat from "./OtlpFormat.ts"
+import { unhex } from "./OtlpJson.ts"
+import { encode } from "./OtlpProtobuf.ts"
+
+/** The request that holds these spans. */
+export const request = (spans: ReadonlyArray<ReadableSpan>): Uint8Array =>
+  encode("ExportRequest", {
+    resourceSpans: Array.from(
+      Map.groupBy(spans, ({ resource }) => resource),
+      ([resource, spans]) => ({
+        resource: { attributes: keyValues(resource.attributes), droppedAttributesCount: 0 },
+        scopeSpans: Array.from(
+          Map.groupBy(spans, ({ instrumentationScope }) => instrumentationScope),
+          ([scope, spans]) => ({
+            scope: { name: scope.name, ...said("version", scope.version) },
+            spans: spans.map(spanOf),
+            ...said("schemaUrl", scope.schemaUrl)
+          })
+        ),
+        ...said("schemaUrl", resource.schemaUrl)
+      })
+    )
+  })
+
+// A text that is there only where it says something.
+const said = <K extends string>(name: K, text: string | undefined): { readonly [_ in K]?: string } =>
+  (text === undefined || text === "" ? {} : { [name]: text }) as { readonly [_ in K]?: string }
+
+const spanOf = (span: ReadableSpan): OtlpFormat.Span => {
+  const context = span.spanContext()
+  const parent = span.parentSpanContext
+  return {
+    traceId: bytes(context.traceId),
+    spanId: bytes(context.spanId),
+    ...said("traceState", context.traceState?.serialize()),
+    ...(parent === undefined || parent.spanId === "" ? {} : { parentSpanId: bytes(parent.spanId) }),
+    name: span.name,
+    // OTLP counts them from 1.
+    kind: span.kind + 1,
+    startTimeUnixNano: nanos(span.startTime),
+    endTimeUnixNano: nanos(span.endTime),
+    attributes: keyValues(span.attributes),
+    droppedAttributesCount: span.droppedAttributesCount,
+    events: span.events.map((event) => ({
+      timeUnixNano: nanos(event.time),
+      name: event.name,
+      attributes: keyValues(event.attributes),
+      droppedAttributesCount: event.droppedAttributesCount ?? 0
+    })),
+    droppedEventsCount: span.droppedEventsCount,
+    links: span.links.map((link) => ({
+      traceId: bytes(link.context.traceId),
+      spanId: bytes(link.context.spanId),
+      ...said("traceState", link.context.traceState?.serialize()),
+      attributes: keyValues(link.attributes),
+      droppedAttributesCount: link.droppedAttributesCount ?? 0,
+      flags: flags(link.context, link.context.isRemote)
+    })),
+    droppedLinksCount: span.droppedLinksCount,
+    status: { ...said("message", span.status.message), code: span.status.code },
+    flags: flags(context, parent?.isRemote)
+  }
+}
+
+// Bit 8 says that it is known whether the parent, or what a link points to, is in another process; bit 9 that it is.
+const flags = ({ traceFlags }: SpanContext, isRemote: boolean | undefined): number =>
+  (traceFlags & 0xff) | 0x100 | (isRemote === true ? 0x200 : 0)
+
+const bytes = (hex: string): Uint8Array => unhex(hex) ?? new Uint8Array()
+
+const nanos = ([seconds, nanos]: HrTime): bigint => BigInt(seconds) * 1_000_000_000n + BigInt(nanos)
+
+const keyValues = (attributes: object = {}): ReadonlyArray<OtlpFormat.KeyValue> =>
+  Object.entries(attributes).map(([key, value]) => ({ key, value: anyValue(value) }))
+
+const anyValue = (value: unknown): OtlpFormat.AnyValue => {
+  switch (typeof value) {
+    case "string":
+      return { stringValue: value }
+    case "boolean":
+      return { boolValue: value }
+    case "number":
+      return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63
+        ? { intValue: BigInt(value) }
+        : { doubleValue: value }
+    case "object":
+      return value === null
+        ? {}
+        : value instanceof Uint8Array
+          ? { bytesValue: value }
+          : Array.isArray(value)
+            ? { arrayValue: { values: value.map(anyValue) } }
+            : { kvlistValue: { values: keyValues(value) } }
+    default:
+      return {}
+  }
+}
