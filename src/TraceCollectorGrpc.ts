@@ -163,7 +163,8 @@ const heard = (socket: Socket, limits: Limits, first: (beginning: Buffer) => voi
   })
 }
 
-const http1 = /^[A-Z]+ [^\r\n]* HTTP\/1\.[01]\r\n/
+// Who asks with OPTIONS wants to know what is spoken here, as `tinyllm doctor` does, and hears it in HTTP/2.
+const http1 = /^(?!OPTIONS )[A-Z]+ [^\r\n]* HTTP\/1\.[01]\r\n/
 
 const sendAway = (socket: Socket, limits: Limits): void => {
   const body = "This port speaks OTLP over gRPC. OTLP over HTTP has a port of its own, usually 4318.\n"

@@ -18,7 +18,7 @@ export interface Limits {
   readonly patienceMillis: number
   /** How long the head of a request, or the first word on a connection, may take: 10 s. */
   readonly headersMillis: number
-  /** How long a whole request may take to arrive: 30 s. */
+  /** How long a whole request may take to arrive: 60 s. */
   readonly requestMillis: number
   /** How long storing a request may take before its sender is told to come again, who waits for 10 s as a rule: 8 s. */
   readonly sinkMillis: number
@@ -42,7 +42,7 @@ export const limits: Limits = {
   waiting: 1024,
   patienceMillis: 5000,
   headersMillis: 10_000,
-  requestMillis: 30_000,
+  requestMillis: 60_000,
   sinkMillis: 8000,
   idleMillis: 300_000,
   connections: 256,

@@ -112,6 +112,26 @@ describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
     await collector.stop()
   })
 
+  it("is known to tinyllm doctor on both ports, also when they are mixed up", async () => {
+    const collector = await start()
+    const { grpc, http } = collector.ports
+    const verdict = async (protocol: string, port: number): Promise<number | null> => {
+      const url = `http://127.0.0.1:${port}`
+      const args = ["doctor", "--telemetry", "--otlp-endpoint", url, "--otlp-protocol", protocol]
+      return (await Process.runNode("src/Main.ts", args, { timeoutMillis: 60_000 })).code
+    }
+    assert.deepStrictEqual(
+      await Promise.all([
+        verdict("grpc", grpc),
+        verdict("http/protobuf", http),
+        verdict("grpc", http),
+        verdict("http/protobuf", grpc)
+      ]),
+      [0, 0, 11, 12]
+    )
+    await collector.stop()
+  })
+
   it("takes a span that comes twice once, and leaves out one without ids", async () => {
     const collector = await start()
     const request = Sender.request(1)
