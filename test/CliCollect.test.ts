@@ -74,7 +74,7 @@ describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
   })
 
   for (const [name, exporter] of Object.entries(Sender.exporters)) {
-    it(`stores what the SDK sends over ${name}`, async () => {
+    it(`keeps what the SDK sends over ${name}, for tinyllm trace to show`, async () => {
       const collector = await start()
       const sent = Sender.spans(5)
       await Sender.exportWith(exporter(collector.ports, true), sent)
@@ -87,6 +87,18 @@ describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
         scope: { name: "another-library", version: "1.2.3" }
       })
       assert.strictEqual(spans[0]?.resource["service.name"], "another-program")
+      const show = (...args: ReadonlyArray<string>) =>
+        Process.runNode("src/Main.ts", ["trace", ...args], {
+          env: { TINYLLM_HOME: collector.home },
+          timeoutMillis: 60_000
+        })
+      const [listed, shown] = await Promise.all([show("ls"), show("show", "last", "--attributes")])
+      for (const span of sent) {
+        assert.include(listed.stdout, span.spanContext().traceId)
+      }
+      for (const text of ["another-program", "work", "half = 0.5"]) {
+        assert.include(shown.stdout, text)
+      }
       await collector.stop()
     })
   }
