@@ -312,22 +312,23 @@ const pretty = (text: string): string => {
   }
 }
 
-// About a screen of text.
-const maximumText = 1500
+// About a screen of text, and what a browser lays out without a pause.
+const firstText = 1500
+const moreText = 50_000
 
-/** A text of any length: the start of it, and the rest when it is asked for. */
+/** A text of any length: the start of it, and more whenever it is asked for. */
 const Long = ({ class: name = "text", text }: { readonly text: string; readonly class?: string }) => {
-  const [all, setAll] = useState(false)
-  const cut = !all && text.length > maximumText
+  const [length, setLength] = useState(firstText)
+  const left = text.length - length
   return (
     <>
       <span class={name} dir="auto">
-        {visible(cut ? text.slice(0, maximumText) : text)}
-        {cut && "…"}
+        {visible(left > 0 ? text.slice(0, length) : text)}
+        {left > 0 && "…"}
       </span>
-      {cut && (
-        <button type="button" class="plain" onClick={() => setAll(true)}>
-          all {integer(text.length)} characters
+      {left > 0 && (
+        <button type="button" class="plain" onClick={() => setLength(length + moreText)}>
+          {left > moreText ? `${integer(moreText)} of ${integer(left)}` : integer(left)} more characters
         </button>
       )}
     </>

@@ -146,8 +146,7 @@ const Row = ({ at, collapsed, onSelect, onToggle, onZoomTo, place, selected, sta
         )}
         {depth > maximumIndent && <span class="depth">{depth}</span>}
         <span class="label">
-          {other && <span class="service">{line(service, 40)}</span>}
-          <b>{line(span.name)}</b>
+          {other && <span class="service">{line(service, 40)}</span>} <b>{line(span.name)}</b>{" "}
           {more !== "" && <span class="more">{line(more)}</span>}
         </span>
         {at.severed !== undefined && (
