@@ -49,6 +49,7 @@ import * as Telemetry from "../src/Telemetry.ts"
 import * as TelemetryTest from "../src/TelemetryTest.ts"
 import * as Usage from "../src/Usage.ts"
 import * as Collector from "./support/Collector.ts"
+import { exampleHome } from "./support/ExampleTraces.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import { type Result, root, run } from "./support/Process.ts"
 
@@ -60,6 +61,8 @@ const notRun = [
   /^open /,
   /^git /,
   /^ollama /,
+  // Goes on until it is ended.
+  /^tinyllm trace tail$/,
   /^npm install /,
   /^npm ci && npm (?:test|pack)$/,
   /^npx tinyllm /,
@@ -329,6 +332,9 @@ const spooled = async () => {
   return home
 }
 
+// Commands about stored traces, but for the one that sends spans that no collector took.
+const aboutTraces = /\btinyllm trace (?!push(?! last))/
+
 type Shell = ReturnType<typeof runShell>
 const ran = new Map<string, Shell>()
 
@@ -353,10 +359,17 @@ const runShell = (command: Pick<Command, "line" | "ollama" | "collector"> & { re
       const exports = /--exporter (?:jaeger|otlp)|trace push/.test(line) || line.includes(address)
       const result = await run("sh", ["-c", line], {
         ...processTimeout,
+        // Some write files.
+        ...(aboutTraces.test(line) ? { cwd: mkdtempSync(join(folder, "traces-")) } : {}),
         env: {
           PATH: [folder, dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"].join(delimiter),
           OLLAMA_HOST: command.ollama ? ollamaUrl : nowhere,
-          TINYLLM_HOME: line.includes("trace push") ? await spooled() : join(folder, "home"),
+          TINYLLM_HOME: aboutTraces.test(line)
+            ? await exampleHome()
+            : line.includes("trace push")
+              ? await spooled()
+              : join(folder, "home"),
+          TZ: "UTC",
           ...(exports && !line.includes(address) ? { TINYLLM_OTLP_ENDPOINT: collectorUrl } : {})
         }
       })
@@ -996,9 +1009,13 @@ describe("names in the documents", () => {
     )
   })
 
+  const traceCommands = ["ls", "show", "tail", "diff", "stats", "export", "push", "rm", "prune"].map(
+    (name) => ` trace ${name}`
+  )
+
   it("flags are flags of the command line, and all of them are documented", timeout, async () => {
     const help = await Promise.all(
-      ["", " run", " chat", " models", " models show", " models pull", " doctor", " trace push"].map((name) =>
+      ["", " run", " chat", " models", " models show", " models pull", " doctor", ...traceCommands].map((name) =>
         shell({ line: `tinyllm${name} --help`, ollama: true, collector: true })
       )
     )

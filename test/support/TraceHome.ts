@@ -9,7 +9,7 @@ import { type Given, span } from "./StoredSpans.ts"
 
 /** The spans of a trace of its own. It begins so many minutes after the others. */
 export const trace = (traceId: string, minutes: number, ...given: ReadonlyArray<Given>): ReadonlyArray<StoredSpan> => {
-  const later = BigInt(minutes) * 60_000_000_000n
+  const later = BigInt(Math.round(minutes * 60e3)) * 1_000_000n
   return given.map(span).map((one) => ({
     ...one,
     traceId,
