@@ -111,13 +111,17 @@ const Steps = ({ data }: { readonly data: CompareData }) => {
                 <Time name="a" side={step.a} longest={longest} />
                 <Time name="b" side={step.b} longest={longest} />
               </td>
-              <td class="number">{step.a === undefined || step.b === undefined ? "" : change(step.a, step.b)}</td>
-              <td class="number">
+              <td class="number" data-label="Difference">
+                {step.a === undefined || step.b === undefined ? "" : change(step.a, step.b)}
+              </td>
+              <td class="number" data-label="Tokens">
                 {step.a?.tokens === step.b?.tokens
                   ? (step.a?.tokens ?? "")
                   : `${step.a?.tokens ?? "–"} / ${step.b?.tokens ?? "–"}`}
               </td>
-              <td class="what">{differences(step).join(", ")}</td>
+              <td class="what" data-label="What differs">
+                {differences(step).join(", ")}
+              </td>
             </tr>
           ))}
         </tbody>

@@ -45,7 +45,7 @@ export const Filters = ({
         </label>
       ) : null}
       {shows("graph") ? (
-        <label>
+        <label class="graph">
           <span>Graph</span>
           <input
             type="text"

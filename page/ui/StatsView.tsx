@@ -108,7 +108,7 @@ const Groups = ({
               <th class="number small">p50</th>
               <th class="number small">p95</th>
               <th class="number small">p99</th>
-              <th class="spread">p50, p95 and p99 of each</th>
+              <th class="spread">p50, p95, p99</th>
               <th class="number">Tokens</th>
               <th class="number small">{speed ? "Tokens/s" : ""}</th>
               <th class="share">Share of time</th>
@@ -118,19 +118,31 @@ const Groups = ({
             {groups.map((group) => (
               <tr key={group.name}>
                 <th scope="row">{Format.line(group.name)}</th>
-                <td class="number">{Format.integer(group.count)}</td>
-                <td class={`number ${group.failed > 0 ? "bad" : "quiet"}`}>{Format.integer(group.failed)}</td>
-                <td class="number">{Format.duration(group.p50Nanos)}</td>
-                <td class="number">{Format.duration(group.p95Nanos)}</td>
-                <td class="number">{Format.duration(group.p99Nanos)}</td>
+                <td class="number first" data-label="Count">
+                  {Format.integer(group.count)}
+                </td>
+                <td class={`number first ${group.failed > 0 ? "bad" : "quiet"}`} data-label="Failed">
+                  {Format.integer(group.failed)}
+                </td>
+                <td class="number" data-label="p50">
+                  {Format.duration(group.p50Nanos)}
+                </td>
+                <td class="number" data-label="p95">
+                  {Format.duration(group.p95Nanos)}
+                </td>
+                <td class="number" data-label="p99">
+                  {Format.duration(group.p99Nanos)}
+                </td>
                 <td class="spread">
                   <Spread group={group} longest={longest} />
                 </td>
-                <td class="number">
+                <td class="number first" data-label="Tokens">
                   <Tokens input={group.tokens.input} output={group.tokens.output} />
                 </td>
-                <td class="number">{group.tokensPerSecond === undefined ? "" : group.tokensPerSecond.toFixed(1)}</td>
-                <td class="share">
+                <td class="number" data-label="Tokens/s">
+                  {group.tokensPerSecond === undefined ? "" : group.tokensPerSecond.toFixed(1)}
+                </td>
+                <td class="share" data-label="Share of time">
                   <span class="figure">{Format.percent(group.share)}</span>
                   <svg class="gauge" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
                     <rect width={100 * group.share} height="6" />

@@ -1,4 +1,6 @@
 // The page of `tinyllm ui` in a real browser, served by a real process from a store that others write to.
+//
+// TINYLLM_SCREENSHOTS=1 writes the pictures of the documents anew, into docs/images.
 import { Effect } from "effect"
 import { rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -453,4 +455,49 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui, live", () => {
     broken.kill("SIGINT")
     await page.close()
   })
+})
+
+describe.skipIf(Browser.missing || process.env["TINYLLM_SCREENSHOTS"] === undefined)("pictures of tinyllm ui", () => {
+  const now = Date.parse("2026-11-28T16:20:00+01:00")
+  const home = Process.scratch()
+  let ui: Awaited<ReturnType<typeof serve>>
+
+  beforeAll(async () => {
+    browser = await Browser.open()
+    for (const run of Runs.afternoon(now - 95_000)) {
+      await append(home, Runs.spans(run))
+    }
+    // One that has not come to its last step.
+    const [run] = Runs.afternoon(now - 2700)
+    await append(home, Runs.spans({ ...run!, id: 50 }).slice(0, 2))
+    ui = await serve(home)
+  }, 60_000)
+
+  afterAll(async () => {
+    ui?.kill("SIGINT")
+    await browser?.close()
+  })
+
+  for (const [name, view] of [
+    ["ui-list", ""],
+    ["ui-stats", "#/stats"],
+    ["ui-compare", `#/compare/${Runs.traceId(3)}/${Runs.traceId(7)}`]
+  ] as const) {
+    it(`${name}: narrow, middling and wide, by day and by night`, async () => {
+      for (const dark of [false, true]) {
+        for (const width of [360, 768, 1280]) {
+          const page = await browser.context.newPage()
+          await page.clock.setFixedTime(now)
+          await page.setViewportSize({ width, height: width === 360 ? 780 : 800 })
+          await page.emulateMedia({ colorScheme: dark ? "dark" : "light", reducedMotion: "reduce" })
+          await page.goto(`${ui.url}${view}`)
+          await page.locator("main table").first().waitFor()
+          await page.evaluate(() => document.fonts.ready)
+          const path = `${Process.root}docs/images/${name}-${width}-${dark ? "dark" : "light"}.png`
+          await page.screenshot({ path, animations: "disabled" })
+          await page.close()
+        }
+      }
+    }, 120_000)
+  }
 })
