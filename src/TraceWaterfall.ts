@@ -302,7 +302,10 @@ const remarks = (tree: TraceTree.TraceTree, options: Options): ReadonlyArray<str
   return [
     ...(missing === 0
       ? []
-      : ["", remark(`${count(missing, "span")} below what is not here: it still runs, or was lost.`)]),
+      : [
+          "",
+          remark(`${count(missing, "span")} below what is not here: it still runs, is in another program, or was lost.`)
+        ]),
     ...(tree.duplicates === 0 ? [] : [remark(`${count(tree.duplicates, "span")} came twice.`)])
   ]
 }

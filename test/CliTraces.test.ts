@@ -469,6 +469,60 @@ describe("tinyllm trace tail", () => {
   })
 })
 
+describe("a run with --tracing", () => {
+  it("is watched while it runs, and then listed and shown with its way, tokens and query", async () => {
+    const home = Process.scratch()
+    const watching = Process.spawnNode("src/Main.ts", ["trace", "tail"], { env: env(home), timeoutMillis: 60_000 })
+    await watching.waitForStderr("watching")
+    const answered = await Process.runNode("src/Main.ts", ["run", "What is 2 + 2?", "--demo", "--tracing"], {
+      env: env(home),
+      timeoutMillis: 60_000
+    })
+    assert.deepStrictEqual([answered.code, answered.stdout], [0, "4\n"])
+    await watching.waitForStdout("graph.execute assistant")
+    watching.kill("SIGINT")
+    const { stdout: watched } = await watching.exit
+    assert.deepStrictEqual(
+      lines(watched).map((line) => /^[\d:]+ \w{8} (.*?) {2,}/.exec(line)?.[1]),
+      [
+        "llm.chat qwen2.5:0.5b",
+        "node.router classify → math",
+        "llm.chat qwen2.5:3b",
+        "node.model math",
+        "node.gate check → pass",
+        "graph.execute assistant"
+      ]
+    )
+    const [listed, ...more] = JSON.parse((await run(home, "ls", "--json")).stdout)
+    assert.deepStrictEqual(more, [])
+    assert.deepInclude(listed, {
+      graph: "assistant",
+      status: "ok",
+      nodes: 3,
+      query: "What is 2 + 2?",
+      inputTokens: 101,
+      outputTokens: 10,
+      models: ["qwen2.5:0.5b", "qwen2.5:3b"]
+    })
+    const { stdout: shown } = await run(home, "show")
+    assert.include(shown, `trace ${listed.traceId}\n`)
+    assert.match(shown, /node\.router classify +[^\n]*█[^\n]*\n│ {2}│ {2}→ math by model, not code, general\n/)
+    assert.match(shown, /llm\.chat qwen2\.5:0\.5b +[\d.]+ m?s +[\d.]+ m?s +73→9 +[\d.]+ +/)
+    assert.strictEqual((await run(home, "diff", "last", "last")).stdout.includes("Both went the same way."), true)
+  })
+
+  it("leaves no content in lists where nothing is captured", async () => {
+    const home = Process.scratch()
+    await Process.runNode("src/Main.ts", ["run", "What is 2 + 2?", "--demo", "--tracing", "--no-capture-content"], {
+      env: env(home),
+      timeoutMillis: 60_000
+    })
+    for (const args of [["ls"], ["show", "--attributes", "--events"], ["show", "--json"], ["export", "last"]]) {
+      assert.notInclude((await run(home, ...args)).stdout, "2 + 2", args.join(" "))
+    }
+  })
+})
+
 describe("commands while runs write", () => {
   it("all work while another process writes without a pause", async () => {
     const home = await homeWith(trace(math, 0, ...going("math", 1)), trace(code, 1, ...going("code", 1)))

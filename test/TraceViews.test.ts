@@ -224,7 +224,7 @@ describe("TraceWaterfall.draw", () => {
     assert.include(shown, "↻ attempt 1 failed (timeout), again after 200 ms")
     assert.include(shown, "retry.attempt 2 interrupted")
     assert.include(shown, "odd (ends before it starts)")
-    assert.include(shown, "1 span below what is not here: it still runs, or was lost.")
+    assert.include(shown, "1 span below what is not here: it still runs, is in another program, or was lost.")
   })
 
   it("draws a chain of 10 000 spans", () => {
