@@ -16,6 +16,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { AnswerInvalid, messagesOf, type ModelOptions, settingsOf } from "./ModelNode.ts"
+import * as ModelNeeds from "./ModelNeeds.ts"
 import { currentId, node, type Node } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
 import * as OllamaPrompt from "./OllamaPrompt.ts"
@@ -100,14 +101,14 @@ export const agent: {
   if (concurrency !== "unbounded" && !(Number.isInteger(concurrency) && concurrency >= 1)) {
     throw new RangeError(`Node.agent: concurrency must be an integer >= 1 or "unbounded", got ${concurrency}`)
   }
-  if (Predicate.hasProperty(options.tools, "tools")) {
-    offered(options.tools.tools as Tools)
-  }
+  // Those of a toolkit that an effect gives are not known yet; an agent with none at all would be an odd one.
+  const hasTools = !Predicate.hasProperty(options.tools, "tools") || offered(options.tools.tools as Tools).length > 0
   const settings = settingsOf("Node.agent", options)
   const finish = schema === undefined ? undefined : finishing(schema, settings)
 
   return node({
     type: "agent",
+    needs: ModelNeeds.ofCall(settings, hasTools ? ["tools"] : []),
     run: (input: In) =>
       Effect.gen(function* () {
         const ollama = yield* Ollama.Ollama

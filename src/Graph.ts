@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import * as LogLine from "./LogLine.ts"
 import * as MermaidText from "./MermaidText.ts"
 import * as NodeType from "./NodeType.ts"
+import * as Preflight from "./Preflight.ts"
 import * as Span from "./Span.ts"
 import * as Usage from "./Usage.ts"
 import * as Visit from "./Visit.ts"
@@ -139,6 +140,7 @@ export const make = <Nodes extends NodesRecord, const Start extends keyof Nodes 
     maxSteps: options.maxSteps ?? 100
   })
   check(graph)
+  Preflight.attach(graph, Preflight.inside(graph.nodes))
   return Object.assign(graph, {
     "~tinyllm/Graph": (input: never) => Effect.map(run(graph, input), (e) => e.output)
   }) as never
@@ -207,6 +209,8 @@ const targets = (edge: string | Readonly<Record<string, string>>): ReadonlyArray
 // Running graphs
 // ---------------------------------------------------------------------------------------------------------------------
 
+export { Enabled as Preflight } from "./Preflight.ts"
+
 /** A graph of one node, which may be of any type: a way to run a node by itself, traced. Routers are refused. */
 export const single = <In, Out, E, R>(
   id: string,
@@ -216,6 +220,9 @@ export const single = <In, Out, E, R>(
 /**
  * Runs a graph on a message, as one span `graph.execute` below the current one, or as the root of a new trace.
  * Interrupting it interrupts every node.
+ *
+ * Before the first node is visited, each model of the graph is asked once what it can do, and the run fails where one is
+ * not made for what a node needs of it, see `Preflight`.
  */
 export const run = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): Effect.Effect<Execution<Out>, E, R> =>
   execute(graph, input, undefined)
@@ -255,7 +262,7 @@ export const stream = <In, Out, E, R>(graph: Graph<In, Out, E, R>, input: In): S
 
 /** A graph as one step of another: a node of type `subgraph`. Its visits and tokens count for the outer run too. */
 export const toNode = <In, Out, E, R>(graph: Graph<In, Out, E, R>): NodeType.Node<In, Out, E, R> =>
-  NodeType.node({ type: "subgraph", run: graph["~tinyllm/Graph"] })
+  NodeType.node({ type: "subgraph", run: graph["~tinyllm/Graph"], needs: Preflight.of(graph) })
 
 const execute = <In, Out, E, R>(
   graph: Graph<In, Out, E, R>,
@@ -278,7 +285,10 @@ const execute = <In, Out, E, R>(
     const started = clock.monotonicTimeNanosUnsafe()
     const duration = () => Duration.nanos(clock.monotonicTimeNanosUnsafe() - started)
 
-    const steps = Effect.zipWith(walk(graph, input, state, path), Span.traceId, (output, traceId): Execution<Out> => ({
+    const needs = Preflight.of(graph)
+    const visits = walk(graph, input, state, path)
+    const checked = needs.length === 0 ? visits : Effect.andThen(Preflight.run(needs, state), visits)
+    const steps = Effect.zipWith(checked, Span.traceId, (output, traceId): Execution<Out> => ({
       // The edges are typed, so that what leaves by an edge to the end is an `Out`.
       output: output as Out,
       executionId,

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import * as ModelNeeds from "./ModelNeeds.ts"
 import { currentId, decided, type KnownRoutes, node, type Node, routed, type Router } from "./NodeType.ts"
 import * as Ollama from "./Ollama.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
@@ -103,6 +104,7 @@ export const model = <In, Out>(
   const settings = settingsOf("Node.model", options)
   return node({
     type: "model",
+    needs: ModelNeeds.ofCall(settings),
     run: (input: In) =>
       Effect.map(ask({ ...settings, messages: messagesOf(options, input) }), (completion) =>
         options.output(completion, input)
@@ -122,6 +124,7 @@ export const object = <In, A, Encoded>(
   const settings = { ...settingsOf("Node.object", options), format }
   return node({
     type: "object",
+    needs: ModelNeeds.ofCall(settings),
     run: (input: In) =>
       Effect.gen(function* () {
         const ollama = yield* Ollama.Ollama
@@ -186,6 +189,7 @@ export const router = <In, const Descriptions extends Record<string, string>>(
   ].join("\n")
   return routed({
     type: "router",
+    needs: ModelNeeds.ofCall(settings),
     run: (input: In): Effect.Effect<any, Ollama.OllamaError | RouteUnknown, Ollama.Ollama> =>
       Effect.gen(function* () {
         const ollama = yield* Ollama.Ollama

@@ -40,10 +40,12 @@ import {
   type Services,
   withRun
 } from "./NodeType.ts"
+import * as Preflight from "./Preflight.ts"
 import * as Span from "./Span.ts"
 import * as Visit from "./Visit.ts"
 
 export { agent, type AgentError, type AgentOptions, type AgentServices, RoundsExceeded } from "./AgentNode.ts"
+export { type Capability, type ModelNeed, needs } from "./ModelNeeds.ts"
 export { AnswerInvalid, model, object, router, RouteUnknown } from "./ModelNode.ts"
 export {
   type Any,
@@ -171,6 +173,7 @@ export const parallel = <const Nodes extends Record<string, Any>>(
   const entries = Object.entries<Any>(nodes)
   return node({
     type: "parallel",
+    needs: Preflight.inside(nodes),
     run: (input: CommonInput<Nodes>) =>
       Effect.all(
         Object.fromEntries(entries.map(([key, inner]) => [key, Visit.visitInner(inner, key, input as never)])),
@@ -198,6 +201,7 @@ export const race = <const Nodes extends Record<string, Any>>(
   const entries = Object.entries<Any>(nodes)
   return node({
     type: "race",
+    needs: Preflight.replaceable(Preflight.inside(nodes)),
     run: (input: CommonInput<Nodes>) =>
       Effect.raceAll(entries.map(([key, inner]) => Visit.visitInner(inner, key, input as never))).pipe(
         Effect.catchCause((cause) =>
@@ -238,6 +242,7 @@ export const forEach: {
     }
     return node({
       type: "forEach",
+      needs: Preflight.of(self),
       run: (items: ReadonlyArray<In>) =>
         Effect.forEach(items, (item, index) => Visit.visitInner(self, String(index), item), { concurrency })
     })
@@ -392,7 +397,8 @@ export const fallback =
         )
       }) as Effect.Effect<Output<Self> | Output<That>, Error<That>, Services<Self> | Services<That>>
     showing.add(run)
-    return Object.assign(node({ type: self.type, run }), { [Fallbacks]: count })
+    const needs = [...Preflight.replaceable(Preflight.of(self)), ...Preflight.inside({ [name]: that })]
+    return Object.assign(node({ type: self.type, run, needs }), { [Fallbacks]: count })
   }
 
 /**
@@ -402,7 +408,8 @@ export const fallback =
 export const provide =
   <ROut, LE, RIn>(layer: Layer.Layer<ROut, LE, RIn>) =>
   <N extends Any>(self: N): MapNode<N, Error<N> | LE, RIn | Exclude<Services<N>, ROut>> =>
-    withRun(self, (input) => Effect.provide(self.run(input), layer))
+    // A model that a node needs may be one of what it is given here, of which the run knows nothing before.
+    Preflight.forget(withRun(self, (input) => Effect.provide(self.run(input), layer)))
 
 // Turns a router into a type that no router has, so that it does not compile where a plain node is asked for.
 type RefuseRouter<N> = N extends { readonly "~tinyllm/Router": unknown } ? "a router is not allowed here" : unknown

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Pipeable, Prototype } from "effect/Pipeable"
+import * as Preflight from "./Preflight.ts"
 import * as Span from "./Span.ts"
 import * as Visit from "./Visit.ts"
 
@@ -130,15 +131,20 @@ const Proto = { ...Prototype, [NodeId]: NodeId }
 export const node = <In, Out, E, R>(fields: {
   readonly type: string
   readonly run: (input: In) => Effect.Effect<Out, E, R>
-}): Node<In, Out, E, R> => Object.assign(Object.create(Proto), fields)
+  readonly needs?: ReadonlyArray<Preflight.Need> | undefined
+}): Node<In, Out, E, R> => made(fields)
 
 /** Makes a node with several ways out. */
 export const routed = <In, Routes extends Record<string, unknown>, E, R>(fields: {
   readonly type: string
   readonly run: (input: In) => Effect.Effect<RoutedOf<Routes>, E, R>
-}): Router<In, Routes, E, R> => Object.assign(Object.create(Proto), fields, { "~tinyllm/Router": (_: Routes) => _ })
+  readonly needs?: ReadonlyArray<Preflight.Need> | undefined
+}): Router<In, Routes, E, R> => Object.assign(made(fields), { "~tinyllm/Router": (_: Routes) => _ }) as never
 
-/** Gives a node another way to run. What kind of node it is stays, so a router stays a router. */
+const made = ({ needs = [], ...fields }: { readonly needs?: ReadonlyArray<Preflight.Need> | undefined }) =>
+  Preflight.attach(Object.assign(Object.create(Proto), fields), needs)
+
+/** Gives a node another way to run. What kind of node it is stays, so a router stays a router, and what it needs. */
 export const withRun = <N extends Any, E, R>(
   self: N,
   run: (input: never) => Effect.Effect<unknown, E, R>

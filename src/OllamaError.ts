@@ -139,10 +139,13 @@ export class Unsupported extends Schema.TaggedError<Unsupported>()("Unsupported"
   /** `thinking`, `tools`, `chat`, …, or `this` where the server names none that is known. */
   capability: Schema.String,
   status: Status,
-  text: Schema.String
+  text: Schema.String,
+  /** The node that needs it, where that was found out before a run began. */
+  node: Schema.optional(Schema.String)
 }) {
   override get message() {
-    return `Model "${this.model}" does not support ${this.capability}. Choose another model, or leave that out; "ollama show ${this.model}" lists what it can do.`
+    const needed = this.node === undefined ? "" : `, which the node "${this.node}" needs`
+    return `Model "${this.model}" does not support ${this.capability}${needed}. Choose another model, or leave that out; "ollama show ${this.model}" lists what it can do.`
   }
   readonly isRetryable = false
 }

@@ -160,7 +160,7 @@ const labels: ReadonlyArray<readonly [attribute: string, label: string]> = [
 // The rest of what we write. What is not in these namespaces is a program's own, and what it wanted to see.
 const ours = /^(graph|node|execution|task|llm|gen_ai|server|http|url|tinyllm|retry|error|effect|process)\./
 
-const ownEvents = new Set(["router.decision", "llm.first_token", "retry.scheduled", "exception"])
+const ownEvents = new Set(["router.decision", "llm.first_token", "llm.model_checked", "retry.scheduled", "exception"])
 
 const valueLength = 40
 

@@ -134,7 +134,7 @@ const order = [
   // Tests of programs that are traced
   ["TraceExpectation", "TraceComparison", "TraceMismatch", "TestSpans", "TelemetryTest"],
   // Graphs
-  ["NodeType", "ModelNode", "AgentNode", "Attempts", "Node", "Graph", "Assistant"],
+  ["Preflight", "NodeType", "ModelNeeds", "ModelNode", "AgentNode", "Attempts", "Node", "Graph", "Assistant"],
   // Command line
   [
     "TraceList",
@@ -265,7 +265,8 @@ describe("imports of src", () => {
   })
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
-    const work = /^(Graph|Node|NodeType|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
+    const work =
+      /^(Graph|Node|NodeType|Preflight|ModelNeeds|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
       /^(Telemetry\w*|Tracer|RecordedSpan|SpanSnapshot|TestSpans|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {

@@ -13,6 +13,7 @@ import * as Telemetry from "../src/Telemetry.ts"
 import { version } from "../src/Version.ts"
 import { type CollectedMetric, decode, latest, type Point } from "./support/CollectedMetrics.ts"
 import * as Collector from "./support/Collector.ts"
+import { callsOf } from "./support/Double.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import { isolated } from "./support/Isolated.ts"
 import * as Process from "./support/Process.ts"
@@ -653,7 +654,7 @@ describe("metrics of a process", () => {
         return yield* double.requests
       }).pipe(Effect.provide(Layer.orDie(OllamaDouble.layer({ models: ["m:latest"], reply: () => "one" }))))
       assert.deepStrictEqual(
-        seen.map(({ headers }) => headers["traceparent"]),
+        callsOf(seen).map(({ headers }) => headers["traceparent"]),
         [traceparent]
       )
       assert.lengthOf(collector.metricCalls(), 1)

@@ -5,7 +5,7 @@ import { Toolkit } from "effect/ai"
 import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
 import * as Ollama from "../src/Ollama.ts"
-import { against, requests } from "./support/Double.ts"
+import { against, calls } from "./support/Double.ts"
 import { named } from "./support/Spans.ts"
 
 const options = {
@@ -63,7 +63,7 @@ describe("options of nodes that ask a model", () => {
     it.live(`are all sent, and nothing else is (${kind})`, () =>
       Effect.gen(function* () {
         yield* run(make())
-        const bodies = (yield* requests).map(({ body }) => JSON.parse(body) as Record<string, unknown>)
+        const bodies = (yield* calls).map(({ body }) => JSON.parse(body) as Record<string, unknown>)
         assert.lengthOf(bodies, kind === "agent with a schema" ? 2 : 1)
         for (const { format: _, messages: __, ...body } of bodies) {
           assert.deepStrictEqual(body, {
@@ -145,7 +145,7 @@ describe("options of nodes that ask a model", () => {
   it.live("are the model's own where they are absent, but for a limit of tokens", () =>
     Effect.gen(function* () {
       yield* run(Node.model({ model: "m", prompt, stop: [], seed: undefined, output: ({ text }) => text }))
-      const [request] = yield* requests
+      const [request] = yield* calls
       assert.deepStrictEqual(JSON.parse(request!.body), {
         model: "m",
         messages: [{ role: "user", content: "hi" }],
@@ -168,7 +168,7 @@ describe("options of nodes that ask a model", () => {
         Graph.make("r", { nodes: { router }, start: "router", edges: { router: { a: "end", b: "end" } } }),
         "hi"
       )
-      const [request] = yield* requests
+      const [request] = yield* calls
       assert.deepStrictEqual(JSON.parse(request!.body).options, { num_predict: 128, temperature: 0 })
       assert.isFalse(JSON.parse(request!.body).think)
     }).pipe(Effect.provide(against({ text: [answer] })))
@@ -203,7 +203,7 @@ describe("options of nodes that ask a model", () => {
           output: ({ text }) => text
         })
       )
-      const [request] = yield* requests
+      const [request] = yield* calls
       assert.deepInclude(JSON.parse(request!.body), { format: { type: "object" }, logprobs: true, top_logprobs: 2 })
       assert.throws(
         () => Node.model({ model: "m", prompt, topLogprobs: 2, output: ({ text }) => text }),

@@ -8,7 +8,7 @@ import * as Node from "../src/Node.ts"
 import * as Ollama from "../src/Ollama.ts"
 import * as OllamaPermits from "../src/OllamaPermits.ts"
 import type { Reply } from "../src/OllamaDouble.ts"
-import { against, ask, requests } from "./support/Double.ts"
+import { against, ask, calls } from "./support/Double.ts"
 import { exitOf, named } from "./support/Spans.ts"
 
 const chat = (request = ask()) => Ollama.Ollama.use((ollama) => ollama.chat(request))
@@ -17,8 +17,8 @@ const stream = (request = ask()) => Stream.unwrap(Effect.map(Ollama.Ollama, (oll
 /** Waits, in real time, until the double has received so many requests. */
 const received = (count: number) =>
   TestClock.withLive(
-    Effect.flatMap(requests, (all) => (all.length >= count ? Effect.void : Effect.sleep("2 millis"))).pipe(
-      Effect.repeat({ until: () => Effect.map(requests, (all) => all.length >= count) }),
+    Effect.flatMap(calls, (all) => (all.length >= count ? Effect.void : Effect.sleep("2 millis"))).pipe(
+      Effect.repeat({ until: () => Effect.map(calls, (all) => all.length >= count) }),
       Effect.timeout("5 seconds")
     )
   )
@@ -26,10 +26,10 @@ const received = (count: number) =>
 /** Some real time, for what must not happen. */
 const aWhile = TestClock.withLive(Effect.sleep("30 millis"))
 
-const count = Effect.map(requests, (all) => all.length)
+const count = Effect.map(calls, (all) => all.length)
 
 /** What was asked, in the order in which it arrived. */
-const asked = Effect.map(requests, (all) =>
+const asked = Effect.map(calls, (all) =>
   all.map(({ body }) => (JSON.parse(body) as Ollama.ChatRequest).messages.at(-1)?.content)
 )
 
@@ -55,7 +55,7 @@ describe("permits", () => {
       yield* Effect.forEach(fibers, Fiber.join)
       assert.deepStrictEqual(yield* asked, numbers.map(String))
       assert.deepStrictEqual(
-        (yield* requests).map(({ receivedAt }) => receivedAt),
+        (yield* calls).map(({ receivedAt }) => receivedAt),
         numbers.map((index) => index * 1000)
       )
       const spans = yield* named("llm.chat")

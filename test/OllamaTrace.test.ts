@@ -11,7 +11,7 @@ import * as Propagation from "../src/Propagation.ts"
 import * as Span from "../src/Span.ts"
 import * as Usage from "../src/Usage.ts"
 import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
-import { against, ask, requests, until } from "./support/Double.ts"
+import { against, ask, calls, requests, until } from "./support/Double.ts"
 import { eventsOf, exitOf, named, only, Spans, tree } from "./support/Spans.ts"
 
 const chat = (request = ask()) => Ollama.Ollama.use((ollama) => ollama.chat(request))
@@ -326,7 +326,7 @@ describe("retry.attempt spans", () => {
         const node = Node.model({ model: "m", prompt: (text: string) => text, output: ({ text }) => text })
         const error = yield* Effect.flip(Graph.run(Graph.single("g", node), "hi"))
         assert.isFalse(error._tag === "OllamaError" && error.isRetryable)
-        assert.lengthOf(yield* requests, 1)
+        assert.lengthOf(yield* calls, 1)
         assert.lengthOf(yield* named("retry.attempt"), 0)
       }).pipe(Effect.provide(against({ status, error: "no" })))
     )

@@ -15,6 +15,7 @@ import * as Propagation from "../src/Propagation.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
+import { callsOf } from "./support/Double.ts"
 import * as Process from "./support/Process.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { which: Schema.String }) {
@@ -32,6 +33,7 @@ interface Seen<A, E> {
   readonly collector: Collector.Collector
   readonly spans: ReadonlyArray<Collector.CollectedSpan>
   readonly named: (name: string) => ReadonlyArray<Collector.CollectedSpan>
+  /** Without those by which runs ask beforehand what their models can do. */
   readonly requests: ReadonlyArray<Recorded>
 }
 
@@ -70,7 +72,7 @@ const observing =
       )
       const spans = collector.spans()
       const named = (name: string) => spans.filter((span) => span.name === name)
-      return { exit, collector, spans, named, requests: yield* double.requests }
+      return { exit, collector, spans, named, requests: callsOf(yield* double.requests) }
     }).pipe(
       Effect.provide(Layer.orDie(OllamaDouble.layer({ models: ["m:latest"], reply }))),
       Effect.mapError((never: never) => never)
@@ -550,7 +552,14 @@ describe.each([
         assert.match(span.name, allowed)
         for (const event of span.events) {
           assert.include(
-            ["exception", "router.decision", "retry.scheduled", "llm.first_token", "llm.prompt_truncated"],
+            [
+              "exception",
+              "llm.first_token",
+              "llm.model_checked",
+              "llm.prompt_truncated",
+              "retry.scheduled",
+              "router.decision"
+            ],
             event.name
           )
         }

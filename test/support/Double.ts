@@ -36,6 +36,12 @@ export const ask = (content = "hi", rest: Partial<Ollama.ChatRequest> = {}): Oll
 /** The requests the double received. */
 export const requests = Effect.flatMap(OllamaDouble, (double) => double.requests)
 
+/** Without those by which runs ask beforehand what their models can do. */
+export const callsOf = (all: ReadonlyArray<Recorded>) => all.filter(({ path }) => path !== "/api/show")
+
+/** The requests the double received, without those by which runs ask beforehand what their models can do. */
+export const calls = Effect.map(requests, callsOf)
+
 /** Waits until the last request is so, and says how long that took in milliseconds; fails after half a second. */
 export const until = (is: (request: Recorded) => boolean) =>
   Effect.gen(function* () {
