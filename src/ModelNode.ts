@@ -52,8 +52,9 @@ type AnswerOptions = Pick<Ollama.Options, "format" | "logprobs" | "topLogprobs">
 
 /**
  * What every node that asks a model is told: the model, what to ask, and all options of a model call. What is absent is the
- * model's own. An option that is out of range throws a `RangeError` when the node is made. Nodes of a graph that ask one
- * model should have the same options of `Ollama.LoadOptions`: with others it is loaded again.
+ * model's own, but for `maxTokens` (2048) and `truncate` (`false`). An option that is out of range throws a `RangeError`
+ * when the node is made. Nodes of a graph that ask one model should have the same options of `Ollama.LoadOptions`: with
+ * others it is loaded again.
  */
 export interface ModelOptions<in In> extends Omit<Ollama.Options, keyof AnswerOptions> {
   readonly prompt: (input: In) => string

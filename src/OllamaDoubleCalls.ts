@@ -58,6 +58,7 @@ const talk = (state: State, call: Call, player: Player): Effect.Effect<void> => 
   }
   const asked = askedOf(state, call, fitted.messages)
   const reply = state.script.reply(asked)
+  assertReply(reply)
   const answer: Answer | undefined =
     typeof reply === "string" ? { text: reply } : "raw" in reply || "error" in reply ? undefined : reply
   if (answer === undefined) {
@@ -73,6 +74,16 @@ const talk = (state: State, call: Call, player: Player): Effect.Effect<void> => 
       stage: call.stage
     })
   )
+}
+
+/** Code without types gets here, with functions that are async. */
+const assertReply = (reply: unknown): void => {
+  if (
+    typeof reply !== "string" &&
+    !(typeof reply === "object" && reply !== null && ("text" in reply || "raw" in reply || "error" in reply))
+  ) {
+    throw new TypeError("OllamaDouble: reply must return a text, or an object with text, raw or error, and no promise")
+  }
 }
 
 const askedOf = (state: State, { body, path }: Call, messages: Asked["messages"]): Asked => ({

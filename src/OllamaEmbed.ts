@@ -27,7 +27,10 @@ export interface EmbedRequest extends LoadOptions {
 
 /** The vectors of texts. */
 export interface Embeddings {
-  /** One for each text, in their order, each of length 1 and with as many numbers as the others. */
+  /**
+   * One for each text, in their order, with as many numbers as the others. They are as the server gave them: Ollama makes
+   * them of length 1.
+   */
   readonly embeddings: ReadonlyArray<ReadonlyArray<number>>
   /** As the server says. */
   readonly model: string

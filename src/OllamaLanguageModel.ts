@@ -29,7 +29,7 @@ import * as OllamaPrompt from "./OllamaPrompt.ts"
 import * as OllamaSchema from "./OllamaSchema.ts"
 import * as ToolSpan from "./ToolSpan.ts"
 
-/** What every request of a model is sent with; the model's own settings hold for what is absent. */
+/** What every request of a model is sent with. What is absent is the model's own, but for `maxTokens` and `truncate`. */
 export type Options = Omit<Ollama.Options, "model" | "format">
 
 /** A language model of this name. Requests are made when it is used, so it may be missing until then. */

@@ -60,6 +60,7 @@ export class Player {
   raw(raw: Raw): Effect.Effect<void> {
     const chunks = typeof raw.raw === "string" || raw.raw instanceof Uint8Array ? [raw.raw] : raw.raw
     return Effect.gen({ self: this }, function* () {
+      assertChunks(raw.bytesPerChunk)
       yield* pause(raw.firstDelay)
       this.#head(raw.status ?? 200, { "content-type": raw.contentType ?? ndjson, ...raw.headers })
       for (const [index, chunk] of chunks.entries()) {
@@ -75,6 +76,7 @@ export class Player {
   /** A record of a stream. */
   line(record: object, bytesPerChunk?: number | undefined): Effect.Effect<void> {
     return Effect.suspend(() => {
+      assertChunks(bytesPerChunk)
       this.#head(200, { "content-type": ndjson })
       return this.write(`${json(record)}\n`, bytesPerChunk)
     })
@@ -143,3 +145,10 @@ export const pause = (duration: Duration.Input | undefined): Effect.Effect<void>
 /** Go leaves zeros out. */
 export const nonZero = (values: Readonly<Record<string, number>>): Record<string, number> =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value > 0))
+
+// Chunks without a byte would never end.
+const assertChunks = (bytes: number | undefined): void => {
+  if (bytes !== undefined && !(Number.isInteger(bytes) && bytes >= 1)) {
+    throw new RangeError(`OllamaDouble: bytesPerChunk must be an integer >= 1, got ${bytes}`)
+  }
+}

@@ -45,7 +45,7 @@ const unnamed = Object.entries<OllamaOptions.Range>(OllamaOptions.ranges).filter
 
 /**
  * What was set, as attributes, of the options that the conventions have no name for: `tinyllm.ollama.` and the name as it
- * is sent. What is wrong is left out.
+ * is sent. What has another type is left out.
  */
 export const attributes = (
   options: Partial<Options>

@@ -308,7 +308,10 @@ describe("a defect in a script", () => {
       throw new TypeError("no such reply")
     },
     "that returns nothing": () => undefined as never,
-    "with a delay that is none": () => ({ text: "x", load: "soon" as never })
+    "that is async": (async () => ({ text: "x" })) as never,
+    "with a delay that is none": () => ({ text: "x", load: "soon" as never }),
+    "in chunks of no bytes": () => ({ text: "x", bytesPerChunk: 0 }),
+    "of bytes in chunks of half a byte": () => ({ raw: "x", bytesPerChunk: 0.5 })
   }
   for (const [name, reply] of Object.entries(replies)) {
     it.live(`is a 500 with an empty body and an error in the log (a reply ${name})`, () => {

@@ -350,14 +350,26 @@ describe("a stream that is not read as it comes", () => {
       const texts: Array<string> = []
       yield* Stream.runForEach(stream(), (part) => {
         texts.push(part._tag === "Text" ? part.text : part._tag)
-        return Effect.sleep("5 millis")
+        // Half of it is still to be read.
+        return texts.length === 50 ? over : Effect.void
       })
       assert.deepStrictEqual(texts, [...Array.from({ length: 100 }, (_, index) => `${index} `), "Done"])
-      const span = yield* only("llm.chat")
-      assert.isTrue(span.status._tag === "Ended" && span.status.endTime - span.status.startTime < 400_000_000n)
     }).pipe(
       Effect.provide(against({ raw: [Array.from({ length: 100 }, (_, index) => line(`${index} `)).join(""), last] }))
     )
+  )
+
+  it.effect("is not cut off for the time that its caller takes", () =>
+    Effect.gen(function* () {
+      const { pull, scope } = yield* opened
+      assert.strictEqual((yield* pull)[0]._tag, "Text")
+      yield* TestClock.adjust("4 minutes")
+      yield* over
+      yield* TestClock.adjust("1 hour")
+      const [next] = yield* pull
+      assert.deepInclude(next, { _tag: "Text", text: "two" })
+      yield* Scope.close(scope, Exit.void)
+    }).pipe(Effect.provide(against({ text: ["one ", "two"], delays: ["4 minutes"] })))
   )
 
   it.effect("is stopped after the time limit for silence while its answer comes, and its permit is free", () =>
@@ -472,6 +484,41 @@ describe("memory", () => {
         )
       ),
     30_000
+  )
+
+  it.effect(
+    "stays flat over 1 000 streams that nobody reads on or closes: they end by themselves",
+    () =>
+      Effect.gen(function* () {
+        const leave = opened.pipe(
+          Effect.flatMap(({ pull }) => pull),
+          Effect.withTracerEnabled(false)
+        )
+        const many = Effect.fnUntraced(function* (count: number) {
+          for (let index = 0; index < count; index++) {
+            yield* leave
+          }
+          yield* TestClock.adjust("5 minutes")
+          const open = Effect.map(requests, (all) => all.filter(({ disconnectedAt }) => disconnectedAt === undefined))
+          yield* live(
+            Effect.sleep("10 millis").pipe(
+              Effect.andThen(open),
+              Effect.repeat({ until: ({ length }) => length === 0 }),
+              Effect.timeout("20 seconds")
+            )
+          )
+        })
+        yield* many(100)
+        const before = heldBytes()
+        yield* many(1000)
+        // What the double keeps of each request is most of it.
+        assert.isBelow(heldBytes() - before, 8_000_000)
+      }).pipe(
+        Effect.provide(
+          against({ text: ["one ", "two "], end: "hang" }, { permitsPerModel: Infinity }, { parallel: 2000 })
+        )
+      ),
+    60_000
   )
 
   it.live(

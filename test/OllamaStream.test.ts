@@ -83,6 +83,7 @@ describe("Reader", () => {
     const start = performance.now()
     const reader = read(record("x".repeat(12_000_000), { done: true }), 4096)
     assert.strictEqual(reader.completion?.text.length, 12_000_000)
-    assert.isBelow(performance.now() - start, 2000)
+    // Time that grows with the square of it would be minutes.
+    assert.isBelow(performance.now() - start, 10_000)
   })
 })
