@@ -11,8 +11,9 @@ import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+import { isObject } from "./Json.ts"
 import type { Installed } from "./OllamaDoubleModels.ts"
-import { type Body, integerOption, isRecord, keepAlive } from "./OllamaDoubleRequest.ts"
+import { type Body, integerOption, keepAlive } from "./OllamaDoubleRequest.ts"
 import { pause } from "./OllamaReply.ts"
 import type { Refusal, Script } from "./OllamaScript.ts"
 
@@ -249,7 +250,7 @@ const loadTime = ["num_batch", "num_gpu", "main_gpu", "num_thread", "use_mmap", 
 
 /** What a model is loaded with: one that is loaded otherwise has to be loaded again. */
 const settingsOf = (script: Script, model: Installed, body: Body): string => {
-  const options = isRecord(body["options"]) ? body["options"] : {}
+  const options = isObject(body["options"]) ? body["options"] : {}
   const shift = body["shift"] !== false
   return JSON.stringify([numCtxOf(script, model, body), shift, ...loadTime.map((name) => options[name])])
 }

@@ -8,6 +8,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import { isObject } from "./Json.ts"
 import type { Installed, Models } from "./OllamaDoubleModels.ts"
 import * as Go from "./OllamaGo.ts"
 import type { Refusal } from "./OllamaScript.ts"
@@ -76,7 +77,7 @@ export const read = (path: string, text: string): Result.Result<Body, Refusal> =
   if (Result.isFailure(value)) {
     return Result.fail(refusal(400, value.failure))
   }
-  if (value.success !== null && !isRecord(value.success)) {
+  if (value.success !== null && !isObject(value.success)) {
     const [struct = ""] = structs[path] ?? []
     return Result.fail(
       refusal(400, `json: cannot unmarshal ${kindOf(value.success)} into Go value of type api.${struct}`)
@@ -103,7 +104,7 @@ const anyCase = (body: Body): Body => {
     : {
         ...rest,
         messages: Array.isArray(messages)
-          ? messages.map((message: unknown) => (isRecord(message) ? lower(message) : message))
+          ? messages.map((message: unknown) => (isObject(message) ? lower(message) : message))
           : messages
       }
 }
@@ -131,7 +132,7 @@ const typeError = (path: string, body: Body): string | undefined => {
   }
   const images: ReadonlyArray<unknown> = [
     ...listOf(body["images"]),
-    ...listOf(body["messages"]).flatMap((message) => (isRecord(message) ? listOf(message["images"]) : []))
+    ...listOf(body["messages"]).flatMap((message) => (isObject(message) ? listOf(message["images"]) : []))
   ]
   return images.map((image) => (typeof image === "string" ? Go.base64Error(image) : undefined)).find(Predicate.isString)
 }
@@ -145,7 +146,7 @@ const fits = (type: string, value: unknown): boolean => {
     case "int":
       return Number.isInteger(value)
     default:
-      return type.startsWith("map") ? isRecord(value) : Array.isArray(value)
+      return type.startsWith("map") ? isObject(value) : Array.isArray(value)
   }
 }
 
@@ -289,7 +290,7 @@ const jsKinds: Readonly<Record<string, string>> = { integer: "number", float32: 
 
 /** A wrong type of an option is a 500, unknown options are ignored, `null` is not set. */
 export const optionRefusal = (body: Body): Refusal | undefined => {
-  for (const [key, value] of Object.entries(isRecord(body["options"]) ? body["options"] : {})) {
+  for (const [key, value] of Object.entries(isObject(body["options"]) ? body["options"] : {})) {
     const kind = options[key]
     if (kind === undefined || value === null) {
       continue
@@ -306,7 +307,7 @@ export const optionRefusal = (body: Body): Refusal | undefined => {
 
 /** What the runner says about a `format`; a load request does not get so far. */
 export const formatRefusal = ({ format }: Body): Refusal | undefined =>
-  format === undefined || format === null || format === "" || format === "json" || isRecord(format)
+  format === undefined || format === null || format === "" || format === "json" || isObject(format)
     ? undefined
     : refusal(500, `invalid format: ${JSON.stringify(format)}; expected "json" or a valid JSON Schema object`)
 
@@ -316,10 +317,8 @@ export const isEmptyCall = (path: string, body: Body): boolean =>
 
 export const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
 
-export const isRecord = (value: unknown): value is Body => Predicate.isObject(value) && !Array.isArray(value)
-
 /** An option that is a whole number. */
 export const integerOption = (body: Body, name: string): number | undefined => {
-  const value = isRecord(body["options"]) ? body["options"][name] : undefined
+  const value = isObject(body["options"]) ? body["options"][name] : undefined
   return typeof value === "number" ? Math.trunc(value) : undefined
 }

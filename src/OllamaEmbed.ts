@@ -7,10 +7,11 @@
  *
  * @since 0.1.0
  */
+import * as Json from "./Json.ts"
 import type { LoadOptions, Timings } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
-import { excerpt, parse } from "./OllamaLines.ts"
+import { excerpt } from "./OllamaLines.ts"
 import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
 import * as OllamaOptions from "./OllamaOptions.ts"
 import { Reader, type ReaderOptions } from "./OllamaStream.ts"
@@ -91,7 +92,7 @@ export class EmbedReader extends Reader {
   }
 
   override end(): void {
-    const value = this.ended ? undefined : parse(this.#text + this.#utf8.decode())
+    const value = this.ended ? undefined : Json.parse(this.#text + this.#utf8.decode())
     const answer: { readonly [key: string]: unknown } = typeof value === "object" && value !== null ? { ...value } : {}
     const vectors: unknown = answer["embeddings"]
     if (this.ended) {

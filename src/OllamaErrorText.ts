@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
+import * as Json from "./Json.ts"
 
 /** What the body of an error holds. */
 export interface Said {
@@ -18,11 +18,11 @@ export interface Said {
 /** What the body of an error says: `error` is a text, a text that is JSON itself (the runner's), or an object. */
 export const readBody = (body: string, status: number): Said => {
   const trimmed = body.trim()
-  const outer = record(parse(trimmed))
+  const outer = record(Json.parse(trimmed))
   if (outer === undefined) {
     return { text: trimmed === "" ? `HTTP ${status}` : trimmed.slice(0, 500), json: false }
   }
-  const inner = typeof outer["error"] === "string" ? record(parse(outer["error"])) : record(outer["error"])
+  const inner = typeof outer["error"] === "string" ? record(Json.parse(outer["error"])) : record(outer["error"])
   const detail = record(inner?.["error"]) ?? inner
   const text = string(detail?.["message"]) ?? string(outer["error"])
   return {
@@ -40,19 +40,12 @@ export const errorText = (error: unknown): string | undefined => {
   if (error === undefined || error === null) {
     return undefined
   }
-  const inner = typeof error === "string" ? record(parse(error)) : record(error)
+  const inner = typeof error === "string" ? record(Json.parse(error)) : record(error)
   const message = string((record(inner?.["error"]) ?? inner)?.["message"])
   return message ?? (typeof error === "string" ? error : "an error without a text")
 }
 
-const parse = (text: string): unknown =>
-  Result.getOrElse(
-    Result.try((): unknown => JSON.parse(text)),
-    () => undefined
-  )
-
-const record = (value: unknown): Readonly<Record<string, unknown>> | undefined =>
-  typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : undefined
+const record = (value: unknown) => (Json.isObject(value) ? value : undefined)
 const string = (value: unknown) => (typeof value === "string" ? value : undefined)
 const number = (value: unknown) => (typeof value === "number" ? value : undefined)
 

@@ -23,6 +23,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import * as Json from "./Json.ts"
 import * as Ollama from "./Ollama.ts"
 import * as OllamaAiError from "./OllamaAiError.ts"
 import * as OllamaPrompt from "./OllamaPrompt.ts"
@@ -178,7 +179,7 @@ const partsOf = (
 ): Result.Result<Array<Response.PartEncoded>, AiError.AiError> =>
   Result.gen(function* () {
     const { text, thinking, toolCalls } = completion
-    if (asked.responseFormat.type === "json" && completion.doneReason === "length" && !isJson(text)) {
+    if (asked.responseFormat.type === "json" && completion.doneReason === "length" && !Json.isJson(text)) {
       return yield* Result.fail(
         AiError.make({
           module: "OllamaLanguageModel",
@@ -285,8 +286,6 @@ const reasonOf = ({ doneReason, toolCalls }: Ollama.Completion): Response.Finish
       : doneReason === undefined || doneReason === ""
         ? "unknown"
         : "other"
-
-const isJson = (text: string): boolean => Result.isSuccess(Result.try((): unknown => JSON.parse(text)))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Tools

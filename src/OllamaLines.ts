@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import * as Result from "effect/Result"
+import * as Json from "./Json.ts"
 
 /** A line longer than this is no record. The last record of `generate` may hold every token and exceed 1 MB. */
 export const maxLineLength = 16 * 1024 * 1024
@@ -63,7 +63,7 @@ export class Lines {
   }
 
   #line(line: string): void {
-    const record = parse(line)
+    const record = Json.parse(line)
     if (typeof record !== "object" || record === null || Array.isArray(record)) {
       // Blank lines, also with the `\r` of CRLF, are no records. Asked only now: a good line pays nothing for it.
       if (line.trim() !== "") {
@@ -77,10 +77,3 @@ export class Lines {
 
 /** The beginning of a text that is no record, for errors. */
 export const excerpt = (text: string): string => text.slice(0, 1000).trim().slice(0, 200)
-
-/** `undefined` stands for what is no JSON: JSON itself has no such value. */
-export const parse = (line: string): unknown =>
-  Result.getOrElse(
-    Result.try((): unknown => JSON.parse(line)),
-    () => undefined
-  )

@@ -9,8 +9,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { isObject } from "./Json.ts"
 import { isRemoteModel, type LoadRequest, sameModel } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
@@ -234,7 +234,7 @@ const number = (json: Json, key: string): number | undefined =>
 const texts = (json: Json, key: string): ReadonlyArray<string> | undefined =>
   Array.isArray(json[key]) ? json[key].filter((item) => typeof item === "string") : undefined
 
-const record = (value: unknown): Json => (Predicate.isObject(value) && !Array.isArray(value) ? { ...value } : {})
+const record = (value: unknown): Json => (isObject(value) ? value : {})
 
 const toDetails = (json: Json): Details => {
   const details = record(json["details"])

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import * as Predicate from "effect/Predicate"
+import * as Json from "./Json.ts"
 import type { ChatRequest, GenerateRequest, KeepAlive, LoadOptions, Options } from "./OllamaApi.ts"
 import * as OllamaKeepAlive from "./OllamaKeepAlive.ts"
 
@@ -196,7 +196,7 @@ const checkThink = (think: unknown): Problem | undefined =>
   thinks.has(think) ? undefined : wrong("think", `true, false, "low", "medium", "high" or "max"`, think)
 
 const checkFormat = (format: unknown): Problem | undefined =>
-  format === undefined || format === "json" || isRecord(format)
+  format === undefined || format === "json" || Json.isObject(format)
     ? undefined
     : wrong("format", `"json" or a JSON Schema object`, format)
 
@@ -238,7 +238,7 @@ const checkMessages = ({ messages, tools }: ChatRequest): Problem | undefined =>
       return problem
     }
   }
-  const at = tools?.findIndex(({ name, parameters }) => name.trim() === "" || !isRecord(parameters)) ?? -1
+  const at = tools?.findIndex(({ name, parameters }) => name.trim() === "" || !Json.isObject(parameters)) ?? -1
   return at === -1
     ? undefined
     : {
@@ -265,9 +265,6 @@ const isBase64 = (text: string): boolean => {
   const digits = text.replace(dataUrl, "").replace(/[\r\n]/g, "")
   return digits.length > 0 && digits.length % 4 === 0 && /^[A-Za-z0-9+/]+={0,2}$/.test(digits)
 }
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  Predicate.isObject(value) && !Array.isArray(value)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // As they are sent

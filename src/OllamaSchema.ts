@@ -5,11 +5,10 @@
  */
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Json from "./Json.ts"
 import type { Completion } from "./OllamaApi.ts"
-import { parse } from "./OllamaLines.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -46,7 +45,7 @@ export const parameters = (schema: Schema.Top): Json => {
 
 // A struct without fields takes any value but null, in Effect; arguments and answers are objects in any case.
 const isAnything = (schema: Json): boolean =>
-  isRecord(schema["not"]) && schema["not"]["type"] === "null" && Object.keys(schema).length === 1
+  Json.isObject(schema["not"]) && schema["not"]["type"] === "null" && Object.keys(schema).length === 1
 
 /** One object for several that a value may be: a model is shown what any of them has, and must give what all have. */
 const merged = (schema: Json): Json => {
@@ -54,14 +53,14 @@ const merged = (schema: Json): Json => {
   if (!Array.isArray(alternatives)) {
     return schema
   }
-  const objects = alternatives.map((each: unknown) => (isRecord(each) ? merged(each) : {}))
+  const objects = alternatives.map((each: unknown) => (Json.isObject(each) ? merged(each) : {}))
   if (!objects.every((each) => each["type"] === "object")) {
     return schema
   }
   const { anyOf: _, ...rest } = schema
   const properties = new Map<string, ReadonlyArray<unknown>>()
   for (const each of objects) {
-    for (const [key, property] of Object.entries(isRecord(each["properties"]) ? each["properties"] : {})) {
+    for (const [key, property] of Object.entries(Json.isObject(each["properties"]) ? each["properties"] : {})) {
       const known = properties.get(key) ?? []
       const isNew = known.every((other) => JSON.stringify(other) !== JSON.stringify(property))
       properties.set(key, isNew ? [...known, property] : known)
@@ -79,7 +78,7 @@ const merged = (schema: Json): Json => {
 }
 
 const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>): Json => {
-  const inner = (value: unknown): unknown => (isRecord(value) ? writeOut(value, definitions, inside) : value)
+  const inner = (value: unknown): unknown => (Json.isObject(value) ? writeOut(value, definitions, inside) : value)
   const all = (values: unknown): ReadonlyArray<unknown> => (Array.isArray(values) ? values.map(inner) : [])
   const reference = schema["$ref"]
   if (typeof reference === "string") {
@@ -87,7 +86,7 @@ const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>
     const definition = definitions[name]
     const { $ref: _, ...own } = schema
     // What holds itself has no end, and is left open where it begins again.
-    return isRecord(definition) && !inside.includes(name)
+    return Json.isObject(definition) && !inside.includes(name)
       ? { ...writeOut(definition, definitions, [...inside, name]), ...own }
       : { type: "object", ...own }
   }
@@ -104,7 +103,7 @@ const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>
       : "items" in schema
         ? { items: inner(schema["items"]) }
         : {}),
-    ...(isRecord(schema["properties"])
+    ...(Json.isObject(schema["properties"])
       ? {
           properties: Object.fromEntries(
             Object.entries(schema["properties"]).map(([key, value]) => [key, inner(value)])
@@ -113,8 +112,6 @@ const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>
       : {})
   }
 }
-
-const isRecord = (value: unknown): value is Json => Predicate.isObject(value) && !Array.isArray(value)
 
 /** Why an answer is not what was asked for. */
 export interface Wrong {
@@ -135,7 +132,7 @@ export const decodeAnswer = <A, Encoded>(
       ? Result.succeed(decoded.value)
       : // White space behind an answer that is whole can use up its tokens, too.
         Result.fail({
-          truncated: doneReason === "length" && parse(text) === undefined,
+          truncated: doneReason === "length" && Json.parse(text) === undefined,
           issue: Cause.squash(decoded.cause)
         })
   }

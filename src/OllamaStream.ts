@@ -7,10 +7,11 @@
  */
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
+import * as Json from "./Json.ts"
 import type { Completion, Logprob, Part, Timings, ToolCall } from "./OllamaApi.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
-import { excerpt, Lines, parse, type Record } from "./OllamaLines.ts"
+import { excerpt, Lines, type Record } from "./OllamaLines.ts"
 
 /** Where an answer comes from, and what counts its time. */
 export interface ReaderOptions {
@@ -270,7 +271,7 @@ const callArguments = (value: unknown): unknown => {
   if (typeof value !== "string") {
     return value ?? {}
   }
-  const read = value.trim() === "" ? null : parse(value)
+  const read = value.trim() === "" ? null : Json.parse(value)
   return read === null ? {} : Predicate.isObject(read) && !Array.isArray(read) ? read : value
 }
 

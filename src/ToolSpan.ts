@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type * as Tracer from "effect/Tracer"
+import * as Json from "./Json.ts"
 import * as Capture from "./Capture.ts"
 import * as Messages from "./Messages.ts"
 import * as Redaction from "./Redaction.ts"
@@ -98,9 +99,7 @@ const contentOf = (value: unknown, capture: Capture.Capture): string => {
   )
   const text = typeof value === "string" ? value : (json ?? "null")
   const started = Redaction.start(text, capture.bytes, capture.redact)
-  return typeof value !== "string" && Utf8.bytes(started) <= capture.bytes && isJson(started)
+  return typeof value !== "string" && Utf8.bytes(started) <= capture.bytes && Json.isJson(started)
     ? started
     : JSON.stringify(Messages.cut(started, capture.bytes - 2))
 }
-
-const isJson = (text: string): boolean => Result.isSuccess(Result.try((): unknown => JSON.parse(text)))

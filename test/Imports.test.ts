@@ -7,6 +7,7 @@ const order = [
   [
     "Version",
     "RetryAfter",
+    "Json",
     "Ports",
     "Stderr",
     "Stdout",
