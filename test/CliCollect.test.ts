@@ -73,6 +73,21 @@ describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
     )
   })
 
+  it("says what docs/traces.md quotes", async () => {
+    const collector = await start()
+    const quoted = /^tinyllm collect\n```\n\n```text\n(.*?\n)```$/ms.exec(
+      readFileSync(`${Process.root}docs/traces.md`, "utf8")
+    )?.[1]
+    const said = collector
+      .stderr()
+      .replaceAll(String(collector.ports.grpc), "4317")
+      .replaceAll(String(collector.ports.http), "4318")
+      .replace(collector.home, "/home/me/.local/state/tinyllm")
+    // There need be no IPv6 where the test runs.
+    assert.include([quoted, quoted?.replaceAll(/ and \[::1\]:\d+/g, "")], said)
+    await collector.stop()
+  })
+
   for (const [name, exporter] of Object.entries(Sender.exporters)) {
     it(`keeps what the SDK sends over ${name}, for tinyllm trace to show`, async () => {
       const collector = await start()
