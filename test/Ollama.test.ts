@@ -641,6 +641,14 @@ describe("errors", () => {
     )
   }
 
+  it.live("trap 32 do not wait for the end of a short error's body either", () =>
+    Effect.gen(function* () {
+      const error = yield* failure().pipe(Effect.timeout("20 seconds"))
+      assert.isTrue(error instanceof Ollama.OllamaError && error.reason._tag === "InvalidRequest")
+      yield* until((request) => request.disconnectedAt !== undefined)
+    }).pipe(Effect.provide(against({ raw: "no", status: 400, end: "hang" })))
+  )
+
   it.live("trap 32 do not wait for the end of an error's body", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* failure().pipe(Effect.timeout("1500 millis")))._tag, "OllamaError")

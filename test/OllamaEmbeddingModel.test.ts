@@ -28,6 +28,7 @@ describe("EmbeddingModel", () => {
         ['{"model":"m","input":["a cat","the stock market"],"truncate":false,"dimensions":8}']
       )
       assert.strictEqual(parentName(yield* only("llm.embed")), "EmbeddingModel.embedMany")
+      assert.deepStrictEqual((yield* embed("the stock market")).vector, embeddings[1]?.vector)
     }).pipe(Effect.provide(model({ dimensions: 8 })))
   )
 
@@ -40,6 +41,7 @@ describe("EmbeddingModel", () => {
       assert.strictEqual(parentName(resolver), "EmbeddingModel.embed")
       assert.strictEqual(parentName(yield* only("llm.embed")), "EmbeddingModel.resolver")
       assert.lengthOf(yield* named("EmbeddingModel.embed"), 2)
+      assert.deepStrictEqual((yield* embed("dog")).vector, dog.vector)
     }).pipe(Effect.provide(model()))
   )
 
