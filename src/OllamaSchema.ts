@@ -10,14 +10,12 @@ import * as Schema from "effect/Schema"
 import * as Json from "./Json.ts"
 import type { Completion } from "./OllamaApi.ts"
 
-type Json = Readonly<Record<string, unknown>>
-
 /**
  * JSON Schema for `format`. Ollama makes a grammar of it and follows references within it (`$defs`). It describes the
  * schema's canonical JSON, which is what answers are decoded from: a date is text there. Keys that the schema does not
  * know are left out of the grammar, or a model could go on adding some.
  */
-export const answer = (schema: Schema.Top): Json => {
+export const answer = (schema: Schema.Top): Json.JsonObject => {
   const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
   if (isAnything(document.schema)) {
     return { type: "object" } // Ollama's grammar has no words for it
@@ -32,7 +30,7 @@ export const answer = (schema: Schema.Top): Json => {
  * `anyOf`, `properties` and `required` only, so references are written out, and what has a form in these words gets it.
  * Of several objects it shows the properties of all. Throws a `RangeError` for what is no object.
  */
-export const parameters = (schema: Schema.Top): Json => {
+export const parameters = (schema: Schema.Top): Json.JsonObject => {
   const document = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
   const written = isAnything(document.schema)
     ? { type: "object" }
@@ -44,11 +42,11 @@ export const parameters = (schema: Schema.Top): Json => {
 }
 
 // A struct without fields takes any value but null, in Effect; arguments and answers are objects in any case.
-const isAnything = (schema: Json): boolean =>
+const isAnything = (schema: Json.JsonObject): boolean =>
   Json.isObject(schema["not"]) && schema["not"]["type"] === "null" && Object.keys(schema).length === 1
 
 /** One object for several that a value may be: a model is shown what any of them has, and must give what all have. */
-const merged = (schema: Json): Json => {
+const merged = (schema: Json.JsonObject): Json.JsonObject => {
   const alternatives: unknown = schema["anyOf"]
   if (!Array.isArray(alternatives)) {
     return schema
@@ -77,7 +75,11 @@ const merged = (schema: Json): Json => {
   }
 }
 
-const writeOut = (schema: Json, definitions: Json, inside: ReadonlyArray<string>): Json => {
+const writeOut = (
+  schema: Json.JsonObject,
+  definitions: Json.JsonObject,
+  inside: ReadonlyArray<string>
+): Json.JsonObject => {
   const inner = (value: unknown): unknown => (Json.isObject(value) ? writeOut(value, definitions, inside) : value)
   const all = (values: unknown): ReadonlyArray<unknown> => (Array.isArray(values) ? values.map(inner) : [])
   const reference = schema["$ref"]
