@@ -351,6 +351,31 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui, live", () => {
     await list.close()
   })
 
+  it("watches a program that runs: each step when it has ended, and the end", async () => {
+    const { close, page } = await open(ui.url)
+    await page.locator("tbody tr, .empty").first().waitFor()
+    const program = Process.spawnNode("test/programs/steps.ts", [], {
+      env: { TINYLLM_HOME: home },
+      stdin: null,
+      timeoutMillis: 60_000
+    })
+    program.type("on\n")
+    await page.getByRole("link", { name: "node.tool" }).click()
+    const main = page.locator("main[aria-busy=true]")
+    await main.getByText("running", { exact: true }).waitFor()
+    // The root is not there yet, nor are the steps that follow.
+    await page.locator(".totals", { hasText: /Spans\s*1\b/ }).waitFor()
+    program.type("on\n")
+    await page.locator(".totals", { hasText: /Spans\s*2\b/ }).waitFor()
+    assert.strictEqual(await main.count(), 1)
+    program.type("on\n")
+    await page.getByRole("heading", { level: 1, name: /steps/ }).waitFor()
+    await page.locator(".totals", { hasText: /Spans\s*4\b/ }).waitFor()
+    assert.strictEqual(await main.count(), 0)
+    assert.strictEqual((await program.exit).code, 0)
+    await close()
+  })
+
   it("goes on where it was when somebody looks at it again, and holds no connection before", async () => {
     const { close, page } = await open(ui.url)
     await page.locator("tbody tr, .empty").first().waitFor()
@@ -468,8 +493,8 @@ describe.skipIf(Browser.missing || process.env["TINYLLM_SCREENSHOTS"] === undefi
       await append(home, Runs.spans(run))
     }
     // One that has not come to its last step.
-    const [run] = Runs.afternoon(now - 2700)
-    await append(home, Runs.spans({ ...run!, id: 50 }).slice(0, 2))
+    const [, , , run] = Runs.afternoon(now - 2700 + 3 * 17 * 60_000)
+    await append(home, Runs.spans({ ...run!, id: 50 }).slice(0, 5))
     ui = await serve(home)
   }, 60_000)
 
@@ -480,6 +505,7 @@ describe.skipIf(Browser.missing || process.env["TINYLLM_SCREENSHOTS"] === undefi
 
   for (const [name, view] of [
     ["ui-list", ""],
+    ["ui-running", `#/trace/${Runs.traceId(50)}`],
     ["ui-stats", "#/stats"],
     ["ui-compare", `#/compare/${Runs.traceId(3)}/${Runs.traceId(7)}`]
   ] as const) {
@@ -491,7 +517,7 @@ describe.skipIf(Browser.missing || process.env["TINYLLM_SCREENSHOTS"] === undefi
           await page.setViewportSize({ width, height: width === 360 ? 780 : 800 })
           await page.emulateMedia({ colorScheme: dark ? "dark" : "light", reducedMotion: "reduce" })
           await page.goto(`${ui.url}${view}`)
-          await page.locator("main table").first().waitFor()
+          await page.locator("main table, main [role=treegrid]").first().waitFor()
           await page.evaluate(() => document.fonts.ready)
           const path = `${Process.root}docs/images/${name}-${width}-${dark ? "dark" : "light"}.png`
           await page.screenshot({ path, animations: "disabled" })
