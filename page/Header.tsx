@@ -41,7 +41,8 @@ export const Header = ({ before, controls, facts, live, onHelp, onTheme, theme, 
           </span>
           <TraceId id={tree.traceId} />
         </p>
-        {tree.missingParents.length > 0 && (
+        {/* In one that runs, what contains others comes after them. */}
+        {tree.missingParents.length > 0 && !live && (
           <p class="notice">
             Not all of the trace is here: {tree.missingParents.length === 1 ? "a span" : "spans"} that others name as
             their parent {tree.missingParents.length === 1 ? "is" : "are"} missing.

@@ -306,7 +306,7 @@ export const TraceView = ({ before, controls, live = false, spans }: TraceViewPr
                 onLeave={() => grid.current?.focus({ preventScroll: true })}
               />
               <div class="over-rows">
-                <span class="quiet names-title">{live ? "Running" : ""}</span>
+                <span class="names-title" />
                 <div ref={scale}>
                   <Timeline tree={tree} zoom={zoom} theme={`${theme}${printing}`} onZoom={setZoom} />
                   <Scale zoom={zoom} about={about} />
