@@ -5,7 +5,7 @@ import { existsSync } from "node:fs"
 import type { Script } from "../src/OllamaDouble.ts"
 import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
-import { withOllama } from "./support/Double.ts"
+import { callsOf, withOllama } from "./support/Double.ts"
 import * as Process from "./support/Process.ts"
 
 const cli = (args: ReadonlyArray<string>, options?: Process.Options) =>
@@ -166,7 +166,7 @@ describe("tinyllm run", () => {
           const { code, stdout } = yield* cli(["run", "hello"], { env })
           assert.strictEqual(stdout, "at last\n")
           assert.strictEqual(code, 0)
-          assert.strictEqual((yield* double.requests).length, 4)
+          assert.strictEqual(callsOf(yield* double.requests).length, 4)
         })
     )
   )
@@ -518,8 +518,8 @@ describe("Ctrl-C", () => {
       Effect.gen(function* () {
         const collector = yield* Collector.make({ mode })
         const running = Process.spawnNode("src/Main.ts", ["run", "hello", "--otlp-endpoint", collector.url], { env })
-        // The second request is the answer's.
-        while ((yield* double.requests).length < 2) {
+        // The second call is the answer's.
+        while (callsOf(yield* double.requests).length < 2) {
           yield* Effect.sleep("20 millis")
         }
         yield* Effect.sleep("200 millis")
@@ -530,7 +530,7 @@ describe("Ctrl-C", () => {
         assert.strictEqual(code, 130)
         assert.strictEqual(stdout, "")
         assert.isBelow(millis, withinMillis)
-        const call = (yield* double.requests)[1]
+        const call = callsOf(yield* double.requests)[1]
         assert.isDefined(call?.disconnectedAt, "the request is closed, so that the model stops")
         return collector
       })
