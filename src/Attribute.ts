@@ -17,6 +17,9 @@ export type AttributeValue =
   | ReadonlyArray<number>
   | ReadonlyArray<boolean>
 
+/** Attributes by name. `undefined` is left out, so an unknown value needs no `if`. */
+export type Attributes = Readonly<Record<string, AttributeValue | undefined>>
+
 /**
  * Nothing for `null` and `undefined`; numbers stay numbers, also a bigint that fits one; an array of one primitive
  * type stays an array; everything else becomes compact JSON, in one line, with `Redacted` values hidden.
@@ -166,3 +169,12 @@ const parts = (value: object, budget: Budget): unknown => {
 
 // A getter or a `toJSON` may throw, and a span is no reason to fail.
 const attempt = (read: () => string): string => Result.getOrElse(Result.try(read), () => unreadable)
+
+/** Cuts a text after `length` code points and marks the cut with `…`. */
+export const truncate = (text: string, length: number): string => {
+  if (text.length <= length) {
+    return text
+  }
+  const points = Array.from(text.slice(0, 2 * length + 2))
+  return points.length <= length ? text : `${points.slice(0, length).join("")}…`
+}

@@ -171,3 +171,8 @@ export const decided = (options: {
       fallback: options.fallback ?? false
     })
   )
+
+/** Turns a router into a type that no router has, so that it does not compile where a plain node is asked for. */
+export type RefuseRouter<N> = N extends { readonly "~tinyllm/Router": unknown }
+  ? "a router is not allowed here"
+  : unknown

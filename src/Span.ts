@@ -6,24 +6,34 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as References from "effect/References"
-import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
-import { type AttributeValue, json } from "./Attribute.ts"
+import type { Attributes, AttributeValue } from "./Attribute.ts"
 import * as Redaction from "./Redaction.ts"
+import { taskContent } from "./SpanAttributes.ts"
+import { errorType, exception } from "./SpanException.ts"
 
-/** What an attribute may hold: OpenTelemetry's types. `undefined` is left out, so an unknown value needs no `if`. */
-export type Attributes = Readonly<Record<string, AttributeValue | undefined>>
-
-export type { AttributeValue } from "./Attribute.ts"
+export type { Attributes, AttributeValue } from "./Attribute.ts"
+export { truncate } from "./Attribute.ts"
+export { errorType, ErrorType, exception, originalOf, restates } from "./SpanException.ts"
+export {
+  agent,
+  graphEnd,
+  graphStart,
+  type LlmRequest,
+  llmRequest,
+  type LlmResponse,
+  llmResponse,
+  node,
+  taskContent,
+  toolCall
+} from "./SpanAttributes.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Helpers for spans of your own
@@ -97,114 +107,6 @@ export const method =
     }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Errors on spans
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** An error may say under this key what its `error.type` is; without it, that is its `_tag`. */
-export const ErrorType = "~tinyllm/errorType"
-
-/**
- * The value of `error.type` for an error: what it says itself (`connection_refused`, `404`), `timeout` for Effect's
- * time-outs, its `_tag` (for errors of `effect/ai` the one of their reason), the name of its class, or `_OTHER`. The set
- * is small: no ids, no messages.
- */
-export const errorType = (error: unknown): string =>
-  safely(() => {
-    if (Predicate.hasProperty(error, ErrorType) && typeof error[ErrorType] === "string") {
-      return error[ErrorType]
-    }
-    if (Cause.isTimeoutError(error)) {
-      return "timeout"
-    }
-    if (Predicate.hasProperty(error, "_tag") && typeof error._tag === "string") {
-      return aiReason(error)?._tag ?? error._tag
-    }
-    return error instanceof Error && error.name !== "Error" ? error.name : "_OTHER"
-  }, "_OTHER")
-
-// A message of ten megabytes says no more than its beginning does, and would push the stack out of the event.
-const messageLength = 2000
-const stackLength = 8000
-
-/** The attributes of an `exception` event: the beginnings of message and stack, with secrets replaced. */
-export const exception = (error: unknown, redact: Redaction.Redact = Redaction.redact): Attributes =>
-  safely<Attributes>(
-    () => {
-      const pretty = Cause.prettyErrors(Cause.fail(error), { includeCauseInStack: true })[0]
-      const name = error instanceof Error ? error.name : pretty?.name
-      const quotes = withoutQuotation(error)
-      const message = quotes ?? pretty?.message ?? String(error)
-      const shown = truncate(Redaction.start(message, 2 * messageLength, redact), messageLength)
-      const stack =
-        quotes !== undefined
-          ? [`${name}: ${shown}`, ...((error as Error).stack ?? "").split("\n").filter(isFrame)].join("\n")
-          : message.length > messageLength
-            ? pretty?.stack?.replace(message, () => shown)
-            : pretty?.stack
-      return {
-        "exception.type": name,
-        "exception.message": shown,
-        "exception.stacktrace":
-          stack === undefined ? undefined : truncate(Redaction.start(stack, 2 * stackLength, redact), stackLength)
-      }
-    },
-    { "exception.type": "Error", "exception.message": "[unreadable]" }
-  )
-
-/**
- * Instead of the message of an error of `effect/ai` that quotes what a model wrote, or what a tool gave: one without. It
- * is told by its shape, so that nobody loads that package for it. `undefined` for other errors.
- */
-const withoutQuotation = (error: unknown): string | undefined => {
-  const reason = aiReason(error)
-  if (!(error instanceof Error) || reason === undefined || !quoting.has(reason._tag)) {
-    return undefined
-  }
-  const text = (key: string) =>
-    Predicate.hasProperty(error, key) && typeof error[key] === "string" ? [error[key]] : []
-  const where = [...text("module"), ...text("method")].join(".")
-  return `${where === "" ? "" : `${where}: `}${reason._tag} (what it quotes is left out)`
-}
-
-/** Why something of `effect/ai` failed: the reason of an `AiError`, or such a reason by itself. */
-const aiReason = (error: unknown): { readonly _tag: string } | undefined => {
-  const reason =
-    Predicate.hasProperty(error, "~effect/ai/AiError") && Predicate.hasProperty(error, "reason") ? error.reason : error
-  return Predicate.hasProperty(reason, "~effect/ai/AiError/Reason") &&
-    Predicate.hasProperty(reason, "_tag") &&
-    typeof reason._tag === "string"
-    ? { _tag: reason._tag }
-    : undefined
-}
-
-const quoting = new Set([
-  "ToolNotFoundError",
-  "InvalidOutputError",
-  "StructuredOutputError",
-  "ToolParameterValidationError",
-  "InvalidToolResultError",
-  "ToolResultEncodingError"
-])
-
-const isFrame = (line: string) => /^ {4}at /.test(line)
-
-// Errors that say the same as others, for callers that know other types of errors.
-const restated = new WeakMap<object, unknown>()
-
-/** Says that an error is another one in other words: what has recorded one of them has recorded both. */
-export const restates = <E extends object>(error: E, original: unknown): E => {
-  restated.set(error, original)
-  return error
-}
-
-/** The error that this one restates, or the error itself. */
-export const originalOf = (error: unknown): unknown =>
-  typeof error === "object" && error !== null && restated.has(error) ? restated.get(error) : error
-
-// What users throw may throw in its turn when it is read, and a span is no reason to fail.
-const safely = <A>(read: () => A, otherwise: A): A => Result.getOrElse(Result.try(read), () => otherwise)
-
-// ---------------------------------------------------------------------------------------------------------------------
 // The spans of runs, nodes and model calls
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -215,58 +117,6 @@ export const quiet = { captureStackTrace: false } as const
 export const TaskContent: Context.Reference<(task: unknown) => string> = Context.Reference("tinyllm/Span/TaskContent", {
   defaultValue: () => taskContent
 })
-
-const taskLength = 200
-
-// Characters of a task that is no text which are turned into one.
-const taskLengthRead = 4096
-
-/** The start of a task as `task.content` shows it: 200 code points at most, with `…` when cut, without secrets; empty for none. */
-export const taskContent = (task: unknown, redact: Redaction.Redact = Redaction.redact): string => {
-  const text = typeof task === "string" ? task : task === undefined || task === null ? "" : json(task, taskLengthRead)
-  const more = typeof task !== "string" && text.length >= taskLengthRead
-  return truncate(Redaction.start(text, 2 * taskLength, redact, more), taskLength)
-}
-
-/** Cuts a text after `length` code points and marks the cut with `…`. */
-export const truncate = (text: string, length: number): string => {
-  if (text.length <= length) {
-    return text
-  }
-  const points = Array.from(text.slice(0, 2 * length + 2))
-  return points.length <= length ? text : `${points.slice(0, length).join("")}…`
-}
-
-/** What is known when a run starts. `executionId` is ours, not the trace id: it is there also when unsampled. */
-export const graphStart = (options: {
-  readonly id: string
-  readonly executionId: string
-  readonly task: unknown
-  readonly taskContent: (task: unknown) => string
-}): Attributes => ({
-  "graph.id": options.id,
-  "execution.trace_id": options.executionId,
-  "task.content": options.taskContent(options.task),
-  "gen_ai.operation.name": "invoke_workflow",
-  "gen_ai.workflow.name": options.id
-})
-
-/** What is known when a run ends, however it ends. */
-export const graphEnd = (options: {
-  readonly nodesExecuted: number
-  readonly tokensUsed: number
-  readonly durationMillis: number
-}): Attributes => ({
-  "execution.nodes_executed": options.nodesExecuted,
-  "execution.tokens_used": options.tokensUsed,
-  "execution.duration_ms": Math.round(options.durationMillis)
-})
-
-/** The attributes of a node visit. `step` is unknown when a node runs outside of a graph. */
-export const node = (id: string, type: string, step: number | undefined): Record<string, AttributeValue> =>
-  step === undefined
-    ? { "node.id": id, "node.type": type }
-    : { "node.id": id, "node.type": type, "execution.step": step }
 
 /** The event that says which way a router, branch or gate took, and how that was decided. */
 export const routerDecision = (options: {
@@ -305,95 +155,6 @@ const visitOf = (span: Tracer.Span): Tracer.Span => {
   const parent = Option.getOrUndefined(span.parent)
   return span.name === attemptName && parent?._tag === "Span" ? visitOf(parent) : span
 }
-
-/** A model call as it is sent. Semantic conventions for generative AI, v1.41.0. */
-export interface LlmRequest {
-  readonly operation: "chat" | "text_completion" | "embeddings"
-  /** As requested, tag included. */
-  readonly model: string
-  /** Code points of all text sent. */
-  readonly promptLength: number
-  readonly temperature?: number | undefined
-  readonly topP?: number | undefined
-  readonly topK?: number | undefined
-  readonly frequencyPenalty?: number | undefined
-  readonly presencePenalty?: number | undefined
-  readonly maxTokens?: number | undefined
-  readonly stop?: ReadonlyArray<string> | undefined
-  readonly seed?: number | undefined
-  /** Whether the caller reads the answer as it comes. */
-  readonly stream?: boolean | undefined
-  /** Whether JSON was asked for. */
-  readonly json?: boolean | undefined
-  readonly serverAddress?: string | undefined
-  readonly serverPort?: number | undefined
-}
-
-/** A model call as it was answered: only what the server said. */
-export interface LlmResponse {
-  readonly model?: string | undefined
-  readonly inputTokens?: number | undefined
-  readonly outputTokens?: number | undefined
-  readonly finishReason?: string | undefined
-  /** Seconds from sending the request to its first text; only when the caller streams. */
-  readonly timeToFirstChunkSeconds?: number | undefined
-}
-
-/** A call of a tool by a model. */
-export const toolCall = (options: {
-  readonly name: string
-  readonly callId?: string | undefined
-  readonly description?: string | undefined
-}): Attributes => ({
-  "gen_ai.operation.name": "execute_tool",
-  "gen_ai.tool.name": options.name,
-  "gen_ai.tool.call.id": options.callId,
-  "gen_ai.tool.type": "function",
-  "gen_ai.tool.description": options.description
-})
-
-/** What is known when an agent begins. */
-export const agent = (options: { readonly name: string; readonly provider: string }): Attributes => ({
-  "gen_ai.operation.name": "invoke_agent",
-  "gen_ai.provider.name": options.provider,
-  "gen_ai.agent.name": options.name
-})
-
-export const llmRequest = (request: LlmRequest): Attributes => ({
-  "llm.model": request.model,
-  "llm.prompt_length": request.promptLength,
-  "llm.temperature": request.temperature,
-  "gen_ai.operation.name": request.operation,
-  "gen_ai.provider.name": "ollama",
-  "gen_ai.request.model": request.model,
-  "gen_ai.request.temperature": request.temperature,
-  "gen_ai.request.top_p": request.topP,
-  "gen_ai.request.top_k": request.topK,
-  "gen_ai.request.frequency_penalty": request.frequencyPenalty,
-  "gen_ai.request.presence_penalty": request.presencePenalty,
-  "gen_ai.request.max_tokens": request.maxTokens !== undefined && request.maxTokens > 0 ? request.maxTokens : undefined,
-  "gen_ai.request.stop_sequences": request.stop,
-  "gen_ai.request.seed": request.seed,
-  "gen_ai.request.stream": request.stream === true ? true : undefined,
-  "gen_ai.output.type": request.json === true ? "json" : undefined,
-  "server.address": request.serverAddress,
-  "server.port": request.serverPort
-})
-
-export const llmResponse = (response: LlmResponse): Attributes => ({
-  "llm.input_tokens": response.inputTokens,
-  "llm.output_tokens": response.outputTokens,
-  "llm.total_tokens":
-    response.inputTokens !== undefined && response.outputTokens !== undefined
-      ? response.inputTokens + response.outputTokens
-      : undefined,
-  "gen_ai.response.model": response.model,
-  "gen_ai.usage.input_tokens": response.inputTokens,
-  "gen_ai.usage.output_tokens": response.outputTokens,
-  "gen_ai.response.finish_reasons":
-    response.finishReason === undefined || response.finishReason === "" ? undefined : [response.finishReason],
-  "gen_ai.response.time_to_first_chunk": response.timeToFirstChunkSeconds
-})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // For modules that record spans

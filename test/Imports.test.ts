@@ -18,12 +18,14 @@ const order = [
     "SecretPatterns",
     "Redaction",
     "Attribute",
+    "SpanAttributes",
+    "SpanException",
     "Span",
     "LogLine",
     "MermaidText",
     "Visit"
   ],
-  ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanGuard"],
+  ["Messages", "Capture", "ChunkTimes", "TraceContext", "SpanBudget", "SpanGuard"],
   ["Endpoint", "Baggage", "Propagation", "TerminalText", "CliTable", "SpanPrinter", "Logs"],
   // Traces to look at
   [
@@ -135,7 +137,18 @@ const order = [
   // Tests of programs that are traced
   ["TraceExpectation", "TraceComparison", "TraceMismatch", "TestSpans", "TelemetryTest"],
   // Graphs
-  ["Preflight", "NodeType", "ModelNeeds", "ModelNode", "AgentNode", "Attempts", "Node", "Graph", "Assistant"],
+  [
+    "Preflight",
+    "NodeType",
+    "ModelNeeds",
+    "ModelNode",
+    "AgentNode",
+    "Attempts",
+    "NodeChanges",
+    "Node",
+    "Graph",
+    "Assistant"
+  ],
   // Command line
   [
     "TraceList",
@@ -267,7 +280,7 @@ describe("imports of src", () => {
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
     const work =
-      /^(Graph|Node|NodeType|Preflight|ModelNeeds|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
+      /^(Graph|Node|NodeType|NodeChanges|Preflight|ModelNeeds|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
       /^(Telemetry\w*|Tracer|RecordedSpan|SpanSnapshot|TestSpans|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {

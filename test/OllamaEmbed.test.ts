@@ -20,7 +20,7 @@ describe("Ollama.embed", () => {
       const { embeddings, inputTokens, model, timings } = yield* embed(texts)
       assert.lengthOf(embeddings, 3)
       for (const [index, text] of texts.entries()) {
-        assert.deepStrictEqual((yield* embed(text)).embeddings, [embeddings[index]])
+        assert.deepStrictEqual((yield* embed(text)).embeddings[0], embeddings[index])
       }
       for (const vector of embeddings) {
         assert.lengthOf(vector, 384)
