@@ -1,6 +1,6 @@
 // Measures what graphs and tracing cost, and how long the command line takes to start.
 //
-// node bench/main.ts [--quick] [--only graph|spans|limits|streams|collect|start] [--json]
+// node bench/main.ts [--quick] [--only graph|spans|limits|streams|collect|store|start] [--json]
 //
 // Everything that is compared runs in turns in one process, or as child processes in turns: trust the ratios, and
 // compare times only with those of the same machine on the same day.
@@ -35,6 +35,10 @@ const parts: Record<string, ReadonlyArray<() => Promise<Section>>> = {
   limits: [async () => (await import("./limits.ts")).measure(quick)],
   streams: [async () => (await import("./streams.ts")).measure({ ...effort, turnMillis: quick ? 5 : 60 })],
   collect: [async () => (await import("./collect.ts")).measure(quick)],
+  store: [
+    async () => (await import("./store.ts")).looking(quick),
+    async () => (await import("./store.ts")).keeping({ rounds: quick ? 10 : 40, warmUpMillis: 2000, turnMillis: 60 })
+  ],
   start: [async () => (await import("./start.ts")).measure(quick)]
 }
 
