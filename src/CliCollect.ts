@@ -37,7 +37,7 @@ export const collect = ({ grpcPort, host, httpPort }: CollectFlags) =>
     counts = collector.counts
     const { grpc, http, loopback } = collector
     if (!loopback) {
-      tell(`warning: whoever reaches ${http.addresses.join(", ")} can send traces here; there is no key and no TLS`)
+      tell(`warning: other machines that reach ${host} can send traces here, too; there is no key and no TLS`)
     }
     tell(
       `OTLP gRPC on ${grpc.addresses.join(" and ")}, HTTP on ${http.addresses.join(" and ")}, ` +

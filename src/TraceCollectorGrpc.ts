@@ -42,7 +42,7 @@ export const make = (options: {
     let admitting: Fiber.Fiber<unknown, unknown> | undefined
     let late: NodeJS.Timeout | undefined
     let part: Part | undefined
-    let progress: "arriving" | "answered" | "arrived" = "arriving"
+    let progress: "arriving" | "answered" | "arrived" | "over" = "arriving"
     const end = (answer: Refused | Later): void => {
       progress = "answered"
       admitted.sendStatus(statusOf(intake.turnedAway(answer)))
@@ -57,15 +57,20 @@ export const make = (options: {
             }
             admitting = run(
               // Once as it comes, and once more as it is decompressed.
-              Effect.map(Effect.uninterruptible(memory.take(2 * limits.grpcMessageBytes)), (taken) => {
-                if (taken === undefined) {
-                  end(busy)
-                  return
-                }
-                part = taken
-                late = setTimeout(() => end(slow), limits.requestMillis)
-                proceed(metadata)
-              })
+              memory.take(2 * limits.grpcMessageBytes).pipe(
+                Effect.map((taken) => {
+                  if (progress === "over") {
+                    taken?.release()
+                  } else if (taken === undefined) {
+                    end(busy)
+                  } else {
+                    part = taken
+                    late = setTimeout(() => end(slow), limits.requestMillis)
+                    proceed(metadata)
+                  }
+                }),
+                Effect.uninterruptible
+              )
             )
           },
           onReceiveMessage: (message: Buffer, proceed) => {
@@ -89,6 +94,7 @@ export const make = (options: {
             if (progress === "arriving") {
               intake.turnedAway(broken)
             }
+            progress = "over"
           }
         })
     })
@@ -126,9 +132,13 @@ export const make = (options: {
     server.addService({ export: method(path) }, { export: () => {} })
   }
   const connections = server.createConnectionInjector(ServerCredentials.createInsecure())
+  const silent = new Set<Socket>()
   return {
-    connected: (socket) =>
+    connected: (socket) => {
+      silent.add(socket)
+      socket.once("close", () => silent.delete(socket))
       heard(socket, limits, (beginning) => {
+        silent.delete(socket)
         if (http1.test(beginning.toString("latin1"))) {
           intake.turnedAway(otherProtocol)
           sendAway(socket, limits)
@@ -136,9 +146,15 @@ export const make = (options: {
           socket.unshift(beginning)
           connections.injectConnection(socket)
         }
-      }),
+      })
+    },
     drain: Effect.callback((resume) => server.tryShutdown(() => resume(Effect.void))),
-    close: () => server.forceShutdown()
+    close: () => {
+      server.forceShutdown()
+      for (const socket of silent) {
+        socket.destroy()
+      }
+    }
   }
 }
 

@@ -312,7 +312,7 @@ describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
     const collector = await start(["--host", "0.0.0.0"])
     assert.match(
       collector.stderr(),
-      /^tinyllm collect: warning: whoever reaches 0\.0\.0\.0:\d+ can send traces here; there is no key and no TLS\n/
+      /^tinyllm collect: warning: other machines that reach 0\.0\.0\.0 can send traces here, too; there is no key and no TLS\n/
     )
     await collector.stop()
   })

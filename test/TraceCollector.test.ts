@@ -394,6 +394,37 @@ describe("TraceCollector.make", () => {
     })
   )
 
+  it.live("has all its memory back when senders give up, at whatever moment", () =>
+    Effect.gen(function* () {
+      // For one call at a time, or one request; the others wait for as long as that is being stored.
+      const { counts, ports } = yield* make({
+        sink: () => Effect.sleep("3 millis").pipe(Effect.as({ spans: 1, rejected: 0 })),
+        limits: { memoryBytes: 8 * 1024 * 1024, patienceMillis: 20_000 }
+      })
+      const clients = Array.from({ length: 10 }, () => Sender.grpcClient(ports.grpc))
+      const request = Sender.request(20)
+      // How far they get by then is a matter of luck.
+      while ((yield* counts).refused <= 20) {
+        yield* promise(() =>
+          Promise.all(
+            clients.flatMap((client, number) =>
+              Array.from({ length: 10 }, (_, index) => [
+                Sender.giveUp(client, request, number * 10 + index),
+                Sender.post(ports.http, request, { signal: AbortSignal.timeout(number * 10 + index + 1) }).catch(
+                  () => {}
+                )
+              ]).flat()
+            )
+          )
+        )
+      }
+      clients.forEach((client) => client.close())
+      assert.strictEqual((yield* callOnce(ports.grpc, Sender.request(1))).code, "OK")
+      assert.strictEqual((yield* post(ports.http, Buffer.alloc(8 * 1024 * 1024))).status, 200)
+      assert.strictEqual((yield* counts).later, 0)
+    })
+  )
+
   it.live("lets no more than so many connections in, and closes those that say nothing", () =>
     Effect.gen(function* () {
       const { ports } = yield* make({ limits: { connections: 4, headersMillis: 300 } })

@@ -136,6 +136,19 @@ export const call = (client: grpc.Client, bytes: Uint8Array, method = traceExpor
     )
   })
 
+/** Begins a call and gives it up after so long, wherever it is by then. */
+export const giveUp = (client: grpc.Client, bytes: Uint8Array, millis: number): Promise<void> =>
+  new Promise((resolve) => {
+    const call = client.makeUnaryRequest<Buffer, Buffer>(
+      traceExport,
+      (bytes) => bytes,
+      (bytes) => bytes,
+      Buffer.from(bytes),
+      () => resolve()
+    )
+    setTimeout(() => call.cancel(), millis)
+  })
+
 /** Makes one call. */
 export const callOnce = async (
   port: number,
@@ -163,6 +176,7 @@ export const post = (
     readonly path?: string
     readonly method?: string
     readonly agent?: Http.Agent
+    readonly signal?: AbortSignal
   } = {}
 ): Promise<HttpAnswer> =>
   new Promise((resolve, reject) => {
@@ -179,7 +193,8 @@ export const post = (
             : {}),
           ...options.headers
         },
-        ...(options.agent === undefined ? {} : { agent: options.agent })
+        ...(options.agent === undefined ? {} : { agent: options.agent }),
+        ...(options.signal === undefined ? {} : { signal: options.signal })
       },
       (response) => {
         const chunks: Array<Buffer> = []
