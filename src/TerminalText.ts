@@ -68,7 +68,7 @@ export const wrap = (text: string, width: number): ReadonlyArray<string> => {
     lines.push(rest.slice(0, end))
     rest = rest.slice(end).trimStart()
   }
-  return [...lines, rest]
+  return rest === "" && lines.length > 0 ? lines : [...lines, rest]
 }
 
 /** The beginning of a line, with `…` where it is cut. */
