@@ -11,6 +11,7 @@
  */
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
+import { Worker } from "node:worker_threads"
 import { StoreBusy, StoreDamaged, StoreNewer, StoreUnusable, unusable } from "./TraceStoreError.ts"
 
 /** Why a file cannot be used. */
@@ -90,6 +91,26 @@ export const transaction = <A>({ connection, file }: Database, work: () => A): A
       throw error
     }
   })
+
+/**
+ * Moves what is in the log to where it belongs, in a thread of its own: the disk is waited for, which may take a tenth of
+ * a second. `done` is called when that has ended, however. Nobody runs on for its sake.
+ */
+export const checkpoint = (file: string, done: () => void): void => {
+  const worker = new Worker(checkpointing, { eval: true, workerData: file, execArgv: [] })
+  worker.unref()
+  worker.on("error", () => {})
+  worker.on("exit", done)
+}
+
+const checkpointing = `
+  process.emitWarning = () => {}
+  const connection = new (require("node:sqlite").DatabaseSync)(require("node:worker_threads").workerData)
+  connection.exec("PRAGMA wal_checkpoint(PASSIVE)")
+  connection.close()`
+
+// Of 4 096 bytes. Whoever makes it longer does that work at once: short-lived processes, which wait for nobody.
+const longestLogPages = 4000
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Opening
@@ -227,7 +248,9 @@ const begin = (database: Database): void => {
   if (versionOf(database) === 0) {
     connection.exec("PRAGMA auto_vacuum = INCREMENTAL")
   }
-  connection.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL")
+  connection.exec(
+    `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${longestLogPages}`
+  )
   if (versionOf(database) < steps.length) {
     transaction(database, () => {
       for (const step of steps.slice(versionOf(database))) {

@@ -161,6 +161,17 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       }
     })
 
+    // For a process that lives long enough.
+    const log = { bytes: 0, isMoving: false }
+    const moveLog = (bytes: number): void => {
+      log.bytes += bytes
+      if (log.bytes > longLogBytes && !log.isMoving) {
+        log.bytes = 0
+        log.isMoving = true
+        TraceDatabase.checkpoint(file, () => (log.isMoving = false))
+      }
+    }
+
     return {
       file,
       append: Effect.fnUntraced(function* (request) {
@@ -168,6 +179,7 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
         const now = yield* Clock.currentTimeMillis
         const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now))
         yield* pruneIfDue(now, traces)
+        yield* Effect.ignore(attempt(file, () => moveLog(request.length)))
         return appended
       }),
       list: (filter = {}) =>
@@ -225,6 +237,9 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       )
     }
   })
+
+// What is written to the log is some three times as much.
+const longLogBytes = 1_500_000
 
 const pruneEveryMillis = 10 * 60 * 1000
 

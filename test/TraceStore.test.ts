@@ -567,6 +567,23 @@ describe("the file", () => {
     })
   )
 
+  it.live("takes in what is in its log meanwhile, in a thread of its own", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      const store = yield* open(file)
+      yield* put(store, span(1))
+      const before = statSync(file).size
+      const long = { text: "x".repeat(10_000) }
+      for (let n = 2; n <= 200; n++) {
+        yield* put(store, span(n, { ...child, attributes: long }))
+      }
+      while (statSync(file).size < before + 1_000_000) {
+        yield* Effect.sleep("5 millis")
+      }
+      assert.lengthOf(yield* store.read(id(1)), 200)
+    })
+  )
+
   it.effect("that is moved away is made again", () =>
     Effect.gen(function* () {
       const file = fileIn()
