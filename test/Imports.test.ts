@@ -146,6 +146,7 @@ const order = [
     "Attempts",
     "NodeChanges",
     "Node",
+    "GraphDrawing",
     "Graph",
     "Assistant"
   ],
@@ -280,7 +281,7 @@ describe("imports of src", () => {
 
   it("graphs, nodes and the client do not know telemetry, and telemetry does not know them", () => {
     const work =
-      /^(Graph|Node|NodeType|NodeChanges|Preflight|ModelNeeds|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
+      /^(Graph|GraphDrawing|Node|NodeType|NodeChanges|Preflight|ModelNeeds|ModelNode|AgentNode|ToolSpan|Attempts|Assistant|Visit|Usage|Span|Ollama\w*)$/
     const telemetry =
       /^(Telemetry\w*|Tracer|RecordedSpan|SpanSnapshot|TestSpans|Sink|KeepTraces|Sampling|SpanErrors|SpanValues|SpanBuffer|Bridge|Interop|OpenTelemetry|Otlp\w+|Metric\w+|Diag\w+|ConsoleSpans|SpanPrinter|Environment\w+)$/
     for (const { imports, name } of modules) {
