@@ -55,9 +55,10 @@ export const ofCut = (
     return Effect.void
   }
   const { model, numCtx, numKeep } = call
-  if (numCtx !== undefined) {
-    return isCut(promptTokens, numCtx, numKeep) ? said(model, span, promptTokens, numCtx) : Effect.void
+  if (numCtx !== undefined && isCut(promptTokens, numCtx, numKeep)) {
+    return said(model, span, promptTokens, numCtx)
   }
+  // Also where a size was asked for: the server takes no more than the model was trained for.
   return call.truncates && usualSizes.some((size) => isCut(promptTokens, size, numKeep))
     ? Effect.flatMap(contextOf(server, model), (size) =>
         size !== undefined && isCut(promptTokens, size, numKeep) ? said(model, span, promptTokens, size) : Effect.void

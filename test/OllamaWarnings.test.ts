@@ -167,6 +167,22 @@ describe("a prompt that was probably cut", () => {
     )
   })
 
+  it.live("is seen where the server took less than was asked for, which is what the model was trained for", () =>
+    Effect.gen(function* () {
+      yield* chat(ask("hi", { truncate: true, numCtx: 8192 }))
+      const events = eventsOf(yield* only("llm.chat")).filter(({ name }) => name === "llm.prompt_truncated")
+      assert.deepStrictEqual(events, [{ name: "llm.prompt_truncated", attributes: facts }])
+    }).pipe(
+      Effect.provide(
+        against(
+          reply(2050),
+          {},
+          { paths: { "GET /api/ps": { raw: `{"models":[{"name":"m","context_length":4096}]}` } } }
+        )
+      )
+    )
+  )
+
   it.live("is nothing that a call could fail of", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* chat(ask("hi", { truncate: true }))).text, "x")
