@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { failed } from "./CliError.ts"
 import type { TraceOpenFlags } from "./CliFlags.ts"
+import * as CliTraceStore from "./CliTraceStore.ts"
 import * as NodePages from "./NodePages.ts"
 import { harmless } from "./SpanPrinter.ts"
 import { Stderr } from "./Stderr.ts"
@@ -32,4 +32,4 @@ export const open = (flags: TraceOpenFlags) =>
     if (problem !== undefined) {
       stderr.write(`tinyllm: the page is written but not opened: ${harmless(problem)}. Open the file in a browser.\n`)
     }
-  }).pipe(Effect.provide(TraceStore.layerConfig), Effect.mapError(failed))
+  }).pipe(CliTraceStore.provide)

@@ -69,10 +69,23 @@ describe("TraceTree.make", () => {
         { id: "c", parent: "b", at: [3, 4] },
         { id: "below", parent: "a", at: [7, 8] },
         { id: "itself", parent: "itself", at: [9, 10] },
+        { id: "late", parent: "later", at: [12, 13] },
+        { id: "later", parent: "late", at: [14, 15] },
+        { id: "before", parent: "later", at: [11, 12] },
         { id: "root", at: [0, 10] }
       )
     )
-    assert.deepStrictEqual(drawn(tree), ["root", "b", "  c", "    a", "      below", "itself"])
+    assert.deepStrictEqual(drawn(tree), [
+      "root",
+      "b",
+      "  c",
+      "    a",
+      "      below",
+      "itself",
+      "late",
+      "  later",
+      "    before"
+    ])
     assert.strictEqual(at(tree, "b").severed, "cycle")
     assert.strictEqual(at(tree, "itself").severed, "cycle")
     assert.isUndefined(at(tree, "b").parent)
