@@ -14,11 +14,11 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import type { ChatRequest } from "./OllamaApi.ts"
 import * as OllamaClient from "./OllamaClient.ts"
-import type { LayerOptions } from "./OllamaClient.ts"
 import type { OllamaError } from "./OllamaError.ts"
 import * as OllamaHost from "./OllamaHost.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
 import * as OllamaPatience from "./OllamaPatience.ts"
+import type { Client, LayerOptions } from "./OllamaService.ts"
 import * as OllamaTest from "./OllamaTest.ts"
 import type { Answer as TestAnswer } from "./OllamaTest.ts"
 import * as OllamaTimings from "./OllamaTimings.ts"
@@ -39,7 +39,7 @@ export type {
   ToolCall
 } from "./OllamaApi.ts"
 export { sameModel } from "./OllamaApi.ts"
-export type { Client, LayerOptions, ObjectAnswer, ObjectRequest } from "./OllamaClient.ts"
+export type { Client, LayerOptions, ObjectAnswer, ObjectRequest } from "./OllamaService.ts"
 export type { Embeddings, EmbedRequest } from "./OllamaEmbed.ts"
 export type { LoadedModel, Model, ModelInfo } from "./OllamaModels.ts"
 export type { Blob, CreateRequest, Progress } from "./OllamaProgress.ts"
@@ -79,7 +79,7 @@ export {
   type TypedTool
 } from "./OllamaTools.ts"
 
-export class Ollama extends Context.Service<Ollama, OllamaClient.Client>()("tinyllm/Ollama") {
+export class Ollama extends Context.Service<Ollama, Client>()("tinyllm/Ollama") {
   /** A client for one server. Makes no request until it is used. */
   static readonly layer = (options: LayerOptions = {}): Layer.Layer<Ollama, never, HttpClient.HttpClient> => {
     const host = OllamaHost.parse(options.url, "url")

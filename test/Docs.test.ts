@@ -994,7 +994,7 @@ describe("names in the documents", () => {
   it("the client's reference names every setting, method, option and reason, and no others", () => {
     const names = (heading: string, column: string) =>
       table(ollamaReference, heading, column).map((row) => code(row[column] ?? "")[0] ?? "")
-    const client = /export interface Client \{\n(.*?)^\}/ms.exec(read("src/OllamaClient.ts"))?.[1] ?? ""
+    const client = /export interface Client \{\n(.*?)^\}/ms.exec(read("src/OllamaService.ts"))?.[1] ?? ""
     assert.sameMembers(
       ["url", ...names("Model calls", "Method"), ...names("Models", "Method")],
       [...client.matchAll(/^  readonly (\w+):/gm)].map(([, name = ""]) => name)
@@ -1005,7 +1005,7 @@ describe("names in the documents", () => {
       return [...body.matchAll(/^  readonly (\w+)\??:/gm)].map(([, name = ""]) => name)
     })
     assert.sameMembers(["model", ...names("Options", "Option")], options)
-    const settings = /export interface LayerOptions \{\n(.*?)^\}/ms.exec(read("src/OllamaClient.ts"))?.[1] ?? ""
+    const settings = /export interface LayerOptions \{\n(.*?)^\}/ms.exec(read("src/OllamaService.ts"))?.[1] ?? ""
     assert.sameMembers(
       names("A client", "Setting"),
       [...settings.matchAll(/^  readonly (\w+)\?:/gm)].map(([, name = ""]) => name)

@@ -52,11 +52,12 @@ const order = [
     "OllamaSchema",
     "OllamaTools",
     "OllamaErrorText",
+    "OllamaReason",
     "OllamaError"
   ],
   ["OllamaPatience", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
   ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaWarnings", "OllamaCall"],
-  ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaClient", "OllamaTest", "Ollama"],
+  ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaService", "OllamaClient", "OllamaTest", "Ollama"],
   // On `effect/ai`
   ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel", "OllamaEmbeddingModel"],
   ["OllamaFiles", "NodeClient"],
