@@ -44,8 +44,10 @@ const list = (store: Store, query: URLSearchParams): View => {
   let hadMore = false
   return telling(
     Effect.gen(function* () {
-      const found = yield* store.list(filterOf(query, yield* Clock.currentTimeMillis))
       const text = query.get("text")?.trim().toLowerCase() ?? ""
+      const filter = filterOf(query, yield* Clock.currentTimeMillis)
+      // One more says that there are more; a text is looked for in all of them.
+      const found = yield* store.list(text === "" ? { ...filter, limit: limit + 1 } : filter)
       const matching = text === "" ? found : found.filter((summary) => contains(summary, text))
       const rows = matching.slice(0, limit).map(toRow)
       const more = matching.length > limit

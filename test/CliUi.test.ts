@@ -36,7 +36,12 @@ describe("tinyllm ui", () => {
     ui.kill("SIGINT")
     const { code, stderr, stdout } = await ui.exit
     assert.deepStrictEqual({ code, stderr }, { code: 130, stderr: "" })
-    assert.match(stdout, /^http:\/\/127\.0\.0\.1:\d+\/[\w-]{22}\/\n$/)
+    const form = /^http:\/\/127\.0\.0\.1:\d+\/[\w-]{22}\/\n$/
+    assert.match(stdout, form)
+    const documented = /^```sh\ntinyllm ui\n```\n\n```text\n(.*?)```$/ms.exec(
+      readFileSync(`${Process.root}docs/traces.md`, "utf8")
+    )
+    assert.match(documented?.[1] ?? "", form)
   })
 
   it("takes port 4319, or a free one where that is taken", async () => {

@@ -55,8 +55,8 @@ import { type Result, root, run } from "./support/Process.ts"
 
 const { Ollama } = OllamaModule
 
-/** Commands that run until somebody ends them: test/CliCollect.test.ts runs this one, and compares what it prints. */
-const ownTests = [/^tinyllm collect$/]
+/** Commands that run until somebody ends them: CliCollect.test.ts and CliUi.test.ts run them, and compare what they print. */
+const ownTests = [/^tinyllm collect$/, /^tinyllm ui$/]
 
 /** Commands that need Docker, a browser, an installation, a checkout or Ollama itself, or would run tests within a test. */
 const notRun = [
@@ -1022,9 +1022,18 @@ describe("names in the documents", () => {
 
   it("flags are flags of the command line, and all of them are documented", timeout, async () => {
     const help = await Promise.all(
-      ["", " run", " chat", " models", " models show", " models pull", " doctor", " collect", ...traceCommands].map(
-        (name) => shell({ line: `tinyllm${name} --help`, ollama: true, collector: true })
-      )
+      [
+        "",
+        " run",
+        " chat",
+        " models",
+        " models show",
+        " models pull",
+        " doctor",
+        " collect",
+        " ui",
+        ...traceCommands
+      ].map((name) => shell({ line: `tinyllm${name} --help`, ollama: true, collector: true }))
     )
     const flags = new Set(
       help.flatMap(({ stdout }) => [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, flag = ""]) => flag))

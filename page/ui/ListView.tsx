@@ -102,6 +102,10 @@ export const ListView = ({ filter }: { readonly filter: Filter }) => {
               </button>
             </p>
           ) : null}
+          <p class="quiet keys">
+            Keys: <kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> opens, <kbd>x</kbd> chooses, <kbd>c</kbd> compares
+            two, <kbd>/</kbd> searches, <kbd>t</kbd> turns the colours.
+          </p>
         </>
       )}
     </main>
