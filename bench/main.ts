@@ -1,6 +1,6 @@
 // Measures what graphs and tracing cost, and how long the command line takes to start.
 //
-// node bench/main.ts [--quick] [--only graph|spans|limits|streams|preflight|collect|store|start] [--json]
+// node bench/main.ts [--quick] [--only graph|spans|limits|streams|preflight|collect|store|page|start] [--json]
 //
 // Everything that is compared runs in turns in one process, or as child processes in turns: trust the ratios, and
 // compare times only with those of the same machine on the same day.
@@ -40,6 +40,7 @@ const parts: Record<string, ReadonlyArray<() => Promise<Section>>> = {
     async () => (await import("./store.ts")).keeping({ rounds: quick ? 10 : 40, warmUpMillis: 2000, turnMillis: 60 })
   ],
   preflight: [async () => (await import("./preflight.ts")).measure(effort)],
+  page: [async () => (await import("./page.ts")).measure(quick)],
   start: [async () => (await import("./start.ts")).measure(quick)]
 }
 

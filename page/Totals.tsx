@@ -14,7 +14,6 @@ export const Totals = ({ facts, onErrors, tree }: TotalsProps) => {
   const failed = tree.nodes.filter(({ span }) => outcome(span) === "error").length
   const perSecond = speedOf(facts)
   const items: ReadonlyArray<readonly [name: string, value: string, note?: string]> = [
-    ["Duration", duration(tree.durationNanos)],
     ["Spans", integer(tree.nodes.length)],
     ...(facts.steps.size === 0 ? [] : [["Node visits", integer(facts.steps.size)] as const]),
     ...(facts.calls.size === 0
@@ -26,14 +25,10 @@ export const Totals = ({ facts, onErrors, tree }: TotalsProps) => {
   ]
   return (
     <dl class="totals">
-      {items.map(([name, value, note]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>
-            {value} {note !== undefined && <small title={note}>{note}</small>}
-          </dd>
-        </div>
-      ))}
+      <div>
+        <dt>Duration</dt>
+        <dd>{duration(tree.durationNanos)}</dd>
+      </div>
       <div class={failed > 0 ? "bad" : ""}>
         <dt>Failed spans</dt>
         <dd>
@@ -46,6 +41,14 @@ export const Totals = ({ facts, onErrors, tree }: TotalsProps) => {
           )}
         </dd>
       </div>
+      {items.map(([name, value, note]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>
+            {value} {note !== undefined && <small title={note}>{note}</small>}
+          </dd>
+        </div>
+      ))}
     </dl>
   )
 }

@@ -35,6 +35,8 @@ export const Waterfall = (props: WaterfallProps) => {
     props
   const body = useRef<HTMLDivElement>(null)
   const [first, last] = useVisible(body, rows.length, rowHeight, whole)
+  const slots = useRef(1)
+  slots.current = Math.max(slots.current, last - first)
   return (
     <div
       ref={grid}
@@ -49,7 +51,8 @@ export const Waterfall = (props: WaterfallProps) => {
       <div ref={body} role="rowgroup" class="rows-body" style={{ height: `${rows.length * rowHeight}px` }}>
         {rows.slice(first, last).map((at, index) => (
           <Row
-            key={at.span.spanId}
+            // A row that leaves the screen becomes one that comes: that is faster than to make a new one.
+            key={(first + index) % slots.current}
             at={at}
             place={first + index}
             top={(first + index) * rowHeight}
@@ -68,8 +71,8 @@ export const Waterfall = (props: WaterfallProps) => {
 }
 
 // Rows that are drawn beyond the screen, and how many it scrolls by before they are drawn anew.
-const beyond = 24
-const step = 12
+const beyond = 16
+const step = 8
 
 /** Which rows are on the screen, or near it. */
 const useVisible = (body: RefObject<HTMLElement | null>, count: number, height: number, whole: boolean) => {

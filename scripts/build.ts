@@ -8,22 +8,13 @@
 //
 // node scripts/build.ts [--out DIR] [--only cli|library]
 import { spawnSync } from "node:child_process"
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync
-} from "node:fs"
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join, relative, resolve, sep } from "node:path"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { type Plugin, rolldown } from "rolldown"
+import { licenses } from "./licenses.ts"
 import { bundlePage, names } from "./page.ts"
 
 const root = resolve(fileURLToPath(new URL("..", import.meta.url)))
@@ -146,24 +137,6 @@ const isName = (name: string): boolean => /^[A-Za-z_$][\w$]*$/.test(name) && nam
  * it cannot, and NODE_DISABLE_COMPILE_CACHE=1 turns it off.
  */
 const compileCache = `process.getBuiltinModule?.("node:module").enableCompileCache?.()`
-
-/** The licences of the packages that modules are from, which must go where their code goes. */
-const licenses = (modules: ReadonlyArray<string>): string => {
-  const folders = modules.flatMap((id) => /^[^\0]*[\\/]node_modules[\\/](?:@[^\\/]+[\\/])?[^\\/]+/.exec(id)?.[0] ?? [])
-  return Array.from(new Set(folders))
-    .toSorted()
-    .map((folder) => {
-      const { license, name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as {
-        readonly license: string
-        readonly name: string
-        readonly version: string
-      }
-      const file = readdirSync(folder).find((name) => /^licen[cs]e(?:\.|$)/i.test(name))
-      const text = file === undefined ? "" : readFileSync(join(folder, file), "utf8").trim()
-      return `${name} ${version} (${license})\n\n${text}\n`
-    })
-    .join(`\n${"-".repeat(80)}\n\n`)
-}
 
 /** Bundles the command line into a folder. Throws when something cannot be found. */
 const commandLine = async (out: string): Promise<void> => {

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
+import { licenses } from "./licenses.ts"
 
 const folder = resolve(fileURLToPath(new URL("../page", import.meta.url)))
 
@@ -72,6 +73,7 @@ export const bundlePage = async (name: PageName): Promise<string> => {
     `<noscript>This page needs JavaScript to show a trace. Nothing in it leaves your machine.</noscript>`,
     `<!--data-->`,
     `<script>${script}</script>`,
+    `<!--\n${licenses(output[0].moduleIds).replaceAll("-->", "")}-->`,
     `</html>`
   ].join("\n")
 }
