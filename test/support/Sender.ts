@@ -125,7 +125,7 @@ export const call = (client: grpc.Client, bytes: Uint8Array, method = traceExpor
       (bytes) => bytes,
       Buffer.from(bytes),
       new grpc.Metadata(),
-      { deadline: Date.now() + 20_000 },
+      { deadline: Date.now() + 60_000 },
       (error, body) =>
         resolve({
           code: grpc.status[error?.code ?? grpc.status.OK] as keyof typeof grpc.status,
