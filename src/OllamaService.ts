@@ -8,7 +8,7 @@ import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import type { ChatRequest, Completion, GenerateRequest, LoadOptions, Part } from "./OllamaApi.ts"
+import type { ChatRequest, Completion, GenerateRequest, LoadRequest, Part } from "./OllamaApi.ts"
 import type * as OllamaEmbed from "./OllamaEmbed.ts"
 import type { OllamaError } from "./OllamaError.ts"
 import type * as OllamaModels from "./OllamaModels.ts"
@@ -97,7 +97,7 @@ export interface Client {
    * Loads a model before it is needed. With other options than those of later calls, these load it again: give both the
    * same. `keepAlive: 0` unloads it.
    */
-  readonly load: (options: OllamaApi.LoadRequest) => Effect.Effect<void, OllamaError>
+  readonly load: (options: LoadRequest) => Effect.Effect<void, OllamaError>
   /** The installed model that a name means, as `sameModel` compares; `undefined` when there is none. */
   readonly find: (model: string) => Effect.Effect<OllamaModels.Model | undefined, OllamaError>
   /**
