@@ -218,7 +218,8 @@ export const traceOpenFlags = {
     Flag.withMetavar("FILE"),
     Flag.withDescription("Where the page is written, a temporary file by default"),
     Flag.optional
-  )
+  ),
+  force: Flag.Boolean("force").pipe(Flag.withDescription("Replace the file if there is one"), Flag.withDefault(false))
 }
 
 export type TraceOpenFlags = Flags<typeof traceOpenFlags>

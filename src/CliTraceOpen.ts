@@ -5,12 +5,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import { CommandFailed } from "./CliError.ts"
 import type { TraceOpenFlags } from "./CliFlags.ts"
 import * as CliTraceStore from "./CliTraceStore.ts"
 import * as NodePages from "./NodePages.ts"
-import { harmless } from "./SpanPrinter.ts"
+import * as OutputFile from "./OutputFile.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
+import { harmless } from "./TerminalText.ts"
 import * as TracePage from "./TracePage.ts"
 import { TraceStore } from "./TraceStore.ts"
 
@@ -23,13 +26,23 @@ export const open = (flags: TraceOpenFlags) =>
     const stdout = yield* Stdout
     const stderr = yield* Stderr
     const store = yield* TraceStore
-    const traceId = yield* store.resolve(flags.id)
+    const file = Option.getOrUndefined(flags.output)
+    if (file === undefined && flags.force) {
+      return yield* new CommandFailed({ text: "--force replaces a file: name it with --output.", exitCode: 2 })
+    }
+    const traceId = yield* store.resolve(flags.id.trim())
     const html = yield* TracePage.render(yield* store.read(traceId))
-    const name = `trace-${traceId.slice(0, 16)}.html`
-    const path = yield* NodePages.write(html, { name, file: Option.getOrUndefined(flags.output) })
+    const path =
+      file === undefined
+        ? yield* NodePages.write(html, `trace-${traceId.slice(0, 16)}.html`)
+        : (yield* Path.Path).resolve(file)
+    if (file !== undefined) {
+      yield* OutputFile.write(path, html, { force: flags.force })
+    }
     yield* stdout.write(`${path}\n`)
     const problem = flags.open ? yield* NodePages.show(path) : undefined
     if (problem !== undefined) {
       stderr.write(`tinyllm: the page is written but not opened: ${harmless(problem)}. Open the file in a browser.\n`)
     }
+    return undefined
   }).pipe(CliTraceStore.provide)

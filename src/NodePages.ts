@@ -6,61 +6,32 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { spawn } from "node:child_process"
-import { chmod, mkdtemp, open, writeFile } from "node:fs/promises"
+import { mkdtemp, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { join, resolve } from "node:path"
+import { join } from "node:path"
 import { variable } from "./EnvironmentValues.ts"
 
-/** A page cannot be written. */
-export class PageNotWritten extends Schema.TaggedError<PageNotWritten>()("PageNotWritten", {
-  file: Schema.optional(Schema.String),
-  cause: Schema.Defect()
-}) {
+/** The page cannot be written among the temporary files. */
+export class PageNotWritten extends Schema.TaggedError<PageNotWritten>()("PageNotWritten", { cause: Schema.Defect() }) {
   override get message() {
     const { code, message } = this.cause as NodeJS.ErrnoException
-    const why = reasons[code ?? ""] ?? message
-    return `The page cannot be written${this.file === undefined ? "" : ` to ${this.file}`}: ${why}. Name another file with --output.`
+    return `The page cannot be written to ${tmpdir()} (${code ?? message}). Name a file for it with --output.`
   }
 }
 
-const reasons: Readonly<Record<string, string>> = {
-  EACCES: "that is not allowed",
-  EISDIR: "there is a folder of that name",
-  ENOENT: "there is no such folder",
-  ENOSPC: "the disk is full",
-  ENOTDIR: "part of the path is no folder",
-  EROFS: "nothing can be written there"
-}
-
 /**
- * Writes a page that only its user can read: into `file`, which is written anew if it is there, or else into a new folder
- * among the temporary files of the system, which goes when those go. Gives the absolute path. Fails with
- * `PageNotWritten`.
+ * Writes a page into a new folder among the temporary files of the system, where only its user can read it, and which goes
+ * when those go. Gives the path. Fails with `PageNotWritten`.
  */
-export const write = (
-  html: string,
-  to: { readonly name: string; readonly file: string | undefined }
-): Effect.Effect<string, PageNotWritten> =>
+export const write = (html: string, name: string): Effect.Effect<string, PageNotWritten> =>
   Effect.tryPromise({
     try: async () => {
-      if (to.file === undefined) {
-        // A folder of its own, which nobody can have put there before.
-        const path = join(await mkdtemp(join(tmpdir(), "tinyllm-")), to.name)
-        await writeFile(path, html, { mode: 0o600, flag: "wx" })
-        return path
-      }
-      const path = resolve(to.file)
-      const handle = await open(path, "w", 0o600)
-      try {
-        // One that was there keeps its permissions otherwise, and what is written now may be more private.
-        await chmod(path, 0o600).catch(() => undefined)
-        await handle.writeFile(html)
-      } finally {
-        await handle.close()
-      }
+      // A folder of its own, which nobody can have put there before.
+      const path = join(await mkdtemp(join(tmpdir(), "tinyllm-")), name)
+      await writeFile(path, html, { mode: 0o600, flag: "wx" })
       return path
     },
-    catch: (cause) => new PageNotWritten({ file: to.file, cause })
+    catch: (cause) => new PageNotWritten({ cause })
   })
 
 /** Why nothing was opened, in words that follow a colon. */

@@ -62,16 +62,21 @@ describe("tinyllm trace open", () => {
     }
   })
 
-  it("writes to the file that is named, over one that is there, which becomes private", async () => {
-    const { folder, open } = await home()
+  it("writes to the file that is named, and over one that is there only with --force", async () => {
+    const { folder, open, temporary } = await home()
     const file = join(folder, "mine.html")
-    writeFileSync(file, "longer than nothing", { mode: 0o644 })
-    const { code, stderr, stdout } = await open(["last", "--no-open", "--output", "mine.html"])
-    assert.deepStrictEqual({ code, stderr, stdout }, { code: 0, stderr: "", stdout: `${file}\n` })
+    const args = ["last", "--no-open", "--output", "mine.html"]
+    const first = await open(args)
+    assert.deepStrictEqual(first, { ...first, code: 0, stderr: "", stdout: `${file}\n` })
     assert.match(readFileSync(file, "utf8"), /^<!doctype html>/)
-    if (posix) {
-      assert.strictEqual(statSync(file).mode & 0o777, 0o600)
-    }
+    assert.deepStrictEqual(readdirSync(temporary), [])
+    writeFileSync(file, "mine")
+    const second = await open(args)
+    assert.deepStrictEqual({ code: second.code, stdout: second.stdout }, { code: 2, stdout: "" })
+    assert.match(second.stderr, /^tinyllm: .*mine\.html is there already\..*--force.*\n$/)
+    assert.strictEqual(readFileSync(file, "utf8"), "mine")
+    assert.strictEqual((await open([...args, "--force"])).code, 0)
+    assert.match(readFileSync(file, "utf8"), /^<!doctype html>/)
   })
 
   it("opens the page by the command that BROWSER names", { skip: !posix }, async () => {
@@ -117,10 +122,7 @@ describe("tinyllm trace open", () => {
     assert.match(missing.stderr, /^tinyllm: there is no trace ffff; .*\n$/)
     const nowhere = await open(["last", "--no-open", "--output", "no/such/folder.html"])
     assert.strictEqual(nowhere.code, 1)
-    assert.strictEqual(
-      nowhere.stderr,
-      "tinyllm: The page cannot be written to no/such/folder.html: there is no such folder. Name another file with --output.\n"
-    )
+    assert.match(nowhere.stderr, /^tinyllm: .*folder\.html could not be written: its folder is not there\.\n$/)
     assert.isFalse(existsSync(join(folder, "no")))
   })
 })
