@@ -395,54 +395,57 @@ describe("TraceCollector.make", () => {
     })
   )
 
-  it.live("answers whatever bytes it is sent, and goes on", { timeout: 120_000 }, () =>
-    Effect.gen(function* () {
-      const { counts, ports } = yield* make()
-      // The same ones in every run.
-      let seed = 1
-      const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below
-      const request = Sender.request(3)
-      const broken = Array.from({ length: 500 }, () => {
-        const bytes = Buffer.from(request)
-        for (let times = random(4); times >= 0; times--) {
-          bytes[random(bytes.length)] = random(256)
-        }
-        return bytes.subarray(0, random(2) === 0 ? bytes.length : random(bytes.length))
-      })
-      const client = Sender.grpcClient(ports.grpc)
-      const agent = new Agent({ keepAlive: true, maxSockets: 20 })
-      const [grpc, http, texts] = yield* promise(() =>
-        Promise.all([
-          Promise.all(broken.map(async (bytes) => (await Sender.call(client, bytes)).code)),
-          Promise.all(broken.map(async (bytes) => (await Sender.post(ports.http, bytes, { agent })).status)),
-          Promise.all(
-            broken.map(async (bytes) => {
-              const at = bytes.length % example.length
-              const text = example.slice(0, at) + bytes.toString("latin1", 0, 2) + example.slice(at + 1)
-              return (await Sender.post(ports.http, text, { agent, headers: json })).status
-            })
-          )
-        ])
-      )
-      assert.sameMembers([...new Set(grpc)], ["OK", "INVALID_ARGUMENT"])
-      assert.sameMembers([...new Set(http)], [200, 400])
-      assert.sameMembers([...new Set(texts)], [200, 400])
-      const { later, refused, requests } = yield* counts
-      assert.deepStrictEqual([later, refused + requests], [0, 1500])
+  it.live(
+    "answers whatever bytes it is sent, and goes on",
+    () =>
+      Effect.gen(function* () {
+        const { counts, ports } = yield* make()
+        // The same ones in every run.
+        let seed = 1
+        const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below
+        const request = Sender.request(3)
+        const broken = Array.from({ length: 500 }, () => {
+          const bytes = Buffer.from(request)
+          for (let times = random(4); times >= 0; times--) {
+            bytes[random(bytes.length)] = random(256)
+          }
+          return bytes.subarray(0, random(2) === 0 ? bytes.length : random(bytes.length))
+        })
+        const client = Sender.grpcClient(ports.grpc)
+        const agent = new Agent({ keepAlive: true, maxSockets: 20 })
+        const [grpc, http, texts] = yield* promise(() =>
+          Promise.all([
+            Promise.all(broken.map(async (bytes) => (await Sender.call(client, bytes)).code)),
+            Promise.all(broken.map(async (bytes) => (await Sender.post(ports.http, bytes, { agent })).status)),
+            Promise.all(
+              broken.map(async (bytes) => {
+                const at = bytes.length % example.length
+                const text = example.slice(0, at) + bytes.toString("latin1", 0, 2) + example.slice(at + 1)
+                return (await Sender.post(ports.http, text, { agent, headers: json })).status
+              })
+            )
+          ])
+        )
+        assert.sameMembers([...new Set(grpc)], ["OK", "INVALID_ARGUMENT"])
+        assert.sameMembers([...new Set(http)], [200, 400])
+        assert.sameMembers([...new Set(texts)], [200, 400])
+        const { later, refused, requests } = yield* counts
+        assert.deepStrictEqual([later, refused + requests], [0, 1500])
 
-      const noise = [0, 1, 2].map((number) => Buffer.from(Array.from({ length: 1000 }, () => random(256) | number)))
-      const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-      for (const bytes of [...noise, ...noise.map((bytes) => Buffer.concat([preface, bytes]))]) {
-        for (const port of [ports.grpc, ports.http]) {
-          const socket = Net.connect(port, "127.0.0.1").on("error", () => {})
-          socket.resume().end(bytes)
-          yield* promise(() => once(socket, "close"))
+        const noise = [0, 1, 2].map((number) => Buffer.from(Array.from({ length: 1000 }, () => random(256) | number)))
+        const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        for (const bytes of [...noise, ...noise.map((bytes) => Buffer.concat([preface, bytes]))]) {
+          for (const port of [ports.grpc, ports.http]) {
+            const socket = Net.connect(port, "127.0.0.1").on("error", () => {})
+            socket.resume().end(bytes)
+            yield* promise(() => once(socket, "close"))
+          }
         }
-      }
-      assert.strictEqual((yield* promise(() => Sender.call(client, request))).code, "OK")
-      client.close()
-      assert.strictEqual((yield* post(ports.http, request)).status, 200)
-    })
+        assert.strictEqual((yield* promise(() => Sender.call(client, request))).code, "OK")
+        client.close()
+        assert.strictEqual((yield* post(ports.http, request)).status, 200)
+      }),
+    120_000
   )
 
   it.live("refuses values that are nested without end", () =>
@@ -459,54 +462,60 @@ describe("TraceCollector.make", () => {
     })
   )
 
-  it.live("takes thousands of requests at once", { timeout: 120_000 }, () =>
-    Effect.gen(function* () {
-      const { counts, ports } = yield* make()
-      const request = Sender.request(1)
-      const client = Sender.grpcClient(ports.grpc)
-      const agent = new Agent({ keepAlive: true, maxSockets: 100 })
-      yield* promise(() =>
-        Promise.all(
-          Array.from({ length: 2000 }, async () => {
-            assert.strictEqual((await Sender.call(client, request)).code, "OK")
-            assert.strictEqual((await Sender.post(ports.http, request, { agent })).status, 200)
-          })
-        )
-      )
-      client.close()
-      assert.deepStrictEqual(yield* counts, { spans: 4000, requests: 4000, rejected: 0, refused: 0, later: 0 })
-    })
-  )
-
-  it.live("has all its memory back when senders give up, at whatever moment", { timeout: 120_000 }, () =>
-    Effect.gen(function* () {
-      // For one call at a time, or one request; the others wait for as long as that is being stored.
-      const { counts, ports } = yield* make({
-        sink: () => Effect.sleep("3 millis").pipe(Effect.as({ spans: 1, rejected: 0 })),
-        limits: { memoryBytes: 8 * 1024 * 1024, patienceMillis: 20_000 }
-      })
-      const clients = Array.from({ length: 10 }, () => Sender.grpcClient(ports.grpc))
-      const request = Sender.request(20)
-      // How far they get by then is a matter of luck.
-      while ((yield* counts).refused <= 20) {
+  it.live(
+    "takes thousands of requests at once",
+    () =>
+      Effect.gen(function* () {
+        const { counts, ports } = yield* make()
+        const request = Sender.request(1)
+        const client = Sender.grpcClient(ports.grpc)
+        const agent = new Agent({ keepAlive: true, maxSockets: 100 })
         yield* promise(() =>
           Promise.all(
-            clients.flatMap((client, number) =>
-              Array.from({ length: 10 }, (_, index) => [
-                Sender.giveUp(client, request, number * 10 + index),
-                Sender.post(ports.http, request, { signal: AbortSignal.timeout(number * 10 + index + 1) }).catch(
-                  () => {}
-                )
-              ]).flat()
-            )
+            Array.from({ length: 2000 }, async () => {
+              assert.strictEqual((await Sender.call(client, request)).code, "OK")
+              assert.strictEqual((await Sender.post(ports.http, request, { agent })).status, 200)
+            })
           )
         )
-      }
-      clients.forEach((client) => client.close())
-      assert.strictEqual((yield* callOnce(ports.grpc, Sender.request(1))).code, "OK")
-      assert.strictEqual((yield* post(ports.http, Buffer.alloc(8 * 1024 * 1024))).status, 200)
-      assert.strictEqual((yield* counts).later, 0)
-    })
+        client.close()
+        assert.deepStrictEqual(yield* counts, { spans: 4000, requests: 4000, rejected: 0, refused: 0, later: 0 })
+      }),
+    120_000
+  )
+
+  it.live(
+    "has all its memory back when senders give up, at whatever moment",
+    () =>
+      Effect.gen(function* () {
+        // For one call at a time, or one request; the others wait for as long as that is being stored.
+        const { counts, ports } = yield* make({
+          sink: () => Effect.sleep("3 millis").pipe(Effect.as({ spans: 1, rejected: 0 })),
+          limits: { memoryBytes: 8 * 1024 * 1024, patienceMillis: 20_000 }
+        })
+        const clients = Array.from({ length: 10 }, () => Sender.grpcClient(ports.grpc))
+        const request = Sender.request(20)
+        // How far they get by then is a matter of luck.
+        while ((yield* counts).refused <= 20) {
+          yield* promise(() =>
+            Promise.all(
+              clients.flatMap((client, number) =>
+                Array.from({ length: 10 }, (_, index) => [
+                  Sender.giveUp(client, request, number * 10 + index),
+                  Sender.post(ports.http, request, { signal: AbortSignal.timeout(number * 10 + index + 1) }).catch(
+                    () => {}
+                  )
+                ]).flat()
+              )
+            )
+          )
+        }
+        clients.forEach((client) => client.close())
+        assert.strictEqual((yield* callOnce(ports.grpc, Sender.request(1))).code, "OK")
+        assert.strictEqual((yield* post(ports.http, Buffer.alloc(8 * 1024 * 1024))).status, 200)
+        assert.strictEqual((yield* counts).later, 0)
+      }),
+    120_000
   )
 
   it.live("lets no more than so many connections in, and closes those that say nothing", () =>
