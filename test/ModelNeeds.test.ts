@@ -9,6 +9,8 @@ import { Ollama, type OllamaError } from "../src/Ollama.ts"
 import { OllamaDouble, type Script } from "../src/OllamaDouble.ts"
 import * as TelemetryTest from "../src/TelemetryTest.ts"
 import { deadPort } from "./support/Collector.ts"
+import { withOllama } from "./support/Double.ts"
+import * as Process from "./support/Process.ts"
 
 const models: Script["models"] = [
   { name: "talks:1b", contextLength: 2048 },
@@ -101,9 +103,10 @@ describe("what nodes need of models", () => {
 
   it.live("is tools for an agent, thinking where it is asked for, and talking for all", () =>
     Effect.gen(function* () {
+      // A server refuses such a call too, but knows nothing of nodes.
       const capability = (node: Node.Node<string, unknown, unknown, any>) =>
         Effect.map(refusal(run(node)), ({ reason }) =>
-          reason._tag === "Unsupported" ? reason.capability : reason._tag
+          reason._tag === "Unsupported" && reason.node !== undefined ? reason.capability : reason._tag
         )
       assert.strictEqual(yield* capability(agent("thinks:1b")), "tools")
       assert.strictEqual(yield* capability(model("talks:1b", { think: true })), "thinking")
@@ -345,6 +348,24 @@ describe("what nodes need of models", () => {
       assert.deepStrictEqual(asked, ["chat talks:1b", "show talks:1b"])
       yield* Fiber.interrupt(call)
     }).pipe(Effect.provide(Layer.merge(against({ reply: () => ({ text: "yes", firstDelay: "1 hour" }) }), handlers)))
+  )
+
+  it.live("is told by the command line in one line, before any call", () =>
+    withOllama({ models }, (env, { requests }) =>
+      Effect.gen(function* () {
+        const run = ["run", "hello", "--model", "embeds:1b"]
+        const { code, stderr, stdout } = yield* Effect.promise(() => Process.runNode("src/Main.ts", run, { env }))
+        assert.deepStrictEqual([code, stdout], [1, ""])
+        assert.match(
+          stderr,
+          /^tinyllm: Model "embeds:1b" does not support chat, which the node "classify" needs\. .*\n$/
+        )
+        assert.deepStrictEqual(
+          (yield* requests).map(({ path }) => path),
+          ["/api/show"]
+        )
+      })
+    )
   )
 
   it.live("is not waited for when the run is interrupted, nor for long", () =>
