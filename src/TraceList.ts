@@ -5,8 +5,7 @@
  */
 import * as CliTable from "./CliTable.ts"
 import { cyan, dateTime, duration, red, type Terminal, yellow } from "./TerminalText.ts"
-import { isoTime } from "./TraceSpanText.ts"
-import { tokensText } from "./TraceWaterfall.ts"
+import { isoTime, tokensText } from "./TraceSpanText.ts"
 import type { TraceSummary } from "./TraceSummary.ts"
 
 const statusStyle = (cell: string): string =>

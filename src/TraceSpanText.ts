@@ -1,5 +1,6 @@
 /**
- * What there is to say of one span beside its times: its error with the first lines of the stack, attributes, events.
+ * What there is to say of one span beside its times: its error with the first lines of the stack, attributes, events,
+ * tokens.
  *
  * @since 0.1.0
  */
@@ -130,3 +131,11 @@ export const plainValues = (values: Values): Record<string, unknown> =>
 /** Nanoseconds since 1970 as ISO 8601, with all their digits. */
 export const isoTime = (nanos: bigint): string =>
   new Date(Number(nanos / 1_000_000n)).toISOString().replace("Z", `${String(nanos % 1_000_000n).padStart(6, "0")}Z`)
+
+/** Tokens in and out: `73→9`. */
+export const tokensText = ({ input, output }: TraceRun.Tokens): string =>
+  input === undefined && output === undefined ? "" : `${input ?? ""}→${output ?? ""}`
+
+/** Tokens per second, with `~` where they are of the whole call: `52.1`, `~12.0`. */
+export const rateText = ({ of, value }: NonNullable<TraceRun.Call["tokensPerSecond"]>): string =>
+  `${of === "call" ? "~" : ""}${value >= 100 ? Math.round(value) : value.toFixed(1)}`

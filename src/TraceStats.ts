@@ -7,8 +7,8 @@
 import * as CliTable from "./CliTable.ts"
 import { bold, count, dateTime, dim, duration, line, type Terminal } from "./TerminalText.ts"
 import * as TraceRun from "./TraceRun.ts"
+import { tokensText } from "./TraceSpanText.ts"
 import * as TraceTree from "./TraceTree.ts"
-import { tokensText } from "./TraceWaterfall.ts"
 
 /** All visits of nodes of one type, or all calls of one model. */
 export interface Group {

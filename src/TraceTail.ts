@@ -22,7 +22,7 @@ import { statusText } from "./TraceList.ts"
 import * as TraceRun from "./TraceRun.ts"
 import { TraceStore, type TraceSummary } from "./TraceStore.ts"
 import * as TraceTree from "./TraceTree.ts"
-import { rateText, tokensText } from "./TraceWaterfall.ts"
+import { rateText, tokensText } from "./TraceSpanText.ts"
 
 /** What is new in one trace. */
 export interface News {

@@ -28,7 +28,7 @@ import {
   yellow
 } from "./TerminalText.ts"
 import * as TraceRun from "./TraceRun.ts"
-import { type Detail, details, errorText } from "./TraceSpanText.ts"
+import { type Detail, details, errorText, rateText, tokensText } from "./TraceSpanText.ts"
 import * as TraceTree from "./TraceTree.ts"
 
 /** How it is drawn. */
@@ -51,6 +51,7 @@ export const draw = (tree: TraceTree.TraceTree, options: Options): Drawn => {
   const rows = tree.nodes.map((at) => rowOf(at, facts))
   const layout = layoutOf(rows, options.width)
   const lines = [...heading(tree, facts, options), "", axis(tree, layout, options)]
+  const stacks = new Set<string>()
   for (const row of rows) {
     const prefix = shortened(row.prefix, layout.name - minimumText)
     const room = layout.name - displayWidth(prefix)
@@ -61,7 +62,7 @@ export const draw = (tree: TraceTree.TraceTree, options: Options): Drawn => {
         options
       )
     )
-    lines.push(...below(row, options))
+    lines.push(...below(row, stacks, options))
   }
   return { lines: [...lines, ...remarks(tree, options)], leftOut: layout.leftOut }
 }
@@ -184,14 +185,6 @@ const columns: ReadonlyArray<Column> = [
   { name: "TOK/S", cell: ({ rate }) => (rate === undefined ? "" : rateText(rate)) }
 ]
 
-/** Tokens in and out: `73→9`. */
-export const tokensText = ({ input, output }: TraceRun.Tokens): string =>
-  input === undefined && output === undefined ? "" : `${input ?? ""}→${output ?? ""}`
-
-/** Tokens per second, with `~` where they are of the whole call: `52.1`, `~12.0`. */
-export const rateText = ({ of, value }: NonNullable<TraceRun.Call["tokensPerSecond"]>): string =>
-  `${of === "call" ? "~" : ""}${value >= 100 ? Math.round(value) : value.toFixed(1)}`
-
 const smallestName = 24
 const smallestBar = 8
 const barInFull = 40
@@ -311,10 +304,15 @@ const remarks = (tree: TraceTree.TraceTree, options: Options): ReadonlyArray<str
 }
 
 /** What stands below a span's row: how a way was chosen, errors, and what was asked for. */
-const below = (row: Row, options: Options): ReadonlyArray<string> => {
+const below = (row: Row, stacks: Set<string>, options: Options): ReadonlyArray<string> => {
   const indent = continued(row)
   return [
-    ...TraceTree.errors(row.at).flatMap((error) => errorText(error)),
+    ...TraceTree.errors(row.at).flatMap((error) => {
+      // Attempts fail alike, as a rule: a stack that stands above says nothing more.
+      const stack = error.stack === undefined || stacks.has(error.stack) ? undefined : error.stack
+      stacks.add(error.stack ?? "")
+      return errorText({ ...error, stack })
+    }),
     ...details(row.at, { attributes: options.attributes === true, events: options.events === true })
   ].flatMap((detail) => detailLines(indent, detail, options))
 }

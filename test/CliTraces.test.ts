@@ -213,7 +213,11 @@ describe("tinyllm trace ls", () => {
     const loaded = lines(stdout).slice(1)
     assert.isTrue(loaded.some((url) => url.includes("TraceStore")))
     assert.deepStrictEqual(
-      loaded.filter((url) => /opentelemetry|grpc|\/http\/Http|undici|Telemetry\.ts|TracePage|TraceStats/.test(url)),
+      loaded.filter((url) =>
+        /opentelemetry|grpc|\/http\/Http|undici|Telemetry\.ts|TracePage|TraceStats|TraceWaterfall|TraceMermaid/.test(
+          url
+        )
+      ),
       []
     )
   })

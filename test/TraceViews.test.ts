@@ -227,6 +227,19 @@ describe("TraceWaterfall.draw", () => {
     assert.include(shown, "1 span below what is not here: it still runs, is in another program, or was lost.")
   })
 
+  it("shows a stack once where attempts fail alike", () => {
+    const attempt = (number: number, message: string): Given => ({
+      id: `a${number}`,
+      name: "retry.attempt",
+      at: [number, number + 1],
+      failed: message,
+      events: [exception("Busy", message)]
+    })
+    const { lines } = TraceWaterfall.draw(tree(attempt(1, "busy"), attempt(2, "busy"), attempt(3, "gone")), plain(80))
+    const count = (text: string) => lines.filter((line) => line.includes(text)).length
+    assert.deepStrictEqual([count("✗ Busy: busy"), count("✗ Busy: gone"), count("at one (a.ts:1:1)")], [2, 1, 2])
+  })
+
   it("draws a chain of 10 000 spans", () => {
     const chain = Array.from({ length: 10_000 }, (_, index) =>
       span({
