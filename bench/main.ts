@@ -37,7 +37,8 @@ const parts: Record<string, ReadonlyArray<() => Promise<Section>>> = {
   collect: [async () => (await import("./collect.ts")).measure(quick)],
   store: [
     async () => (await import("./store.ts")).looking(quick),
-    async () => (await import("./store.ts")).keeping({ rounds: quick ? 10 : 40, warmUpMillis: 2000, turnMillis: 60 })
+    async () =>
+      (await import("./store.ts")).keeping({ rounds: quick ? 5 : 40, warmUpMillis: quick ? 300 : 2000, turnMillis: 60 })
   ],
   preflight: [async () => (await import("./preflight.ts")).measure(effort)],
   page: [async () => (await import("./page.ts")).measure(quick)],

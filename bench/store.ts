@@ -31,9 +31,13 @@ const inFolder = async <A>(use: (folder: string) => Promise<A>): Promise<A> => {
 // Looking at traces
 // ---------------------------------------------------------------------------------------------------------------------
 
-const traces = 1000
 const large = 1000
-const spans = 100_000
+
+/** How many there are in all; one of the traces has a thousand spans. */
+interface Size {
+  readonly traces: number
+  readonly spans: number
+}
 
 /** What a call of a model has, and what a visit of a node has. */
 const call: Values = {
@@ -90,7 +94,7 @@ const traceOf = (n: number, count: number): ReadonlyArray<StoredSpan> =>
     }
   })
 
-const fill = (file: string): Promise<void> =>
+const fill = (file: string, { spans, traces }: Size): Promise<void> =>
   Effect.gen(function* () {
     const store = yield* TraceStore.make({ file, keeping: { maximumTraces: traces } })
     const small = (spans - large) / (traces - 1)
@@ -107,6 +111,8 @@ const fill = (file: string): Promise<void> =>
 /** How long the built command takes to look at a large store, beyond what it takes to start. Throws when it shows less. */
 export const looking = (quick: boolean): Promise<Section> =>
   inFolder(async (folder) => {
+    const size = quick ? { traces: 50, spans: 5000 } : { traces: 1000, spans: 100_000 }
+    const { spans, traces } = size
     const { status } = spawnSync(
       process.execPath,
       [join(root, "scripts/build.ts"), "--only", "cli", "--out", join(folder, "dist")],
@@ -115,7 +121,7 @@ export const looking = (quick: boolean): Promise<Section> =>
     verify(status === 0, "the command line builds")
     writeFileSync(join(folder, "package.json"), `{ "type": "module" }\n`)
     const file = join(folder, "traces.db")
-    await fill(file)
+    await fill(file, size)
 
     const run = (args: ReadonlyArray<string>, lines: number): Times => {
       const start = performance.now()
@@ -139,7 +145,7 @@ export const looking = (quick: boolean): Promise<Section> =>
       { name: "trace ls", lines: traces, atMost: 300 },
       { name: "trace show last", lines: large, atMost: 200 }
     ].map((command) => ({ ...command, times: [] as Array<Times> }))
-    for (let round = 0; round < (quick ? 3 : 15); round++) {
+    for (let round = 0; round < (quick ? 2 : 15); round++) {
       for (const { lines, name, times } of commands) {
         times.push(run(name.split(" "), lines))
       }

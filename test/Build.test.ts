@@ -314,6 +314,9 @@ describe("the benchmark", () => {
       "spans: span, sampled / SDK",
       "spans: OTLP gRPC, CPU / SDK",
       "streams: stream, traced, CPU / fetch",
+      "store: trace ls beyond the start, ms of processor",
+      "store: trace show last beyond the start, ms of processor",
+      "store: to keep a span, µs of processor",
       "start: built run --demo --tracing / empty Node"
     ]) {
       assert.isAbove(numbers[name] ?? 0, 0, name)
