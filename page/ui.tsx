@@ -16,6 +16,9 @@ const Page = () => {
     addEventListener("hashchange", change)
     return () => removeEventListener("hashchange", change)
   }, [])
+  useEffect(() => {
+    document.title = `${titleOf(route)} · TinyLLM`
+  }, [route])
   switch (route.view) {
     case "trace":
       return <LiveTrace key={route.id} id={route.id} />
@@ -25,6 +28,19 @@ const Page = () => {
       return <CompareView key={Route.href(route)} a={route.a} b={route.b} />
     default:
       return <ListView filter={route.filter} />
+  }
+}
+
+const titleOf = (route: Route.Route): string => {
+  switch (route.view) {
+    case "trace":
+      return `Trace ${route.id.slice(0, 8)}`
+    case "compare":
+      return `${route.a.slice(0, 8)} and ${route.b.slice(0, 8)}`
+    case "stats":
+      return "Statistics"
+    case "list":
+      return "Traces"
   }
 }
 

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -129,7 +130,19 @@ export const serve = Effect.fnUntraced(function* (
       return end(503, `More than ${maximumViews} pages are open.\n`, { "retry-after": "10" })
     }
     views++
-    const fiber = run(Events.send(response, Access.responseHeaders, view, changed, pause))
+    const fiber = run(
+      Events.send(response, Access.responseHeaders, view, changed, pause).pipe(
+        Effect.catchCauseIf(
+          (cause) => !Cause.hasInterruptsOnly(cause),
+          // The page would wait for ever; so it asks again.
+          (cause) =>
+            Effect.andThen(
+              Effect.logError("A view of the page failed.", cause),
+              Effect.sync(() => response.destroy())
+            )
+        )
+      )
+    )
     response.once("close", () => {
       views--
       fiber.interruptUnsafe()

@@ -34,10 +34,13 @@ export const responseHeaders: Readonly<Record<string, string>> = {
   "x-frame-options": "DENY"
 }
 
-/** The policy of a page as it stands in it, and that nobody frames it, which only a header can say. */
+/**
+ * The policy of a page as it stands in it, and that nobody frames it, which only a header can say. No text becomes HTML in
+ * it either: the browser sees to that.
+ */
 export const policyOf = (html: string): string => {
   const policy = /<meta http-equiv="Content-Security-Policy" content="([^"]*)">/.exec(html)?.[1] ?? "default-src 'none'"
-  return `${policy}; frame-ancestors 'none'`
+  return `${policy}; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'`
 }
 
 /** A secret for the address, which nobody guesses: 128 random bits. */

@@ -1,6 +1,6 @@
 // The server of `tinyllm ui`, over plain HTTP: whom it answers, and how it tells what changes.
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Scope, Stream } from "effect"
+import { Effect, Logger, Queue, Scope, Stream } from "effect"
 import * as Http from "node:http"
 import * as Net from "node:net"
 import * as TraceUi from "../src/TraceUi.ts"
@@ -132,7 +132,7 @@ describe("TraceUi.serve", () => {
         assert.deepInclude(given, { status: 200, body: page })
         assert.strictEqual(
           given.headers["content-security-policy"],
-          "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
+          "default-src 'none'; connect-src 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
         )
         const { origin } = new URL(ui.url)
         for (const path of [
@@ -340,6 +340,21 @@ describe("events", () => {
       )
       yield* page.ended
     }).pipe(Effect.scoped, Effect.timeout("5 seconds"))
+  )
+
+  it.live("end when a view fails, so that the page asks again", () =>
+    Effect.gen(function* () {
+      const changes = yield* Queue.unbounded<void>()
+      let looks = 0
+      const next = Effect.suspend(() =>
+        looks++ === 0 ? Effect.succeed([{ type: "first", data: 1 }]) : Effect.die("a bug")
+      )
+      const ui = yield* TraceUi.serve({ page, view: () => ({ next }), changes: Stream.fromQueue(changes) }, 0)
+      const events = yield* follow(`${ui.url}live/count`)
+      assert.strictEqual(yield* events.next, "event: first\ndata: 1")
+      Queue.offerUnsafe(changes, undefined)
+      yield* events.ended
+    }).pipe(Effect.scoped, Effect.provideService(Logger.CurrentLoggers, new Set()))
   )
 
   it.live("are for as many pages as a person has, not for any number", () =>

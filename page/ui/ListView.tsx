@@ -1,12 +1,13 @@
 /**
  * The list of traces: filters, and a row for each trace that changes while it runs.
  */
-import { useEffect, useMemo, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks"
 import type { Filter, Row } from "../../src/TraceUiData.ts"
 import { Badge } from "./Badge.tsx"
 import { Filters } from "./Filters.tsx"
 import * as Format from "./Format.ts"
 import { useLive } from "./Live.ts"
+import { memory } from "./Memory.ts"
 import { Notice } from "./Notice.tsx"
 import { everything, href, query } from "./Route.ts"
 import { Tokens } from "./Tokens.tsx"
@@ -40,6 +41,10 @@ export const ListView = ({ filter }: { readonly filter: Filter }) => {
   })
   const now = useClock(rows?.some(({ status }) => status === "running") === true)
   const list = useRef<HTMLTableSectionElement>(null)
+  useEffect(() => {
+    memory.filter = filter
+  }, [search])
+  useReturn(list, rows !== undefined)
   useKeys(list, chosen, setChosen)
   const longest = useMemo(() => longestOf(rows ?? []), [rows])
   const graphs = useMemo(() => known(rows ?? []), [rows])
@@ -228,6 +233,16 @@ const useClock = (running: boolean): number => {
     return () => clearInterval(timer)
   }, [running])
   return now
+}
+
+/** Puts whoever comes back from a trace where that one is in the list. */
+const useReturn = (list: { readonly current: HTMLElement | null }, isShown: boolean) => {
+  useLayoutEffect(() => {
+    if (isShown && memory.trace !== undefined) {
+      list.current?.querySelector<HTMLElement>(`a[data-trace="${memory.trace}"]`)?.focus()
+      memory.trace = undefined
+    }
+  }, [isShown])
 }
 
 /** j and k, or the arrows, go through the rows; Enter opens one, x chooses it, c compares two, / goes to the search. */

@@ -1,13 +1,14 @@
 /**
  * One trace, which grows while it runs.
  */
-import { useState } from "preact/hooks"
+import { useEffect, useState } from "preact/hooks"
 import { decode } from "../../src/TracePageData.ts"
 import type { StoredSpan } from "../../src/StoredSpan.ts"
 import { TraceView } from "../TraceView.tsx"
 import { useLive } from "./Live.ts"
+import { memory } from "./Memory.ts"
 import { Notice } from "./Notice.tsx"
-import { everything, href } from "./Route.ts"
+import { href } from "./Route.ts"
 
 interface State {
   readonly spans: ReadonlyArray<StoredSpan>
@@ -26,8 +27,11 @@ export const LiveTrace = ({ id }: { readonly id: string }) => {
     gone: () => setState((before) => ({ spans: before?.spans ?? [], running: false, gone: true })),
     trouble: setTrouble
   })
+  useEffect(() => {
+    memory.trace = id
+  }, [id])
   const back = (
-    <a class="back" href={href({ view: "list", filter: everything })}>
+    <a class="back" href={href({ view: "list", filter: memory.filter })}>
       ← <span>Traces</span>
     </a>
   )

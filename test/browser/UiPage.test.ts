@@ -188,6 +188,20 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui", () => {
     await close()
   })
 
+  it("goes back to the filters and to the row that somebody came from", async () => {
+    const { close, page } = await open(`${ui.url}#/?graph=support`)
+    await counted(page, "tbody tr", 6)
+    await row(page, 11).getByRole("link").click()
+    await page.getByRole("heading", { level: 1, name: /support/ }).waitFor()
+    assert.strictEqual(await page.title(), `Trace ${Runs.traceId(11).slice(0, 8)} · TinyLLM`)
+    await page.getByRole("link", { name: "Traces" }).click()
+    await counted(page, "tbody tr", 6)
+    const focused = await page.evaluate(() => (document.activeElement as HTMLElement | null)?.dataset["trace"])
+    assert.strictEqual(focused, Runs.traceId(11))
+    assert.strictEqual(await page.title(), "Traces · TinyLLM")
+    await close()
+  })
+
   it("shows each type of node and each model in numbers", async () => {
     const { close, page } = await open(`${ui.url}#/stats?graph=support`)
     await page.getByRole("heading", { name: "Types of nodes" }).waitFor()
@@ -397,6 +411,18 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui, live", () => {
     await look("visible")
     await row(page, 102).waitFor()
     assert.lengthOf(streams, 1)
+    await close()
+  })
+
+  it("says that a trace is gone, and leaves on the page what came of it", async () => {
+    await append(home, Runs.spans({ ...Runs.afternoon(Date.now())[1]!, id: 105 }))
+    const { close, page } = await open(`${ui.url}#/trace/${Runs.traceId(105)}`)
+    await page.getByRole("heading", { level: 1, name: /assistant/ }).waitFor()
+    await remove(home, [Runs.traceId(105)])
+    await page.getByText("This trace is no longer in the store.").waitFor()
+    assert.strictEqual(await page.getByRole("heading", { level: 1, name: /assistant/ }).count(), 1)
+    await page.reload()
+    await page.getByText("There is no such trace in the store").waitFor()
     await close()
   })
 
