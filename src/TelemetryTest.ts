@@ -101,13 +101,14 @@ export const expectTrace = (
   expected: ExpectedSpan,
   options?: WaitOptions
 ): Effect.Effect<SpanTree, TraceMismatch.TraceMismatch, TelemetryTest> =>
-  Effect.map(expecting(including([expected]), options), ([trace]) => trace!)
+  Effect.map(expecting(including([expected]), options, callerOf(expectTrace)), ([trace]) => trace!)
 
 /** Expects exactly these traces, in the order in which they started, unless `including` or `unordered` say otherwise. */
 export const expectTraces = (
   expected: Items<ExpectedSpan>,
   options?: WaitOptions
-): Effect.Effect<ReadonlyArray<SpanTree>, TraceMismatch.TraceMismatch, TelemetryTest> => expecting(expected, options)
+): Effect.Effect<ReadonlyArray<SpanTree>, TraceMismatch.TraceMismatch, TelemetryTest> =>
+  expecting(expected, options, callerOf(expectTraces))
 
 /** How patient an expectation is. */
 export interface WaitOptions {
@@ -115,16 +116,24 @@ export interface WaitOptions {
   readonly within?: Duration.Input | undefined
 }
 
+// A runner shows the line of the test, not one of ours.
+const callerOf = (called: (...args: never) => unknown): Error => {
+  const error = new Error()
+  Error.captureStackTrace(error, called)
+  return error
+}
+
 const expecting = (
   given: Items<ExpectedSpan>,
-  { within }: WaitOptions = {}
+  { within }: WaitOptions = {},
+  caller: Error
 ): Effect.Effect<ReadonlyArray<SpanTree>, TraceMismatch.TraceMismatch, TelemetryTest> =>
   Effect.flatMap(TelemetryTest, ({ "~tinyllm/TelemetryTest": spans }) => {
     const expected = read(given)
     const check = Effect.suspend(() => {
       const recorded = spans.trees()
       const pairs = compareAll(expected, recorded)
-      const mismatch = TraceMismatch.make(pairs, { expected, recorded })
+      const mismatch = TraceMismatch.make(pairs, { expected, recorded }, caller)
       return mismatch === undefined
         ? Effect.succeed(pairs.flatMap(({ recorded }) => (recorded === undefined ? [] : [recorded])))
         : Effect.fail(mismatch)

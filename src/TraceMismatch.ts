@@ -13,44 +13,51 @@ import { type Many, matches, shown, type Span, statusOf } from "./TraceExpectati
  * test runners that show how they differ.
  */
 export class TraceMismatch extends Schema.TaggedError<TraceMismatch>()("TraceMismatch", {
+  /** The first difference, and both trees as a whole. */
+  message: Schema.String,
   /** Where the first difference is, and what: `graph.execute > llm.chat: attribute llm.model: expected "a", got "b"`. */
   difference: Schema.String,
   /** How many there are. */
   count: Schema.Int,
   actual: Schema.String,
-  expected: Schema.String,
-  /** All that was expected, and all that was recorded. */
-  trees: Schema.String
-}) {
-  override get message() {
-    const more = this.count === 1 ? "" : `\n(the first of ${this.count} differences)`
-    return `${this.difference}${more}\n\n${this.trees}`
-  }
-}
+  expected: Schema.String
+}) {}
 
-/** What is wrong with traces that were held against what was expected; `undefined` when nothing is. */
+/**
+ * What is wrong with traces that were held against what was expected; `undefined` when nothing is. `caller` is an error
+ * that was made where something was expected: its stack leads there.
+ */
 export const make = (
   pairs: ReadonlyArray<Pair>,
-  traces: { readonly expected: Many<Span>; readonly recorded: ReadonlyArray<SpanTree> }
+  traces: { readonly expected: Many<Span>; readonly recorded: ReadonlyArray<SpanTree> },
+  caller: Error
 ): TraceMismatch | undefined => {
   const count = pairs.reduce((sum, pair) => sum + pair.count, 0)
   if (count === 0) {
     return undefined
   }
   const wrong = marks(pairs)
-  return new TraceMismatch({
-    difference: firstDifference(pairs, traces.recorded) ?? "",
+  const difference = firstDifference(pairs, traces.recorded) ?? ""
+  const message = [
+    difference,
+    ...(count === 1 ? [] : [`(the first of ${count} differences)`]),
+    "",
+    "Expected:",
+    ...traces.expected.items.flatMap((span) => expectedLines(span, "", wrong)),
+    "",
+    "Recorded:",
+    ...(traces.recorded.length === 0 ? ["  nothing"] : recordedLines(traces.recorded, "", wrong))
+  ].join("\n")
+  const mismatch = new TraceMismatch({
+    message,
+    difference,
     count,
     actual: pairs.flatMap((pair) => aligned(pair, "recorded", "")).join("\n"),
-    expected: pairs.flatMap((pair) => aligned(pair, "expected", "")).join("\n"),
-    trees: [
-      "Expected:",
-      ...traces.expected.items.flatMap((span) => expectedLines(span, "", wrong)),
-      "",
-      "Recorded:",
-      ...(traces.recorded.length === 0 ? ["  nothing"] : recordedLines(traces.recorded, "", wrong))
-    ].join("\n")
+    expected: pairs.flatMap((pair) => aligned(pair, "expected", "")).join("\n")
   })
+  const frames = caller.stack?.slice(caller.stack.indexOf("\n    at ")) ?? ""
+  mismatch.stack = `${mismatch.name}: ${message}${frames}`
+  return mismatch
 }
 
 /** Names and nesting, a line for each span. */
