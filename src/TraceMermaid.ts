@@ -70,10 +70,18 @@ const drawRun = (chart: Chart, run: TraceRun.Run, depth: number): void => {
   )
   take(places.get(last.id)!, end, last.decision?.route ?? "", run.steps.length)
   for (const { from, order, route, to } of taken.values()) {
-    chart.edge(from, to, `${order.join(", ")}${route === "" ? "" : `: ${route}`}`, "taken")
+    chart.edge(from, to, `${numbers(order)}${route === "" ? "" : `: ${route}`}`, "taken")
   }
   drawWaysNotTaken(chart, run.steps, places)
 }
+
+// A loop of hundreds of turns.
+const numbersShown = 6
+
+const numbers = (order: ReadonlyArray<number>): string =>
+  order.length <= numbersShown
+    ? order.join(", ")
+    : `${order.slice(0, numbersShown - 2).join(", ")}, … ${order.at(-1)}${MermaidText.times(order.length)}`
 
 const drawWaysNotTaken = (
   chart: Chart,
@@ -96,13 +104,15 @@ const drawSteps = (chart: Chart, steps: ReadonlyArray<TraceRun.Step>, depth: num
   for (const { id, steps: visits } of placesOf(steps)) {
     const inner = visits.flatMap((step) => step.inner)
     const runs = visits.flatMap((step) => step.runs)
-    const text = describe(id, visits)
+    const facts = describe(id, visits)
+    const shown = facts.join("<br/>")
     const outcome = visits.some((step) => step.outcome === "error") ? "failed" : "visited"
     if ((inner.length === 0 && runs.length === 0) || depth >= deepest) {
       const isRouter = visits.some(({ decision }) => decision !== undefined)
-      places.set(id, chart.node(isRouter ? `{"${text}"}` : `["${text}"]`, outcome))
+      places.set(id, chart.node(isRouter ? `{"${shown}"}` : `["${shown}"]`, outcome))
     } else {
-      places.set(id, chart.open(text))
+      // A title of several lines would lie over what is in the block.
+      places.set(id, chart.open(facts.join(", ")))
       drawSteps(chart, inner, depth + 1)
       // Of several runs of one sub-graph the first stands for all: they take different ways through the same steps.
       const [run] = runs
@@ -121,12 +131,13 @@ const placesOf = (steps: ReadonlyArray<TraceRun.Step>): ReadonlyArray<Place> =>
     ([id, steps]) => ({ id, steps })
   )
 
-const describe = (id: string, visits: ReadonlyArray<TraceRun.Step>): string => {
+/** The lines of a label: name, type and number of visits, time and tokens. */
+const describe = (id: string, visits: ReadonlyArray<TraceRun.Step>): ReadonlyArray<string> => {
   const nanos = visits.reduce((sum, { at }) => sum + at.durationNanos, 0)
   const tokens = visits.map((step) => step.tokens).reduce(TraceRun.plus, TraceRun.none)
   const total = TraceRun.total(tokens)
   const facts = [duration(nanos / 1e6), ...(total === undefined ? [] : [count(total, "token")])].join(", ")
-  return [id, `${visits[0]?.type ?? ""}${MermaidText.times(visits.length)}`, facts].map(text).join("<br/>")
+  return [id, `${visits[0]?.type ?? ""}${MermaidText.times(visits.length)}`, facts].map(text)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

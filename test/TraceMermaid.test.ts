@@ -56,6 +56,11 @@ describe("TraceMermaid.draw", () => {
     assert.include(lines, "  linkStyle 0,1,2 stroke-width:4px")
   })
 
+  it("tells of a loop of many turns the first and the last, and how many they were", () => {
+    const turns = Array.from({ length: 40 }, (_, index) => visit(`t${index}`, "turn", "tool", index + 1))
+    assert.include(draw(run, ...turns), `  n0 -->|"1, 2, 3, 4, … 39 ×39"| n0`)
+  })
+
   it("draws a container and a sub-graph as blocks with what is inside", () => {
     const lines = draw(
       run,
@@ -66,9 +71,9 @@ describe("TraceMermaid.draw", () => {
       { id: "y", parent: "g", name: "node.model", at: [31, 33], attributes: node("ask", "model", 1) }
     )
     assert.deepStrictEqual(lines.slice(1, 13), [
-      `  subgraph n0["both<br/>parallel<br/>5.0 ms"]`,
+      `  subgraph n0["both, parallel, 5.0 ms"]`,
       `    n1["both.x<br/>tool<br/>5.0 ms"]`,
-      `    subgraph n2["both.s<br/>subgraph<br/>5.0 ms"]`,
+      `    subgraph n2["both.s, subgraph, 5.0 ms"]`,
       `      n3["ask<br/>model<br/>2.0 ms"]`,
       `      n4((" "))`,
       `      n5((" "))`,
