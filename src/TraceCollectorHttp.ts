@@ -191,8 +191,12 @@ const refused = (request: Http.IncomingMessage, loopback: boolean, limits: Limit
 
 const isLoopbackName = (host: string): boolean => {
   const name = host.replace(/:\d*$/, "").toLowerCase()
-  return name === "localhost" || name === "[::1]" || (isIP(name) === 4 && name.startsWith("127."))
+  return names.has(name) || (isIP(name) === 4 && name.startsWith("127."))
 }
+
+// The last two are this machine as containers call it, by way of Docker Desktop and Podman, which come from loopback.
+// Nobody can have a name that ends so on the internet.
+const names: ReadonlySet<string> = new Set(["localhost", "[::1]", "host.docker.internal", "host.containers.internal"])
 
 const tooLong = ({ httpBodyBytes }: Limits): Refused => ({
   _tag: "Refused",

@@ -253,7 +253,15 @@ describe("TraceCollector.make", () => {
         assert.strictEqual(yield* status({ host }), 403, host)
       }
       assert.lengthOf(requests, 0)
-      for (const host of ["localhost", `LOCALHOST:${ports.http}`, "127.0.0.1", "127.1.2.3:80", `[::1]:${ports.http}`]) {
+      for (const host of [
+        "localhost",
+        `LOCALHOST:${ports.http}`,
+        "127.0.0.1",
+        "127.1.2.3:80",
+        `[::1]:${ports.http}`,
+        "host.docker.internal:4318",
+        "host.containers.internal"
+      ]) {
         assert.strictEqual(yield* status({ host }), 200, host)
       }
     })
