@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import type * as Http from "node:http"
@@ -27,14 +27,15 @@ export interface View {
   readonly next: Effect.Effect<ReadonlyArray<Message>>
   /** Whether the last look failed, so that another one is worth it although nothing was heard of a change. */
   readonly isTroubled?: (() => boolean) | undefined
-  /** The least time between two looks; that of the server by default. */
-  readonly pause?: Duration.Duration | undefined
 }
 
 export const contentType = "text/event-stream; charset=utf-8"
 
 // A browser connects again after so many milliseconds.
 const retryMillis = 1000
+
+// A look at much takes its time, and may take a quarter of all.
+const rest = 3
 
 // After trouble there is another look, whatever happens.
 const patience = "2 seconds"
@@ -56,10 +57,11 @@ export const send = (
     response.writeHead(200, { ...headers, "content-type": contentType })
     yield* write(response, `retry: ${retryMillis}\n\n`)
     while (true) {
-      for (const message of yield* view.next) {
+      const [took, messages] = yield* Effect.timed(view.next)
+      for (const message of messages) {
         yield* write(response, text(message))
       }
-      yield* Effect.sleep(view.pause ?? pause)
+      yield* Effect.sleep(Duration.max(pause, Duration.times(took, rest)))
       yield* view.isTroubled?.() === true ? Effect.timeoutOption(PubSub.take(changes), patience) : PubSub.take(changes)
     }
   }).pipe(Effect.scoped)

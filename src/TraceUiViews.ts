@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as TraceDiff from "./TraceDiff.ts"
 import * as TracePageData from "./TracePageData.ts"
@@ -26,7 +25,7 @@ export const view = (store: Store, { lastEventId, path, query }: Wanted): View |
     case "trace/1":
       return trace(store, ids[0] ?? "", lastEventId ?? query.get("after") ?? undefined)
     case "stats/0":
-      return { ...stats(store, query), pause: statsPause }
+      return stats(store, query)
     case "compare/2":
       return compare(store, ids[0] ?? "", ids[1] ?? "")
     default:
@@ -114,16 +113,13 @@ const trace = (store: Store, id: string, lastEventId: string | undefined): View 
 }
 
 // Spans of one event, some megabytes.
-const chunkSpans = 2000
+const chunkSpans = 20_000
 
 /** At least one, which is empty where there is nothing. */
 const chunks = <A>(items: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> =>
   Array.from({ length: Math.max(1, Math.ceil(items.length / chunkSpans)) }, (_, index) =>
     items.slice(index * chunkSpans, (index + 1) * chunkSpans)
   )
-
-// Reading many traces takes a while, and their numbers change little with one more.
-const statsPause = Duration.seconds(2)
 
 // Bounds the memory and the time that one look takes.
 const maximumSpans = 100_000
