@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { version } from "../src/Version.ts"
+import * as Process from "./support/Process.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), "tinyllm-build-test-"))
@@ -156,6 +157,18 @@ describe("the built command line", () => {
       return (JSON.parse(map) as { sources: ReadonlyArray<string> }).sources.join("\n")
     })
   }
+
+  it("serves the page of traces, which was bundled when it was built", async () => {
+    const ui = Process.spawn(process.execPath, [bin(), "ui", "--no-open", "--port", "0"], {
+      env: { TINYLLM_HOME: folder },
+      timeoutMillis: 60_000
+    })
+    await ui.waitForStdout("/\n")
+    const response = await fetch(ui.stdout().trim())
+    assert.include(await response.text(), "<title>Traces · TinyLLM</title>")
+    ui.kill("SIGTERM")
+    assert.strictEqual((await ui.exit).stderr, "")
+  })
 
   it("reads nothing of OpenTelemetry, effect/ai or the demo without need", () => {
     for (const sources of loaded("--version")) {
