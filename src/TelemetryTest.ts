@@ -40,7 +40,7 @@ export {
 export { TraceMismatch } from "./TraceMismatch.ts"
 
 /** How spans are recorded: as `Telemetry.layer` would, but for what depends on where they are sent. */
-export type Options = Omit<Telemetry.ExporterOptions, "spool"> & {
+export type Options = Omit<Telemetry.ExporterOptions, "spool" | "store"> & {
   /** Variables such as `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`. Those of the process are not looked at. */
   readonly environment?: Readonly<Record<string, string>> | undefined
 }
