@@ -10,7 +10,7 @@ export { cut } from "./TerminalText.ts"
 /** One column. */
 export interface Column {
   readonly name: string
-  /** Where there is no room, the column with the highest number goes first; one without stays. */
+  /** The lower, the earlier it gets room, and one without always does; where one does not fit, a later one still may. */
   readonly gives?: number | undefined
   /** How narrow it may become, with `…` where a cell is cut, before any other column goes; it takes what others leave. */
   readonly shrinks?: number | undefined
@@ -35,10 +35,12 @@ export const table = (
   })
   const room = width ?? Number.POSITIVE_INFINITY
   const total = (shown: typeof all, of: "width" | "least") => shown.reduce((sum, column) => sum + column[of] + 2, -2)
-  let shown = all
-  while (total(shown, "least") > room && shown.some(({ gives }) => gives > 0)) {
-    const most = Math.max(...shown.map(({ gives }) => gives))
-    shown = shown.filter(({ gives }) => gives !== most)
+  let shown = all.filter(({ gives }) => gives === 0)
+  for (const rank of Array.from(new Set(all.map(({ gives }) => gives))).toSorted((a, b) => a - b)) {
+    const more = all.filter((column) => shown.includes(column) || column.gives === rank)
+    if (total(more, "least") <= room) {
+      shown = more
+    }
   }
   let spare = Math.max(0, room - total(shown, "least"))
   const drawn = shown.map((column) => {

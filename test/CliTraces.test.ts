@@ -7,12 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import * as Cli from "../src/Cli.ts"
 import type { CommandFailed } from "../src/CliError.ts"
+import * as OtlpTraces from "../src/OtlpTraces.ts"
 import { Ports } from "../src/Ports.ts"
 import { Stderr } from "../src/Stderr.ts"
 import { Stdout } from "../src/Stdout.ts"
@@ -301,7 +303,7 @@ describe("tinyllm trace diff and stats", () => {
 })
 
 describe("tinyllm trace export", () => {
-  it("writes OTLP in JSON, which the decoder of others reads, to standard output or as a whole into a file", async () => {
+  it("writes OTLP in JSON that says all that the store knows, to standard output or as a whole into a file", async () => {
     const { code: exit, stdout } = await run(await home, "export", "aaaa")
     assert.strictEqual(exit, 0)
     const [resource] = JSON.parse(stdout).resourceSpans
@@ -309,6 +311,8 @@ describe("tinyllm trace export", () => {
     const { spans } = resource.scopeSpans[0]
     assert.strictEqual(spans.length, 5)
     assert.deepInclude(spans[0], { traceId: math, name: "graph.execute", startTimeUnixNano: "1767323045000000000" })
+    const again = Result.getOrThrow(Result.flatMap(OtlpTraces.fromJson(stdout), OtlpTraces.spans))
+    assert.deepStrictEqual(again, trace(math, 0, ...going("math", 1)))
     const file = join(Process.scratch(), "trace.json")
     assert.strictEqual((await run(await home, "export", "aaaa", "--output", file)).code, 0)
     assert.strictEqual(readFileSync(file, "utf8"), stdout)

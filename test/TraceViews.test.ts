@@ -314,7 +314,7 @@ describe("TraceList.draw", () => {
         width
       )
     }
-    assert.deepStrictEqual(TraceList.draw([summary(), ...others], now, plain(80)).leftOut, ["NODES", "MODEL"])
+    assert.deepStrictEqual(TraceList.draw([summary(), ...others], now, plain(80)).leftOut, ["MODEL"])
     assert.deepStrictEqual(TraceList.draw([summary(), ...others], now, plain(200)).leftOut, [])
   })
 
