@@ -49,12 +49,24 @@ export const GraphView = ({ current, direction, onSelect, runs }: GraphViewProps
 
 const smallest = 0.8
 
+/** More than this to scroll by is worse than a drawing that goes on to the right. */
+const highest = 1000
+
+/** From left to right, as one reads, or from top to bottom where only that fits. */
+const fitting = (runs: ReadonlyArray<Run>, direction: Direction, width: number | undefined): Drawing => {
+  const drawing = draw(runs, direction)
+  if (direction === "TB" || width === undefined || drawing.width * smallest <= width) {
+    return drawing
+  }
+  const down = draw(runs, "TB")
+  return down.width * smallest <= width && down.height <= highest ? down : drawing
+}
+
 /** Whether there is more of it to the right. */
 const goesOn = ({ clientWidth, scrollLeft, scrollWidth }: HTMLElement): boolean =>
   scrollLeft + clientWidth < scrollWidth - 4
 
 const OneGraph = ({ current, direction, graph, onSelect, runs }: GraphViewProps & { readonly graph: string }) => {
-  const drawing = useMemo(() => draw(runs, direction), [runs, direction])
   const room = useRef<HTMLDivElement>(null)
   const [width, setWidth] = useState<number>()
   const [more, setMore] = useState(false)
@@ -66,6 +78,7 @@ const OneGraph = ({ current, direction, graph, onSelect, runs }: GraphViewProps 
     observer.observe(room.current!)
     return () => observer.disconnect()
   }, [])
+  const drawing = useMemo(() => fitting(runs, direction, width), [runs, direction, width])
   // Smaller, so that it is seen as a whole, but not so small that nobody can read it.
   const scale = width === undefined ? 1 : Math.min(1, Math.max(smallest, width / drawing.width))
   useLayoutEffect(() => {

@@ -2,6 +2,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import { outcome, type TraceTree } from "../src/TraceTree.ts"
 import { duration } from "./format.ts"
+import { useWidth } from "./hooks.ts"
 import { of } from "./kind.ts"
 import { type Span, ticks, within } from "./zoom.ts"
 
@@ -16,17 +17,10 @@ export interface TimelineProps {
 export const Timeline = ({ onZoom, theme, tree, zoom }: TimelineProps) => {
   const box = useRef<HTMLDivElement>(null)
   const canvas = useRef<HTMLCanvasElement>(null)
-  const [width, setWidth] = useState(0)
+  const width = useWidth(box)
   const [drag, setDrag] = useState<Span>()
   const whole = Math.max(1, tree.durationNanos)
 
-  useLayoutEffect(() => {
-    const element = box.current!
-    const observer = new ResizeObserver(() => setWidth(element.clientWidth))
-    observer.observe(element)
-    setWidth(element.clientWidth)
-    return () => observer.disconnect()
-  }, [])
   useLayoutEffect(() => paint(canvas.current!, tree, whole), [tree, width, theme])
 
   const momentOf = (event: PointerEvent): number => {

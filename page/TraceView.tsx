@@ -9,7 +9,7 @@ import { useGestures } from "./gestures.ts"
 import { GraphView } from "./GraphView.tsx"
 import { Header } from "./Header.tsx"
 import { Help } from "./Help.tsx"
-import { useMedia, usePrinting, useTheme } from "./hooks.ts"
+import { useMedia, usePrinting, useTheme, useWidth } from "./hooks.ts"
 import { find } from "./search.ts"
 import { Lines, Scale, Timeline } from "./Timeline.tsx"
 import { Toolbar } from "./Toolbar.tsx"
@@ -257,8 +257,7 @@ export const TraceView = ({ before, controls, live = false, spans }: TraceViewPr
   })
 
   const current = useMemo(() => stepsAt(selected, facts), [selected, facts])
-  const width = (scale.current?.clientWidth ?? 600) || 600
-  const about = Math.max(2, Math.floor(width / 110))
+  const about = Math.max(2, Math.floor(useWidth(scale) / 90))
   const drawn = facts.runs.filter((run) => run.steps.length > 0)
   return (
     <div class={`trace ${wide ? "wide" : selected === undefined ? "" : "sheet"}`}>

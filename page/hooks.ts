@@ -1,4 +1,5 @@
 /** What the page keeps, and what it notices of its surroundings. */
+import type { RefObject } from "preact"
 import { useCallback, useEffect, useLayoutEffect, useState } from "preact/hooks"
 
 /** Whether a media query holds. */
@@ -12,6 +13,18 @@ export const useMedia = (query: string): boolean => {
     return () => list.removeEventListener("change", changed)
   }, [query])
   return holds
+}
+
+/** The width of an element, in pixels, as it is now. */
+export const useWidth = (element: RefObject<HTMLElement | null>): number => {
+  const [width, setWidth] = useState(0)
+  useLayoutEffect(() => {
+    const observer = new ResizeObserver(() => setWidth(element.current?.clientWidth ?? 0))
+    observer.observe(element.current!)
+    setWidth(element.current!.clientWidth)
+    return () => observer.disconnect()
+  }, [element])
+  return width
 }
 
 /** Whether the page is being printed. */

@@ -556,9 +556,14 @@ describe("pictures of the page", { skip: skip || process.env["TINYLLM_SCREENSHOT
               const path = `${root}docs/images/${name}-${width}-${dark ? "dark" : "light"}.png`
               mkdirSync(`${root}docs/images`, { recursive: true })
               await page.evaluate(() => document.fonts.ready)
+              if (trace === assistant) {
+                await row(page, "qwen2.5:3b").click()
+                await page.evaluate(() => scrollTo(0, 0))
+              }
+              await page.mouse.move(0, 0)
               await page.screenshot({ path, animations: "disabled" })
             },
-            { width, dark, height: width === 360 ? 780 : width === 768 ? 1000 : 860 }
+            { width, dark, height: width === 1280 ? 880 : 1500 }
           ))
       }
     }
