@@ -138,8 +138,8 @@ export const chatFlags = {
 const modelArgument = Argument.String("name").pipe(
   Argument.withDescription("The model, with its tag: qwen2.5:0.5b"),
   Argument.filter(
-    (name) => name.trim() !== "",
-    () => "Expected the name of a model"
+    (name) => /^[^\s\p{Cc}]+$/u.test(name),
+    () => "Expected the name of a model, without blanks or control characters"
   )
 )
 

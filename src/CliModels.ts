@@ -5,7 +5,6 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import { failed } from "./CliError.ts"
 import type { ModelsFlags } from "./CliFlags.ts"
 import * as CliTable from "./CliTable.ts"
@@ -20,9 +19,14 @@ export const models = (flags: ModelsFlags) =>
     const stdout = yield* Stdout
     const stderr = yield* Stderr
     const ollama = yield* Ollama
-    const installed = yield* Effect.forEach(yield* ollama.models, withContext, { concurrency: 4 })
-    // Servers of before 2024 do not tell.
-    const loaded = yield* Effect.orElseSucceed(ollama.loaded, () => undefined)
+    const [installed, loaded] = yield* Effect.all(
+      [
+        Effect.flatMap(ollama.models, Effect.forEach(withContext, { concurrency: 4 })),
+        // Servers of before 2024 do not tell.
+        known(ollama.loaded)
+      ],
+      { concurrency: 2 }
+    )
     const now = yield* Clock.currentTimeMillis
     const listed = installed.map(({ contextLength, model }) => ({
       model,
@@ -50,8 +54,14 @@ export const models = (flags: ModelsFlags) =>
     }
   }).pipe(Effect.provide(NodeClient.layerConfigWith({ allowRemote: flags.allowRemote })), Effect.mapError(failed))
 
-// A list is worth more than what one model in it can do.
-const showTimeout = "3 seconds"
+// A list is worth more than what one model in it can do, and whether it is loaded.
+const patience = "3 seconds"
+
+const known = <A, E>(answer: Effect.Effect<A, E>): Effect.Effect<A | undefined> =>
+  answer.pipe(
+    Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.undefined }),
+    Effect.orElseSucceed(() => undefined)
+  )
 
 interface Listed {
   readonly model: Model
@@ -66,15 +76,7 @@ const withContext = (model: Model) =>
   Effect.gen(function* () {
     const ollama = yield* Ollama
     const isKnown = model.contextLength !== undefined && model.capabilities !== undefined
-    const info =
-      model.remote || isKnown
-        ? undefined
-        : Option.getOrUndefined(
-            yield* ollama.show(model.name).pipe(
-              Effect.timeoutOption(showTimeout),
-              Effect.orElseSucceed(() => Option.none())
-            )
-          )
+    const info = model.remote || isKnown ? undefined : yield* known(ollama.show(model.name))
     return {
       model: { ...model, capabilities: model.capabilities ?? info?.capabilities },
       contextLength: model.contextLength ?? info?.contextLength

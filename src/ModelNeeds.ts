@@ -3,7 +3,7 @@
  *
  * A server refuses a call that its model is not made for, but only when that call comes, which may be at the end of a long
  * run. So a run asks once for each of its models what it can do (`/api/show`), and fails before it has visited a node. It
- * refuses only what the server says is not so: where the server is down, too old to tell, or has no such model, the run
+ * refuses only what the server says is not so, and a model that runs on another machine where that is not allowed: where the server is down, too old to tell, or has no such model, the run
  * goes on, and the call of the node says what is wrong if it comes to that.
  *
  * @since 0.1.0
@@ -90,9 +90,12 @@ const check: Preflight.Need["check"] = (given, run) =>
       }
     }
     for (const need of needs) {
-      const info = asked.find(({ model }) => sameModel(model, need.model))?.info
-      if (info !== undefined) {
-        yield* judge(need, info)
+      const found = asked.find(({ model }) => sameModel(model, need.model))
+      if (need.vital && found?.remote === true) {
+        return yield* fail(new Ollama.RemoteRefused({ name: need.model }))
+      }
+      if (found?.info !== undefined) {
+        yield* judge(need, found.info)
       }
     }
   })
@@ -142,15 +145,18 @@ const unsupported = (need: Need, capability: Capability, capabilities: ReadonlyA
 // Asking once
 // ---------------------------------------------------------------------------------------------------------------------
 
-type Known = Ollama.ModelInfo | undefined
+interface Known {
+  /** `undefined` where the server does not say. */
+  readonly info: Ollama.ModelInfo | undefined
+  /** Whether it would leave the machine, and nobody said that it may: by its name, or as the server knows behind that name. */
+  readonly remote: boolean
+}
 
 // What models of a run can do, by server and name; also of runs within it.
 const known = new WeakMap<Visit.Run, Map<string, Deferred.Deferred<Known>>>()
 
-interface Shown {
+interface Shown extends Known {
   readonly model: string
-  /** `undefined` where the server does not say. */
-  readonly info: Known
   /** Whether that was asked now. */
   readonly fresh: boolean
 }
@@ -166,7 +172,7 @@ const show = (ollama: Ollama.Client, model: string, run: Visit.Run): Effect.Effe
     const key = JSON.stringify([ollama.url, canonicalName(model)])
     const asked = models.get(key)
     if (asked !== undefined) {
-      return Effect.map(Deferred.await(asked), (info) => ({ model, info, fresh: false }))
+      return Effect.map(Deferred.await(asked), (known) => ({ model, ...known, fresh: false }))
     }
     const answer = Deferred.makeUnsafe<Known>()
     models.set(key, answer)
@@ -176,9 +182,9 @@ const show = (ollama: Ollama.Client, model: string, run: Visit.Run): Effect.Effe
         if (Exit.isFailure(exit)) {
           models.delete(key)
         }
-        return Deferred.succeed(answer, Exit.isSuccess(exit) ? exit.value : undefined)
+        return Deferred.succeed(answer, Exit.isSuccess(exit) ? exit.value : unknown)
       }),
-      Effect.map((info) => ({ model, info, fresh: true }))
+      Effect.map((known) => ({ model, ...known, fresh: true }))
     )
   })
 
@@ -188,9 +194,17 @@ const patience = "2 seconds"
 
 const ask = (ollama: Ollama.Client, model: string): Effect.Effect<Known> =>
   ollama.show(model).pipe(
-    Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.undefined }),
-    // What is wrong with the server or the name is told by the call that needs them.
+    Effect.map((info): Known => ({ info, remote: info.remote && ollama.allowRemote !== true })),
+    Effect.timeoutOrElse({ duration: patience, orElse: () => Effect.succeed(unknown) }),
+    // What else is wrong with the server or the name is told by the call that needs them.
     Effect.catchCause((cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause as Cause.Cause<never>) : Effect.undefined
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.failCause(cause as Cause.Cause<never>)
+        : Effect.succeed({ info: undefined, remote: isRefused(Option.getOrUndefined(Cause.findErrorOption(cause))) })
     )
   )
+
+const unknown: Known = { info: undefined, remote: false }
+
+const isRefused = (error: unknown): boolean =>
+  error instanceof Ollama.OllamaError && error.reason._tag === "RemoteRefused"

@@ -245,6 +245,7 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
 
   return {
     url: host.url,
+    allowRemote,
     chat: (request) => complete("llm.chat", request),
     generate: (request) => complete("llm.generate", request),
     object,

@@ -79,6 +79,8 @@ export interface ObjectAnswer<out A> {
 export interface Client {
   /** Where the server is, for messages: without user and password. */
   readonly url: string
+  /** Whether models and servers of Ollama's cloud may be used; `false` where it is not said. */
+  readonly allowRemote?: boolean | undefined
   /** Answers a prompt. */
   readonly generate: (request: GenerateRequest) => Effect.Effect<Completion, OllamaError>
   /** Continues a conversation. */

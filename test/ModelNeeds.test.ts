@@ -215,6 +215,37 @@ describe("what nodes need of models", () => {
     }).pipe(Effect.provide(against()))
   )
 
+  it.live("is that it runs on this machine, by its name", () =>
+    Effect.gen(function* () {
+      const graph = Graph.make("g", {
+        nodes: { first: model("talks:1b"), second: model("kimi:cloud") },
+        start: "first",
+        edges: { first: "second", second: "end" }
+      })
+      const { asked, reason } = yield* refusal(Graph.run(graph, "hi"))
+      assert.deepInclude(reason, { _tag: "RemoteRefused", name: "kimi:cloud" })
+      assert.deepStrictEqual(asked, ["show talks:1b"])
+    }).pipe(Effect.provide(against()))
+  )
+
+  it.live("is that it runs on this machine, also where only the server knows that a name stands for another", () =>
+    Effect.gen(function* () {
+      const { asked, reason } = yield* refusal(run(model("mine")))
+      assert.deepInclude(reason, { _tag: "RemoteRefused", name: "mine" })
+      assert.deepStrictEqual(asked, ["show mine"])
+    }).pipe(
+      Effect.provide(
+        against({
+          paths: {
+            "POST /api/show": {
+              raw: JSON.stringify({ details: {}, remote_model: "gpt-oss:120b", remote_host: "https://ollama.com:443" })
+            }
+          }
+        })
+      )
+    )
+  )
+
   it.live("is warned of where another node stands in, and does not fail the run", () => {
     const { layer, lines } = warnings()
     return Effect.gen(function* () {
