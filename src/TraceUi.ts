@@ -12,7 +12,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as PubSub from "effect/PubSub"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Http from "node:http"
@@ -163,9 +162,10 @@ export const serve = Effect.fnUntraced(function* (
   bound = (server.address() as AddressInfo).port // listening on TCP, so it is one
   yield* content.changes.pipe(
     Stream.runForEach(() => PubSub.publish(changed, undefined)),
-    // What views read fails too, then, and they say so.
-    Effect.retry(Schedule.spaced("2 seconds")),
+    // What views read fails too, then, and they say so. A folder that has gone may come back.
     Effect.ignore,
+    Effect.andThen(Effect.sleep("2 seconds")),
+    Effect.forever,
     Effect.forkScoped
   )
   const origin = `http://127.0.0.1:${bound}`

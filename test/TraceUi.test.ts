@@ -357,6 +357,27 @@ describe("events", () => {
     }).pipe(Effect.scoped, Effect.provideService(Logger.CurrentLoggers, new Set()))
   )
 
+  it.live("go on when whoever tells of changes ended, or failed, and begins anew", () =>
+    Effect.gen(function* () {
+      let tries = 0
+      let looks = 0
+      const ui = yield* TraceUi.serve(
+        {
+          page,
+          view: () => ({ next: Effect.sync(() => [{ type: "look", data: ++looks }]) }),
+          changes: Stream.suspend(() =>
+            ++tries === 1 ? Stream.empty : tries === 2 ? Stream.fail("no") : Stream.make(1)
+          )
+        },
+        0
+      )
+      const events = yield* follow(`${ui.url}live/count`)
+      assert.include(yield* events.next, "data: 1")
+      assert.include(yield* events.next, "data: 2")
+      assert.isAtLeast(tries, 3)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("are for as many pages as a person has, not for any number", () =>
     withServer(({ ui }) =>
       Effect.gen(function* () {
