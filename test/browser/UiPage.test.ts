@@ -12,6 +12,7 @@ import * as TraceStore from "../../src/TraceStore.ts"
 import * as Browser from "../support/Browser.ts"
 import * as Process from "../support/Process.ts"
 import * as Runs from "../support/Runs.ts"
+import { faint } from "./Contrast.ts"
 
 const append = (home: string, spans: ReadonlyArray<StoredSpan>) =>
   Effect.runPromise(
@@ -289,6 +290,17 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui", () => {
       )
       assert.strictEqual(await page.getByRole("heading", { level: 1 }).count(), 1, view)
       await close()
+    }
+  })
+
+  it("has texts that stand out from what is behind them, by day and by night", async () => {
+    for (const dark of [false, true]) {
+      for (const view of ["", "#/?text=nothing", "#/stats", `#/compare/${Runs.traceId(3)}/${Runs.traceId(7)}`]) {
+        const { close, page } = await open(`${ui.url}${view}`, { dark })
+        await page.locator("main table, main .empty").first().waitFor()
+        assert.deepStrictEqual(await page.evaluate(faint), [], `${view} ${dark}`)
+        await close()
+      }
     }
   })
 
