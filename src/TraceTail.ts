@@ -11,7 +11,9 @@ import {
   dim,
   duration,
   green,
+  harmless,
   line,
+  padEnd,
   plain,
   red,
   type Styled,
@@ -115,7 +117,7 @@ const lineOf = (at: TraceTree.TraceNode, { facts, summary }: News, terminal: Ter
   const what = run?.graph ?? step?.id ?? call?.model
   const name = `${span.name}${what === undefined ? "" : ` ${what}`}${step?.decision === undefined ? "" : ` → ${step.decision.route}`}`
   const tokens = tokensText((call ?? run)?.tokens ?? TraceRun.none)
-  const facts_ = [
+  const numbers = [
     duration(at.durationNanos / 1e6).padStart(8),
     ...(tokens === "" ? [] : [`tokens ${tokens}`]),
     ...(call?.tokensPerSecond === undefined ? [] : [`${rateText(call.tokensPerSecond)} tok/s`])
@@ -132,8 +134,8 @@ const lineOf = (at: TraceTree.TraceNode, { facts, summary }: News, terminal: Ter
   return line(
     [
       dim(`${dateTime(span.endNanos).slice(11)} ${span.traceId.slice(0, 8)} `),
-      style(`${name.padEnd(nameWidth)} `),
-      plain(facts_.join("  ")),
+      style(`${padEnd(harmless(name), nameWidth)} `),
+      plain(numbers.join("  ")),
       ...end
     ],
     terminal

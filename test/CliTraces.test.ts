@@ -279,6 +279,29 @@ describe("tinyllm trace show", () => {
   })
 })
 
+describe("a store that cannot be used", () => {
+  it("is one line about it, whatever looks at it, and is left as it is", async () => {
+    const home = Process.scratch()
+    const file = join(home, "traces.db")
+    writeFileSync(file, "mine, and no database\n".repeat(1000))
+    for (const args of [
+      ["ls"],
+      ["show"],
+      ["diff", "a", "b"],
+      ["stats"],
+      ["export", "last"],
+      ["tail"],
+      ["rm", "a"],
+      ["prune"]
+    ]) {
+      const { code: exit, stderr, stdout } = await run(home, ...args)
+      assert.deepStrictEqual([args[0], exit, stdout], [args[0], 1, ""])
+      assert.match(stderr, /^tinyllm: the trace store [^\n]* is damaged, or no trace store; [^\n]*\n$/, args[0])
+    }
+    assert.strictEqual(readFileSync(file, "utf8"), "mine, and no database\n".repeat(1000))
+  })
+})
+
 describe("tinyllm trace diff and stats", () => {
   it("tell two runs apart, and say when they are of different graphs", async () => {
     const { code: exit, stdout } = await run(await home, "diff", "aaaa", "aabb")
