@@ -18,6 +18,8 @@ import { type Any, assertNode, type Error, type MapNode, type Services, withRun 
 import * as Ollama from "./Ollama.ts"
 import { canonicalName, sameModel } from "./OllamaApi.ts"
 import { make as fail } from "./OllamaError.ts"
+import * as OllamaOptions from "./OllamaOptions.ts"
+import * as OllamaWarnings from "./OllamaWarnings.ts"
 import * as Preflight from "./Preflight.ts"
 import * as Span from "./Span.ts"
 import type * as Visit from "./Visit.ts"
@@ -33,25 +35,26 @@ export interface ModelNeed {
   readonly numCtx?: number | undefined
 }
 
-interface Need extends Preflight.Need, ModelNeed {}
+interface Need extends Preflight.Need, ModelNeed {
+  /** The options that say how the model is loaded, where they are known. */
+  readonly load?: Readonly<Record<string, unknown>> | undefined
+}
 
 /** The needs of a node that asks a model with these options, and for what else they say. */
 export const ofCall = (
-  { model, numCtx, think }: Pick<Ollama.Options, "model" | "numCtx" | "think">,
+  options: Ollama.Options,
   capabilities: ReadonlyArray<Capability> = []
-): ReadonlyArray<Preflight.Need> => [
-  needOf({
-    model,
-    capabilities: [
-      "completion",
-      ...(think === undefined || think === false ? [] : ["thinking" as const]),
-      ...capabilities
-    ],
-    numCtx
-  })
-]
+): ReadonlyArray<Preflight.Need> => {
+  const { model, numCtx, think } = options
+  const needed: ReadonlyArray<Capability> = [
+    "completion",
+    ...(think === undefined || think === false ? [] : ["thinking" as const]),
+    ...capabilities
+  ]
+  return [needOf({ model, capabilities: needed, numCtx, load: OllamaOptions.load(options) })]
+}
 
-const needOf = (need: ModelNeed): Need => ({ ...need, node: "", vital: true, check })
+const needOf = (need: ModelNeed & Pick<Need, "load">): Need => ({ ...need, node: "", vital: true, check })
 
 /**
  * Says what a node of your own needs of a model that it calls, so that a run with it fails before it begins where the model
@@ -96,6 +99,10 @@ const check: Preflight.Need["check"] = (given, run) =>
       }
       if (found?.info !== undefined) {
         yield* judge(need, found.info)
+      }
+      const { load, model, node } = need
+      if (load !== undefined) {
+        yield* OllamaWarnings.ofLoad({ run, url: service.value.url, model, node, load })
       }
     }
   })

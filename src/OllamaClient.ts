@@ -119,7 +119,7 @@ export const make = (host: OllamaHost.Host, send: OllamaHttp.Send, options: Laye
     model: request.model,
     streams,
     remote: host.remote || OllamaApi.isRemoteModel(request.model),
-    load: { ...OllamaOptions.loadToWire(request), shift: request.shift },
+    load: OllamaOptions.load(request),
     numCtx: request.numCtx,
     numKeep: request.numKeep,
     truncates: request.truncate === true,

@@ -283,3 +283,9 @@ export const loadToWire = (options: LoadOptions): Readonly<Record<string, unknow
   const wire = { ...written(options, loadRanges), use_mmap: options.useMmap }
   return Object.values(wire).every((value) => value === undefined) ? undefined : wire
 }
+
+/** All that says how a call loads its model: with other values it is loaded again. */
+export const load = (options: LoadOptions & Pick<Options, "shift">): Readonly<Record<string, unknown>> => ({
+  ...loadToWire(options),
+  shift: options.shift
+})

@@ -100,31 +100,40 @@ const contextOf = (server: OllamaHttp.Server, model: string): Effect.Effect<numb
 const firstLoads = new WeakMap<Visit.Run, Map<string, Call["load"] | undefined>>()
 
 /** Warns, once for each run and model, when it asks for a model with other options than those it was loaded with. */
-export const ofReload = (url: string, call: Call): Effect.Effect<void> =>
-  Effect.flatMap(Visit.Current, (visit) => {
-    if (visit === undefined) {
-      return Effect.void
-    }
-    let run = visit.run
+export const ofReload = (url: string, { load, model }: Call): Effect.Effect<void> =>
+  Effect.flatMap(Visit.Current, (visit) =>
+    visit === undefined ? Effect.void : ofLoad({ run: visit.run, url, model, node: visit.id, load })
+  )
+
+/** The same for a node that will ask for a model, before it does. */
+export const ofLoad = (given: {
+  readonly run: Visit.Run
+  readonly url: string
+  readonly model: string
+  readonly node: string
+  readonly load: Call["load"]
+}): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    let { run } = given
     while (run.parent !== undefined) {
       run = run.parent
     }
     const loads = firstLoads.get(run) ?? new Map<string, Call["load"] | undefined>()
     firstLoads.set(run, loads)
-    const key = JSON.stringify([url, canonicalName(call.model)])
+    const key = JSON.stringify([given.url, canonicalName(given.model)])
     if (!loads.has(key)) {
-      loads.set(key, call.load)
+      loads.set(key, given.load)
       return Effect.void
     }
     const first = loads.get(key)
-    const changed = first === undefined ? [] : differences(first, call.load)
+    const changed = first === undefined ? [] : differences(first, given.load)
     if (changed.length === 0) {
       return Effect.void
     }
     loads.set(key, undefined)
     return LogLine.warn(
       `Nodes of one run ask for a model with different options, and Ollama loads it again each time: give them the same`,
-      () => ({ "llm.model": call.model, "node.id": visit.id, "tinyllm.ollama.options": changed.join(", ") })
+      () => ({ "llm.model": given.model, "node.id": given.node, "tinyllm.ollama.options": changed.join(", ") })
     )
   })
 

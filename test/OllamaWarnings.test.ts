@@ -60,6 +60,23 @@ describe("options that load a model again", () => {
     })
   )
 
+  it.live("trap 47 are warned of before the first call, also where a run asks only one of the nodes", () =>
+    Effect.gen(function* () {
+      const either = Graph.make("g", {
+        nodes: {
+          choose: Node.branch((text: string) => (text === "a" ? Node.to("a", text) : Node.to("b", text))),
+          a: node(4096),
+          b: node(8192)
+        },
+        start: "choose",
+        edges: { choose: { a: "a", b: "b" }, a: "end", b: "end" }
+      })
+      const found = yield* warnings(Graph.run(either, "a"))
+      assert.lengthOf(found, 1)
+      assert.deepInclude(found[0]?.annotations, { "node.id": "b" })
+    })
+  )
+
   it.live("trap 47 are none where they are the same, the models differ, or there is no run", () =>
     Effect.gen(function* () {
       assert.lengthOf(yield* warnings(Graph.run(graph(4096, 4096, 4096), "hi")), 0)
