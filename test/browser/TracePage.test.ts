@@ -332,6 +332,29 @@ describe("the page of a trace", { skip }, () => {
       assert.isAbove(await page.locator(".outside.after").count(), 0)
     }))
 
+  it("zooms by two fingers", () =>
+    withPage(assistant, async (page) => {
+      const bar = row(page, "qwen2.5:3b").locator(".bar")
+      const width = async () => (await bar.boundingBox())?.width ?? 0
+      const whole = await width()
+      const { height, x, y } = (await bar.boundingBox())!
+      const session = await page.context().newCDPSession(page)
+      const touch = (type: "touchStart" | "touchMove" | "touchEnd", apart: number) =>
+        session.send("Input.dispatchTouchEvent", {
+          type,
+          touchPoints:
+            type === "touchEnd"
+              ? []
+              : [-1, 1].map((side, id) => ({ x: x + whole / 2 + side * apart, y: y + height / 2, id }))
+        })
+      await touch("touchStart", 40)
+      for (const apart of [50, 60, 80]) {
+        await touch("touchMove", apart)
+      }
+      await touch("touchEnd", 0)
+      await eventually(width, (now) => now > whole * 1.1)
+    }))
+
   it("puts bars under the moments of the scale", () =>
     withPage(assistant, async (page) => {
       const tick = (await page.locator(".tick").first().boundingBox())!
