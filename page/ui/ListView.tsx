@@ -164,7 +164,9 @@ const TraceRow = ({
       <td class="number c-tokens">
         <Tokens input={row.inputTokens} output={row.outputTokens} />
       </td>
-      <td class="c-models">{Format.line(row.models.join(", "))}</td>
+      <td class="c-models" title={Format.line(row.models.join(", "), 500)}>
+        {Format.line(row.models.join(", "))}
+      </td>
       <td class="c-query" title={row.query === undefined ? undefined : Format.line(row.query, 500)}>
         {row.query === undefined ? null : Format.line(row.query)}
       </td>
