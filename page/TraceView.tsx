@@ -6,10 +6,13 @@ import * as TraceRun from "../src/TraceRun.ts"
 import * as TraceTree from "../src/TraceTree.ts"
 import { Details } from "./Details.tsx"
 import { useGestures } from "./gestures.ts"
+import { line } from "./format.ts"
 import { GraphView } from "./GraphView.tsx"
 import { Header } from "./Header.tsx"
 import { Help } from "./Help.tsx"
 import { useMedia, usePrinting, useTheme, useWidth } from "./hooks.ts"
+import { PrintedErrors } from "./PrintedErrors.tsx"
+import { ancestors, firstFailure, middleOf, nothing, rowsOf, stepsAt, without } from "./rows.ts"
 import { find } from "./search.ts"
 import { Lines, Scale, Timeline } from "./Timeline.tsx"
 import { Toolbar } from "./Toolbar.tsx"
@@ -340,7 +343,7 @@ export const TraceView = ({ before, controls, live = false, spans }: TraceViewPr
               ref={panel}
               class="details"
               tabIndex={-1}
-              aria-label={`Details of ${selected.span.name.slice(0, 100)}`}
+              aria-label={`Details of ${line(selected.span.name, 100)}`}
               onKeyDown={(event) => {
                 if (event.key === "Escape") {
                   event.stopPropagation()
@@ -368,85 +371,5 @@ export const TraceView = ({ before, controls, live = false, spans }: TraceViewPr
       </main>
       {help && <Help onClose={() => setHelp(false)} />}
     </div>
-  )
-}
-
-const nothing: ReadonlySet<string> = new Set()
-
-const without = (set: ReadonlySet<string>, gone: ReadonlyArray<string>): ReadonlySet<string> => {
-  const left = new Set(set)
-  for (const one of gone) {
-    left.delete(one)
-  }
-  return left
-}
-
-const ancestors = (at: TraceNode): ReadonlyArray<TraceNode> => {
-  const all: Array<TraceNode> = []
-  for (let next = at.parent; next !== undefined; next = next.parent) {
-    all.push(next)
-  }
-  return all
-}
-
-/** The spans that are not below a collapsed one. */
-const rowsOf = ({ nodes }: TraceTree.TraceTree, collapsed: ReadonlySet<string>): ReadonlyArray<TraceNode> => {
-  if (collapsed.size === 0) {
-    return nodes
-  }
-  const rows: Array<TraceNode> = []
-  for (let index = 0; index < nodes.length; index++) {
-    const at = nodes[index]!
-    rows.push(at)
-    if (collapsed.has(at.span.spanId)) {
-      index += at.descendants
-    }
-  }
-  return rows
-}
-
-/** Where the error arose that a failed trace ended with, or else the first one in it. */
-const firstFailure = ({ nodes, roots }: TraceTree.TraceTree): TraceNode | undefined => {
-  const failed = (at: TraceNode) => TraceTree.outcome(at.span) === "error"
-  let found = roots.find(failed)
-  for (let next = found; next !== undefined; next = next.children.findLast(failed)) {
-    found = next
-  }
-  return found ?? nodes.find((at) => failed(at))
-}
-
-/** The visits that a span is in. */
-const stepsAt = (at: TraceNode | undefined, facts: TraceRun.Facts): ReadonlySet<TraceRun.Step> => {
-  const steps = new Set<TraceRun.Step>()
-  for (let next = at; next !== undefined; next = next.parent) {
-    const step = facts.steps.get(next)
-    if (step !== undefined) {
-      steps.add(step)
-    }
-  }
-  return steps
-}
-
-const middleOf = (at: TraceNode | undefined, { from, to }: Span): number => {
-  const middle = at === undefined ? Number.NaN : at.offsetNanos + at.durationNanos / 2
-  return middle >= from && middle <= to ? middle : (from + to) / 2
-}
-
-/** On paper nothing can be selected, and errors are what one looks for. */
-const PrintedErrors = ({ nodes }: { readonly nodes: ReadonlyArray<TraceNode> }) => {
-  const failed = nodes.flatMap((at) => TraceTree.errors(at).map((error) => ({ at, error })))
-  return failed.length === 0 ? null : (
-    <section class="printed">
-      <h2>Errors</h2>
-      {failed.slice(0, 50).map(({ at, error }, index) => (
-        <article key={index}>
-          <h3>
-            {at.span.name.slice(0, 200)}: {error.type ?? "Error"}
-          </h3>
-          <p>{error.message.slice(0, 2000)}</p>
-          {error.stack !== undefined && <pre>{error.stack.slice(0, 4000)}</pre>}
-        </article>
-      ))}
-    </section>
   )
 }
