@@ -169,7 +169,10 @@ export const main = (args: ReadonlyArray<string>) =>
 // A query such as "-5 + 3" is a flag to every parser there is; one message is better than five about its letters.
 const dashed = (args: ReadonlyArray<string>): Effect.Effect<void, CommandFailed> => {
   const end = args.indexOf("--")
-  return args.slice(0, end === -1 ? args.length : end).some((arg) => /^-(\d|[^=]*\s)/.test(arg))
+  const [command = ""] = args
+  // Other commands have numbers to complain about.
+  const asks = command === "run" || command.startsWith("-")
+  return asks && args.slice(0, end === -1 ? args.length : end).some((arg) => /^-(\d|[^=]*\s)/.test(arg))
     ? Effect.fail(
         new CommandFailed({
           text: `The query begins with a dash, so it is read as a flag. Write it last, after "--": tinyllm run -- "…".`,

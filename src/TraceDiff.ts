@@ -10,11 +10,13 @@ import {
   count,
   dateTime,
   duration,
+  harmless,
   line,
   plain,
   red,
   type Styled,
   type Terminal,
+  wrap,
   yellow
 } from "./TerminalText.ts"
 import * as TraceRun from "./TraceRun.ts"
@@ -174,8 +176,8 @@ export const draw = (
   const say = (...parts: ReadonlyArray<Styled>) => line(parts, { ...terminal, width: undefined })
   return {
     lines: [
-      line([bold("a  "), plain(about(a))], terminal),
-      line([bold("b  "), plain(about(b))], terminal),
+      ...named("a", a, terminal),
+      ...named("b", b, terminal),
       "",
       ...introduction(difference).map((sentence) => say(yellow(sentence))),
       ...text.trimEnd().split("\n"),
@@ -185,6 +187,12 @@ export const draw = (
     leftOut
   }
 }
+
+/** Which trace it is, in as many lines as it takes. */
+const named = (name: string, tree: TraceTree.TraceTree, terminal: Terminal): ReadonlyArray<string> =>
+  wrap(harmless(about(tree)), Math.max(1, (terminal.width ?? Number.POSITIVE_INFINITY) - 3)).map((text, index) =>
+    line([bold(index === 0 ? `${name}  ` : "   "), plain(text)], terminal)
+  )
 
 const about = (tree: TraceTree.TraceTree): string => {
   const facts = TraceRun.facts(tree)

@@ -87,7 +87,10 @@ const attribute = (key: string, value: Value): Detail => detail("", plain(`${key
 const eventText = (span: StoredSpan, event: StoredSpan["events"][number]): Detail => {
   const millis = Number(event.timeNanos - span.startNanos) / 1e6
   const values = pairs(event.attributes)
-  return detail("• ", bold(`${event.name} +${duration(millis)}${values === "" ? "" : `  ${values}`}`))
+  return detail(
+    "• ",
+    bold(`${event.name} ${millis < 0 ? "−" : "+"}${duration(Math.abs(millis))}${values === "" ? "" : `  ${values}`}`)
+  )
 }
 
 /** Attributes in one line. */

@@ -53,7 +53,7 @@ export const draw = (tree: TraceTree.TraceTree, options: Options): Drawn => {
   const lines = [...heading(tree, facts, options), "", axis(tree, layout, options)]
   const stacks = new Set<string>()
   for (const row of rows) {
-    const prefix = shortened(row.prefix, layout.name - minimumText)
+    const prefix = shortened(row.prefix, layout.name - Math.min(minimumText, labelWidth(row.label)))
     const room = layout.name - displayWidth(prefix)
     const cells = layout.columns.map(({ cell, width }) => plain(`  ${padStart(cell(row), width)}`))
     lines.push(
@@ -139,9 +139,12 @@ const shortened = (prefix: string, room: number): string =>
 // What is left for text, however deep in the tree it is.
 const minimumText = 14
 
+const labelWidth = (label: ReadonlyArray<Styled>): number =>
+  label.reduce((sum, { text }) => sum + displayWidth(harmless(text)), 0)
+
 /** A label in exactly so many columns. */
 const fit = (label: ReadonlyArray<Styled>, room: number, options: Options): ReadonlyArray<Styled> => {
-  const width = label.reduce((sum, { text }) => sum + displayWidth(harmless(text)), 0)
+  const width = labelWidth(label)
   if (width <= room || options.width === undefined) {
     return [...label, plain(" ".repeat(Math.max(0, room - width)))]
   }

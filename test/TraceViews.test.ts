@@ -134,6 +134,19 @@ describe("TraceWaterfall.draw", () => {
     }
   })
 
+  it("shows the branches of a tree of short names", () => {
+    for (const width of [undefined, 60]) {
+      const { lines } = TraceWaterfall.draw(
+        tree({ id: "a", at: [0, 2] }, { id: "b", parent: "a", at: [0, 1] }),
+        plain(width)
+      )
+      assert.isTrue(
+        lines.some((line) => line.startsWith("└─ ")),
+        lines.join("\n")
+      )
+    }
+  })
+
   it("lines its columns up below names of wide characters", () => {
     const { lines } = TraceWaterfall.draw(
       tree({ id: "a", name: "日本語🙂", at: [0, 10] }, { id: "b", name: "plain", at: [10, 20] }),
@@ -174,7 +187,10 @@ describe("TraceWaterfall.draw", () => {
           map: { deep: true },
           bytes: new Uint8Array([1, 255])
         },
-        events: [{ name: "cache.hit", at: 4, attributes: { key: "k" } }]
+        events: [
+          { name: "cache.hit", at: 4, attributes: { key: "k" } },
+          { name: "clock.set", at: -5000 }
+        ]
       }),
       { ...plain(80), attributes: true, events: true }
     )
@@ -187,7 +203,8 @@ describe("TraceWaterfall.draw", () => {
       `   list = ["a",1]`,
       `   map = {"deep":true}`,
       `   bytes = "01ff"`,
-      "   • cache.hit +4.0 ms  key=k"
+      "   • cache.hit +4.0 ms  key=k",
+      "   • clock.set −5.00 s"
     ])
   })
 
@@ -442,6 +459,14 @@ describe("TraceDiff", () => {
     assert.include(lines(going("math", 1), other), "graph.execute  1 ")
     assert.include(lines(other, none), "No graph ran in b: compared by the names of spans.")
     assert.match(lines(none, none), /= {2}GET \/ {2}2 /)
+  })
+
+  it("wraps what it says of the two traces", () => {
+    const run = tree(...failed)
+    const { lines } = TraceDiff.draw(run, run, plain(40))
+    const head = lines.slice(0, lines.indexOf("")).join("\n")
+    assert.include(head.replaceAll(/\s+/g, " "), "2026-")
+    assert.notInclude(head, "…")
   })
 
   it("fits 60, 80 and 200 columns with names of any kind", () => {
