@@ -631,10 +631,13 @@ describe("in a terminal", () => {
       answering(() => ({ text: ["one ", "two "], delay: "100 millis", end: "hang" })),
       (env) =>
         Effect.gen(function* () {
-          const command = `"${process.execPath}" src/Main.ts run hello & sleep 3; kill -INT $!; wait $!; echo "exit $?"`
-          const { stdout } = yield* Effect.promise(() =>
-            Process.run("/usr/bin/script", ["-qec", command, "/dev/null"], { env: { TERM: "xterm", ...env } })
-          )
+          const command = `"${process.execPath}" src/Main.ts run hello & echo "pid $!"; wait $!; echo "exit $?"`
+          const running = Process.spawn("/usr/bin/script", ["-qec", command, "/dev/null"], {
+            env: { TERM: "xterm", ...env }
+          })
+          yield* Effect.promise(() => running.waitForStdout("two "))
+          process.kill(Number(/pid (\d+)/.exec(running.stdout())?.[1]), "SIGINT")
+          const { stdout } = yield* Effect.promise(() => running.exit)
           assert.match(stdout, /one two \r\nexit 130/)
         })
     )
