@@ -11,6 +11,7 @@
  */
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 import { Worker } from "node:worker_threads"
 import { StoreBusy, StoreDamaged, StoreNewer, StoreUnusable, unusable } from "./TraceStoreError.ts"
 
@@ -35,7 +36,7 @@ export const make = (file: string): Database =>
       // Made here, and not by SQLite: what it makes may be read by others, and its other files take after this one.
       closeSync(openSync(file, "a", 0o600))
     }
-    const database = connect(file, false)
+    const database = connect(file, "write")
     try {
       begin(database)
     } catch (error) {
@@ -51,19 +52,35 @@ export const open = (file: string): Database | undefined => {
     return undefined
   }
   return naming(file, () => {
-    // What a process that was killed has left in the log is put in order by whoever comes next, if it may write.
-    const database = connect(file, !isWritable(file))
     try {
-      if (versionOf(database) > 0) {
-        return database
-      }
+      // What a process that was killed has left in the log is put in order by whoever comes next, if it may write.
+      return begun(connect(file, isWritable(file) ? "write" : "read"))
     } catch (error) {
-      database.connection.close()
-      throw error
+      // Who reads makes files beside it, for the log. Where there is no log, it can be read without them.
+      if (!isOfFilesBeside(error)) {
+        throw error
+      }
+      if (hasLog(file)) {
+        throw hasNoRoom(error) ? error : new StoreUnusable({ file, why: unreadableLog, cause: error })
+      }
+      return begun(connect(file, "still"))
     }
-    database.connection.close()
-    return undefined
   })
+}
+
+const unreadableLog = "has a log (-wal), which is only read where the file and its folder may be written"
+
+// What is open, or nothing where nothing is in it yet.
+const begun = (database: Database): Database | undefined => {
+  let version = 0
+  try {
+    version = versionOf(database)
+    return version > 0 ? database : undefined
+  } finally {
+    if (version === 0) {
+      database.connection.close()
+    }
+  }
 }
 
 /** Work on a file; whatever SQLite or the system throws becomes a `Reason`. */
@@ -116,18 +133,28 @@ const longestLogPages = 4000
 // Opening
 // ---------------------------------------------------------------------------------------------------------------------
 
-const connect = (file: string, readOnly: boolean): Database => {
-  const { dev, ino } = regular(file)
-  const connection = new (sqlite().DatabaseSync)(file, { readOnly, timeout: 0 })
+// "still" is a file that nobody writes to: it has no log, and nothing is made beside it.
+const connect = (file: string, how: "write" | "read" | "still"): Database => {
+  const { dev, ino, mtimeNs } = regular(file)
+  const url = pathToFileURL(file)
+  url.searchParams.set("immutable", "1")
+  const connection = new (sqlite().DatabaseSync)(how === "still" ? url : file, {
+    readOnly: how !== "write",
+    timeout: 0
+  })
   return {
     file,
     connection,
     isThere: () => {
-      const now = statSync(file, { throwIfNoEntry: false })
-      return now !== undefined && now.ino === ino && now.dev === dev
+      const now = statSync(file, { bigint: true, throwIfNoEntry: false })
+      const isSame = now !== undefined && now.ino === ino && now.dev === dev
+      // SQLite would not see what others have written since.
+      return isSame && (how !== "still" || (now.mtimeNs === mtimeNs && !hasLog(file)))
     }
   }
 }
+
+const hasLog = (file: string): boolean => (statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
 
 const exists = (file: string): boolean => {
   try {
@@ -139,7 +166,7 @@ const exists = (file: string): boolean => {
 
 // To open a pipe may never end.
 const regular = (file: string) => {
-  const found = statSync(file)
+  const found = statSync(file, { bigint: true })
   if (!found.isFile()) {
     throw new StoreUnusable({ file, why: "is no file" })
   }
@@ -279,12 +306,27 @@ const versionOf = ({ connection, file }: Database): number => {
 // Errors
 // ---------------------------------------------------------------------------------------------------------------------
 
+// https://sqlite.org/rescode.html: the first byte of a code is the kind, the others say more.
+const kindOf = (error: unknown): number | undefined => {
+  const { errcode } = error as { readonly errcode?: number }
+  return errcode === undefined ? undefined : errcode & 0xff
+}
+
+// FULL; IOERR_SHMOPEN, IOERR_SHMSIZE: the index of the log can be opened, and not made as long as it has to be.
+const hasNoRoom = (error: unknown): boolean =>
+  kindOf(error) === 13 || [4618, 4874].includes((error as { readonly errcode?: number }).errcode ?? 0)
+
+// READONLY, CANTOPEN: a file beside the database may be what they are about.
+const isOfFilesBeside = (error: unknown): boolean => [8, 14].includes(kindOf(error) ?? 0) || hasNoRoom(error)
+
 const reasonOf = (file: string, error: unknown): unknown => {
   const { code, errcode, message } = error as NodeJS.ErrnoException & { readonly errcode?: number }
   if (errcode !== undefined) {
-    // https://sqlite.org/rescode.html: the first byte is the kind, the others say more.
     const why = (text: string) => new StoreUnusable({ file, why: text, cause: error })
-    switch (errcode & 0xff) {
+    if (hasNoRoom(error)) {
+      return why("is on a disk that is full")
+    }
+    switch (kindOf(error)) {
       case 5: // BUSY
       case 6: // LOCKED
         return new StoreBusy({ file })
@@ -293,8 +335,6 @@ const reasonOf = (file: string, error: unknown): unknown => {
         return new StoreDamaged({ file, cause: error })
       case 8: // READONLY
         return why("may not be written")
-      case 13: // FULL
-        return why("is on a disk that is full")
       case 14: // CANTOPEN
         return why("cannot be opened: may its folder be written?")
       default:

@@ -154,6 +154,37 @@ describe.concurrent("A store that cannot be used leaves a run as it is, but for 
     assert.deepStrictEqual(before, before === undefined ? undefined : readFileSync(at.file))
   })
 
+  // A limit on the length of files stands for the disk: SQLite finds no room for the index of its log either way.
+  it.skipIf(process.platform === "win32")(
+    "a disk that is full, from which traces can still be read",
+    timeout,
+    async () => {
+      const at = home()
+      await ask(["--tracing"], { TINYLLM_HOME: at.path })
+      const [trace] = await at.list()
+      const full = (...args: ReadonlyArray<string>) =>
+        Process.run(
+          "sh",
+          ["-c", `trap "" XFSZ; ulimit -f 8; exec "$@"`, "sh", process.execPath, "src/Main.ts", ...args],
+          { env: { TINYLLM_HOME: at.path }, timeoutMillis: 100_000 }
+        )
+      const run = await full("run", question, "--demo", "--tracing")
+      assert.deepStrictEqual([run.code, run.stdout], [0, "4\n"])
+      assert.deepStrictEqual(
+        complaints(run.stderr).map((line) => line.replace(/\d+/, "n")),
+        [`tinyllm: n spans not kept: the trace store ${at.file} is on a disk that is full`]
+      )
+      const list = await full("trace", "ls", "--json")
+      assert.deepStrictEqual([list.code, list.stderr], [0, ""])
+      assert.include(list.stdout, trace!.traceId)
+      const remove = await full("trace", "rm", "last")
+      assert.deepStrictEqual(
+        [remove.code, remove.stderr],
+        [1, `tinyllm: the trace store ${at.file} is on a disk that is full\n`]
+      )
+    }
+  )
+
   it("a database that another process has locked", timeout, async () => {
     const at = home()
     await ask(["--tracing"], { TINYLLM_HOME: at.path })

@@ -2,8 +2,18 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Result, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { spawnSync } from "node:child_process"
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
+import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as OtlpTraces from "../src/OtlpTraces.ts"
 import type { StoredSpan, Values } from "../src/StoredSpan.ts"
@@ -551,6 +561,57 @@ describe("the file", () => {
       chmodSync(folder, 0o500)
       const store = yield* open(fileIn(join(folder, "state")))
       assert.include((yield* Effect.flip(put(store, span(1)))).message, "may not be written (EACCES)")
+    })
+  )
+
+  const mode = (file: string, folder: number, own: number) =>
+    Effect.sync(() => {
+      chmodSync(dirname(file), folder)
+      chmodSync(file, own)
+    })
+  const writable = (file: string) => mode(file, 0o700, 0o600)
+  const readOnly = (file: string) => Effect.acquireRelease(mode(file, 0o500, 0o400), () => writable(file))
+
+  it.effect.skipIf(process.getuid?.() === 0)("that may only be read is read, and nothing is made beside it", () =>
+    Effect.gen(function* () {
+      const file = fileIn(join(scratch(), "a #1 100%41"))
+      yield* Effect.scoped(Effect.flatMap(open(file), (store) => put(store, span(1))))
+      yield* readOnly(file)
+      const store = yield* open(file)
+      const changes = yield* Effect.forkScoped(Stream.runCollect(Stream.take(store.changes, 1)))
+      yield* Fiber.join(changes)
+      assert.lengthOf(yield* store.read(id(1)), 1)
+      assert.deepStrictEqual(readdirSync(dirname(file)), ["traces.db"])
+      for (const change of [put(store, span(2)), store.remove([id(1)]), store.prune({ maximumTraces: 0 })]) {
+        assert.include(
+          (yield* Effect.flip<unknown, { readonly message: string }, never>(change)).message,
+          "may not be written"
+        )
+      }
+      // What its owner writes meanwhile is seen.
+      yield* writable(file)
+      yield* Effect.scoped(Effect.flatMap(open(file), (store) => put(store, span(1, { traceId: id(2) }))))
+      yield* readOnly(file)
+      assert.lengthOf(yield* store.list(), 2)
+    })
+  )
+
+  it.effect.skipIf(process.getuid?.() === 0)("that may only be read, and was not closed, says what it takes", () =>
+    Effect.gen(function* () {
+      const from = fileIn()
+      yield* put(yield* open(from), span(1))
+      const file = fileIn()
+      for (const end of ["", "-wal"]) {
+        copyFileSync(`${from}${end}`, `${file}${end}`)
+      }
+      yield* readOnly(file)
+      const store = yield* open(file)
+      assert.strictEqual(
+        (yield* Effect.flip(store.list())).message,
+        `the trace store ${file} has a log (-wal), which is only read where the file and its folder may be written`
+      )
+      yield* writable(file)
+      assert.lengthOf(yield* store.list(), 1)
     })
   )
 
