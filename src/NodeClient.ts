@@ -12,7 +12,7 @@ import type * as Config from "effect/Config"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Ollama from "./Ollama.ts"
-import { connectTimeoutMillis } from "./OllamaHttp.ts"
+import { connectTimeoutMillis } from "./OllamaTransport.ts"
 
 export { create, type CreateFromFiles, FileUnreadable } from "./OllamaFiles.ts"
 

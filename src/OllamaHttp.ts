@@ -3,15 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -20,6 +17,7 @@ import * as Stream from "effect/Stream"
 import * as OllamaError from "./OllamaError.ts"
 import { readBody } from "./OllamaErrorText.ts"
 import { excerpt } from "./OllamaLines.ts"
+import * as OllamaTransport from "./OllamaTransport.ts"
 import * as RetryAfter from "./RetryAfter.ts"
 import { version } from "./Version.ts"
 
@@ -61,7 +59,10 @@ export const make = (
   // what breaks before anything came is sent anew at once, unless nothing has been answered since that happened last.
   let answered = false
   const isStale = (request: Request, error: unknown): boolean =>
-    answered && request.upload === undefined && request.method !== "DELETE" && closed.has(errorCode(error) ?? "")
+    answered &&
+    request.upload === undefined &&
+    request.method !== "DELETE" &&
+    closed.has(OllamaTransport.errorCode(error) ?? "")
   return (request) => {
     const once = scoped
       .execute(
@@ -87,7 +88,7 @@ export const make = (
           return once
         }
       ),
-      Effect.mapError((error) => fromTransport(host.url, error)),
+      Effect.mapError((error) => OllamaTransport.toError(host.url, error)),
       Effect.tap(() => Effect.sync(() => (answered = true))),
       Effect.flatMap((response) => checked(host.url, request, response))
     )
@@ -179,7 +180,7 @@ export const json = <A, I>(
   return short(server, request, (response) =>
     Effect.gen(function* () {
       const read: Text = { text: "", bytes: 0 }
-      yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => fromTransport(url, error)))
+      yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => OllamaTransport.toError(url, error)))
       yield* refused(url, request, response.status, read.text)
       const decoded = read.bytes > jsonBytes ? undefined : decode(read.text)
       return decoded !== undefined && Exit.isSuccess(decoded)
@@ -211,7 +212,9 @@ export const text = (server: Server, request: Request): Effect.Effect<string, Ol
     Effect.gen(function* () {
       const response = yield* server.send(request)
       const read: Text = { text: "", bytes: 0 }
-      yield* readInto(read, response, prefixBytes).pipe(Effect.mapError((error) => fromTransport(server.url, error)))
+      yield* readInto(read, response, prefixBytes).pipe(
+        Effect.mapError((error) => OllamaTransport.toError(server.url, error))
+      )
       yield* refused(server.url, request, response.status, read.text)
       return read.text
     }).pipe(Effect.scoped)
@@ -367,71 +370,4 @@ const repetitions = (server: Server, { reason, isRetryable }: OllamaError.Ollama
       // A runner that died or ran out of memory gets one more chance.
       return isRetryable ? Math.min(1, server.retry.times) : 0
   }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Errors of the transport
-// ---------------------------------------------------------------------------------------------------------------------
-
-const fromTransport = (url: string, error: unknown): OllamaError.OllamaError => {
-  const problem = foreign(error)
-  if (problem !== undefined) {
-    return OllamaError.make(new OllamaError.Malformed({ url, problem, excerpt: "", cause: transportCause(error) }))
-  }
-  const code = errorCode(error)
-  if (code === "UND_ERR_CONNECT_TIMEOUT") {
-    return OllamaError.make(
-      new OllamaError.Timeout({ url, phase: "connect", millis: connectTimeoutMillis, partial: "" })
-    )
-  }
-  return OllamaError.make(new OllamaError.Unreachable({ url, code, cause: transportCause(error) }))
-}
-
-/** How long `tinyllm/node` waits for a connection. Here, because the message of the error says it. */
-export const connectTimeoutMillis = 5000
-
-/** The system's name for what broke, wherever in the chain of causes it stands. */
-const errorCode = (error: unknown): string | undefined =>
-  inCauses(error, (at) => ("code" in at && typeof at.code === "string" ? at.code : undefined))
-
-/** What whoever answered speaks, when it is not HTTP. */
-const foreign = (error: unknown): string | undefined =>
-  inCauses(error, (at) => {
-    const code = "code" in at ? String(at.code) : ""
-    return ("name" in at && at.name === "HTTPParserError") || code === "UND_ERR_HEADERS_OVERFLOW"
-      ? "it does not speak HTTP"
-      : code === "EPROTO" || code.startsWith("ERR_SSL_")
-        ? "it does not speak TLS (https)"
-        : undefined
-  })
-
-const inCauses = <A>(error: unknown, find: (error: object) => A | undefined): A | undefined => {
-  for (let at = error, depth = 0; typeof at === "object" && at !== null && depth < 6; depth++) {
-    const found = find(at)
-    if (found !== undefined) {
-      return found
-    }
-    // A host with several addresses fails with the errors of all of them.
-    const inner: unknown =
-      "errors" in at && Array.isArray(at.errors) ? at.errors[0] : "reason" in at ? at.reason : undefined
-    at = inner ?? ("cause" in at ? at.cause : undefined)
-  }
-  return undefined
-}
-
-// The client's own error holds the request, and with it the prompt. Only what lies below it is kept.
-const transportCause = (error: unknown): unknown => {
-  const reason = typeof error === "object" && error !== null && "reason" in error ? error.reason : error
-  return typeof reason === "object" && reason !== null && "cause" in reason ? reason.cause : undefined
-}
-
-/** The code and cause of a body that broke; `undefined` when it merely ended. */
-export const broken = (
-  cause: Cause.Cause<unknown>
-): { readonly code: string | undefined; readonly cause: unknown } | undefined => {
-  if (Pull.isDoneCause(cause)) {
-    return undefined
-  }
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause)) ?? Cause.squash(cause)
-  return { code: errorCode(error), cause: transportCause(error) }
 }

@@ -19,6 +19,7 @@ import * as OllamaBody from "./OllamaBody.ts"
 import * as OllamaError from "./OllamaError.ts"
 import { errorText } from "./OllamaErrorText.ts"
 import * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaTransport from "./OllamaTransport.ts"
 import { nowMillis } from "./OllamaReading.ts"
 import { excerpt, Lines, type Record, type Sink } from "./OllamaLines.ts"
 
@@ -272,7 +273,7 @@ const open = (
         if (Cause.hasInterruptsOnly(cause)) {
           return Effect.failCause(cause as Cause.Cause<never>) // interrupts only
         }
-        const broken = OllamaHttp.broken(cause)
+        const broken = OllamaTransport.broken(cause)
         if (broken === undefined) {
           lines.end()
         }

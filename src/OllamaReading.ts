@@ -12,7 +12,7 @@ import type { HttpClientError } from "effect/http/HttpClientError"
 import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as OllamaError from "./OllamaError.ts"
-import * as OllamaHttp from "./OllamaHttp.ts"
+import * as OllamaTransport from "./OllamaTransport.ts"
 import type { Reader } from "./OllamaStream.ts"
 
 /** An answer that has begun. */
@@ -71,7 +71,7 @@ export const fill = (reading: Reading): Effect.Effect<void> => {
           reader.failure = OllamaError.make(expiry(reading, reading.expired))
           return Effect.void
         }
-        const broken = OllamaHttp.broken(cause)
+        const broken = OllamaTransport.broken(cause)
         if (broken === undefined) {
           reader.end()
           reading.endedAt = clock.currentTimeNanosUnsafe()

@@ -55,7 +55,7 @@ const order = [
     "OllamaReason",
     "OllamaError"
   ],
-  ["OllamaPatience", "OllamaHost", "OllamaStream", "OllamaHttp", "OllamaReading", "OllamaAhead"],
+  ["OllamaPatience", "OllamaHost", "OllamaStream", "OllamaTransport", "OllamaHttp", "OllamaReading", "OllamaAhead"],
   ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaWarnings", "OllamaCall"],
   ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaService", "OllamaClient", "OllamaTest", "Ollama"],
   // On `effect/ai`
