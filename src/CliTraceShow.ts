@@ -35,7 +35,8 @@ export const show = (flags: ShowFlags) =>
       return yield* stdout.write(`${TraceMermaid.draw(tree)}\n`)
     }
     const { attributes, events } = flags
-    const drawn = TraceWaterfall.draw(tree, { ...(yield* CliTraceStore.terminal), attributes, events })
+    const status = yield* CliTraceStore.statusOf(tree)
+    const drawn = TraceWaterfall.draw(tree, { ...(yield* CliTraceStore.terminal), attributes, events, status })
     return yield* CliTraceStore.print(drawn)
   }).pipe(CliTraceStore.provide)
 
@@ -48,7 +49,8 @@ export const diff = (flags: DiffFlags) =>
     if (flags.json) {
       return yield* stdout.write(CliTable.json(TraceJson.difference(a, b)))
     }
-    return yield* CliTraceStore.print(TraceDiff.draw(a, b, yield* CliTraceStore.terminal))
+    const statuses = [yield* CliTraceStore.statusOf(a), yield* CliTraceStore.statusOf(b)] as const
+    return yield* CliTraceStore.print(TraceDiff.draw(a, b, yield* CliTraceStore.terminal, statuses))
   }).pipe(CliTraceStore.provide)
 
 /** Prints many traces in numbers. */

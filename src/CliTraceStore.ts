@@ -28,6 +28,12 @@ export const read = Effect.fnUntraced(function* (id: string) {
   return TraceTree.make(yield* store.read(yield* store.resolve(id.trim())))
 })
 
+/** How a trace ended, as lists of traces say it too: spans alone do not tell whether a parent is in another process. */
+export const statusOf = Effect.fnUntraced(function* ({ traceId }: TraceTree.TraceTree) {
+  const store = yield* TraceStore
+  return (yield* store.summary(traceId)).status
+})
+
 /** Standard output as what lines are made for. Colours as everywhere: on a terminal, unless `NO_COLOR` is set. */
 export const terminal: Effect.Effect<Terminal, never, Stdout> = Effect.gen(function* () {
   const stdout = yield* Stdout

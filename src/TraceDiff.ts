@@ -160,11 +160,12 @@ const rowOf = (name: string, a: Side | undefined, b: Side | undefined): Row => (
 // Lines
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Shows the difference of two traces. */
+/** Shows the difference of two traces, which ended so; by default as far as their spans tell. */
 export const draw = (
   a: TraceTree.TraceTree,
   b: TraceTree.TraceTree,
-  terminal: Terminal
+  terminal: Terminal,
+  statuses?: readonly [a: TraceRun.Run["outcome"], b: TraceRun.Run["outcome"]]
 ): { readonly lines: ReadonlyArray<string>; readonly leftOut: ReadonlyArray<string> } => {
   const difference = compare(a, b)
   const steps = difference.by === "steps"
@@ -176,8 +177,8 @@ export const draw = (
   const say = (...parts: ReadonlyArray<Styled>) => line(parts, { ...terminal, width: undefined })
   return {
     lines: [
-      ...named("a", a, terminal),
-      ...named("b", b, terminal),
+      ...named("a", a, terminal, statuses?.[0]),
+      ...named("b", b, terminal, statuses?.[1]),
       "",
       ...introduction(difference).map((sentence) => say(yellow(sentence))),
       ...text.trimEnd().split("\n"),
@@ -189,26 +190,31 @@ export const draw = (
 }
 
 /** Which trace it is, in as many lines as it takes. */
-const named = (name: string, tree: TraceTree.TraceTree, terminal: Terminal): ReadonlyArray<string> =>
-  wrap(harmless(about(tree)), Math.max(1, (terminal.width ?? Number.POSITIVE_INFINITY) - 3)).map((text, index) =>
-    line([bold(index === 0 ? `${name}  ` : "   "), plain(text)], terminal)
+const named = (
+  name: string,
+  tree: TraceTree.TraceTree,
+  terminal: Terminal,
+  status: TraceRun.Run["outcome"] | undefined
+): ReadonlyArray<string> =>
+  wrap(harmless(about(tree, status)), Math.max(1, (terminal.width ?? Number.POSITIVE_INFINITY) - 3)).map(
+    (text, index) => line([bold(index === 0 ? `${name}  ` : "   "), plain(text)], terminal)
   )
 
-const about = (tree: TraceTree.TraceTree): string => {
+const about = (tree: TraceTree.TraceTree, status: TraceRun.Run["outcome"] | undefined): string => {
   const facts = TraceRun.facts(tree)
   const tokens = TraceRun.total(facts.tokens)
   const [root] = tree.roots
   return [
     tree.traceId.slice(0, 8),
     graphsOf(facts).join(", ") || (root?.span.name ?? "empty"),
-    root === undefined ? "" : outcomeWord(TraceTree.outcome(root.span)),
+    root === undefined ? "" : outcomeWord(status ?? TraceTree.outcome(root.span)),
     duration(tree.durationNanos / 1e6),
     ...(tokens === undefined ? [] : [count(tokens, "token")]),
     dateTime(tree.startNanos)
   ].join(" · ")
 }
 
-const outcomeWord = (outcome: TraceTree.Outcome): string => (outcome === "error" ? "failed" : outcome)
+const outcomeWord = (outcome: TraceRun.Run["outcome"]): string => (outcome === "error" ? "failed" : outcome)
 
 const introduction = ({ by, graphs: [a, b] }: Difference): ReadonlyArray<string> =>
   by === "graphs"

@@ -52,7 +52,9 @@ export const of = (span: OtlpFormat.Span): Facts | undefined => {
   const isCall = name.startsWith("llm.") || callOperations.has(text("gen_ai.operation.name") ?? "")
   const count = (...keys: ReadonlyArray<string>): number | undefined =>
     keys.map((key) => numberOf(found.get(key))).find((value) => value !== undefined)
-  const parentSpanId = isId(span.parentSpanId, 8) ? span.parentSpanId : undefined
+  // No other span will come that a span is below which names itself.
+  const isBelow = isId(span.parentSpanId, 8) && Buffer.compare(span.parentSpanId, spanId) !== 0
+  const parentSpanId = isBelow ? span.parentSpanId : undefined
   return {
     traceId,
     spanId,

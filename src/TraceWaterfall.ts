@@ -37,6 +37,8 @@ export interface Options extends Terminal {
   readonly attributes?: boolean | undefined
   /** Whether to show all events of each span; false by default. */
   readonly events?: boolean | undefined
+  /** How the trace ended; by default as far as its spans tell. */
+  readonly status?: TraceRun.Run["outcome"] | undefined
 }
 
 /** A waterfall, and the columns for which there was no room. */
@@ -266,7 +268,8 @@ const heading = (tree: TraceTree.TraceTree, facts: TraceRun.Facts, options: Opti
   const steps = facts.steps.size
   const service = root === undefined ? undefined : TraceTree.asText(root.span.resource["service.name"])
   const status =
-    run !== undefined && run.at === undefined ? "running" : root === undefined ? "ok" : TraceTree.outcome(root.span)
+    options.status ??
+    (run !== undefined && run.at === undefined ? "running" : root === undefined ? "ok" : TraceTree.outcome(root.span))
   const numbers = [
     duration(tree.durationNanos / 1e6),
     count(tree.nodes.length, "span"),

@@ -279,6 +279,31 @@ describe("tinyllm trace show", () => {
   })
 })
 
+describe("how a trace ended", () => {
+  it("is the same in every command, also where the root has not come or never will", async () => {
+    const [late, circle, itself] = ["a", "b", "c"].map((digit) => digit.repeat(32)) as [string, string, string]
+    const home = await homeWith(
+      trace(late, 0, { id: "a", parent: "not here", at: [0, 5] }),
+      trace(circle, 1, { id: "a", parent: "b", at: [0, 5] }, { id: "b", parent: "a", at: [0, 5] }),
+      trace(itself, 2, { id: "a", parent: "a", at: [0, 5], failed: true })
+    )
+    for (const [id, word, duration] of [
+      [late, "running", null],
+      [circle, "running", null],
+      [itself, "failed", 5]
+    ] as const) {
+      const list = JSON.parse((await main(home, ["ls", "--json"])).stdout)
+      const { durationMs, status } = list.find(({ traceId }: { readonly traceId: string }) => traceId === id)
+      assert.deepStrictEqual([status, durationMs], [word === "failed" ? "error" : word, duration])
+      assert.include((await main(home, ["show", id])).stdout, `\n${word} · 5.0 ms · `)
+      assert.match(
+        (await main(home, ["diff", id, id])).stdout,
+        new RegExp(`^a  ${id.slice(0, 8)} · a · ${word} · 5.0 ms`)
+      )
+    }
+  })
+})
+
 describe("a store that cannot be used", () => {
   it("is one line about it, whatever looks at it, and is left as it is", async () => {
     const home = Process.scratch()
