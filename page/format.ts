@@ -59,11 +59,11 @@ export const moment = (nanos: bigint): string => {
 
 /**
  * A text with its invisible characters made visible: control characters, and those that turn the direction of what
- * follows, so that nothing looks like what it is not. Lines stay lines.
+ * follows, so that nothing looks like what it is not. Lines stay lines, and what joins pictures to one joins them.
  */
 export const visible = (text: string): string =>
   text.replace(
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
+    /(?<!\p{Extended_Pictographic}(?:\ufe0f|\p{Emoji_Modifier})?)\u200d|\u200d(?!\p{Extended_Pictographic})|[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/gu,
     (char) => `⟨U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`
   )
 

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { readFile } from "node:fs/promises"
 import type { StoredSpan } from "./StoredSpan.ts"
+import { harmless } from "./TerminalText.ts"
 import { encode } from "./TracePageData.ts"
 
 /** The page cannot be made: what it is made of is not in this installation. */
@@ -59,10 +60,11 @@ const load = async (page: string): Promise<string> => {
 
 const title = (spans: ReadonlyArray<StoredSpan>): string => {
   const ids = new Set(spans.map((span) => span.spanId))
-  const root = spans.find((span) => span.parentSpanId === undefined || !ids.has(span.parentSpanId))
+  // Where spans are each other's parents there is no root.
+  const root = spans.find((span) => span.parentSpanId === undefined || !ids.has(span.parentSpanId)) ?? spans[0]
   const graph = root?.attributes["graph.id"]
   const name = typeof graph === "string" ? graph : (root?.name ?? "trace")
-  return `${name.slice(0, 100)} · ${(root?.traceId ?? "").slice(0, 8)} · TinyLLM`
+  return `${harmless(name.slice(0, 100))} · ${(root?.traceId ?? "").slice(0, 8)} · TinyLLM`
 }
 
 const escape = (text: string): string =>

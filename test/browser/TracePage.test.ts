@@ -413,6 +413,7 @@ describe("content that means harm", { skip }, () => {
       const all = await page.locator("body").innerText()
       assert.include(all, "</script><script>window.harmed = 1</script>")
       assert.include(all, "safe⟨U+202E⟩gnp.exe")
+      assert.notMatch(await page.title(), /[\u0000-\u001f\u202a-\u202e\u2066-\u2069]/)
       assert.notMatch(all, /[\u0000\u001b\u202e\u2028\u2066]/)
     }))
 

@@ -374,7 +374,7 @@ export const hostile = (): ReadonlyArray<StoredSpan> => {
   const hidden = `safe\u202Egnp.exe\u2066\u200b\u0000\u001b[31mred\u001b[0m\u2028window.harmed = 3`
   return spansOf(
     [
-      run(`support ${script}`, `${script}${hidden}`, {
+      run(`support\u202e ${script}`, `${script}${hidden}`, {
         at: 0,
         for: 50,
         error: `${script}${hidden}`,
