@@ -10,6 +10,7 @@ export interface HeaderProps {
   readonly tree: TraceTree
   readonly facts: Facts
   readonly live: boolean
+  readonly status: string | undefined
   readonly before: ComponentChildren
   readonly controls: ComponentChildren
   readonly theme: Theme
@@ -17,13 +18,15 @@ export interface HeaderProps {
   readonly onHelp: () => void
 }
 
-export const Header = ({ before, controls, facts, live, onHelp, onTheme, theme, tree }: HeaderProps) => {
+export const Header = ({ before, controls, facts, live, onHelp, onTheme, status, theme, tree }: HeaderProps) => {
   const [root] = tree.roots
   const [run] = facts.runs
   const services = new Set(tree.nodes.map(({ span }) => asText(span.resource["service.name"]) ?? "unknown"))
   const names = Array.from(services)
   // Without its root, nobody knows how it ended.
-  const ended = live ? "running" : root === undefined || run?.outcome === "running" ? "partial" : outcome(root.span)
+  const isPartial = root === undefined || (status ?? run?.outcome) === "running"
+  const known = status === "ok" || status === "error" || status === "interrupted" ? status : undefined
+  const ended = live ? "running" : isPartial ? "partial" : (known ?? outcome(root.span))
   return (
     <header class="header">
       {before}

@@ -27,13 +27,15 @@ export interface TraceViewProps {
   readonly spans: ReadonlyArray<StoredSpan>
   /** More spans may come: the view says so, and keeps what is selected, collapsed and zoomed while they do. */
   readonly live?: boolean | undefined
+  /** How it ended, where that is known from elsewhere: `running` where its root is not among the spans. */
+  readonly status?: string | undefined
   /** What stands at the left of the heading: a way back to a list, for example. */
   readonly before?: ComponentChildren
   /** Further controls at the right of the heading. */
   readonly controls?: ComponentChildren
 }
 
-export const TraceView = ({ before, controls, live = false, spans }: TraceViewProps) => {
+export const TraceView = ({ before, controls, live = false, spans, status }: TraceViewProps) => {
   const tree = useMemo(() => TraceTree.make(spans), [spans])
   const facts = useMemo(() => TraceRun.facts(tree), [tree])
   const [theme, toggleTheme] = useTheme()
@@ -269,6 +271,7 @@ export const TraceView = ({ before, controls, live = false, spans }: TraceViewPr
           tree={tree}
           facts={facts}
           live={live}
+          status={status}
           before={before}
           controls={controls}
           theme={theme}

@@ -3,8 +3,8 @@ import { render } from "preact"
 import { decode } from "../src/TracePageData.ts"
 import { TraceView } from "./TraceView.tsx"
 
-const data = document.getElementById("trace")?.textContent ?? ""
+const data = document.getElementById("trace")
 const place = document.getElementById("page")
 if (place !== null) {
-  render(<TraceView spans={decode(data)} />, place)
+  render(<TraceView spans={decode(data?.textContent ?? "")} status={data?.dataset["status"]} />, place)
 }

@@ -36,7 +36,8 @@ const textOf = Effect.fnUntraced(function* ({ format, id }: ExportFlags) {
     }
     case "html": {
       const { render } = yield* Effect.promise(() => import("./TracePage.ts"))
-      return yield* render(yield* store.read(yield* store.resolve(id.trim())))
+      const traceId = yield* store.resolve(id.trim())
+      return yield* render(yield* store.read(traceId), (yield* store.summary(traceId)).status)
     }
     case "mermaid": {
       const { draw } = yield* Effect.promise(() => import("./TraceMermaid.ts"))

@@ -31,7 +31,7 @@ export const open = (flags: TraceOpenFlags) =>
       return yield* new CommandFailed({ text: "--force replaces a file: name it with --output.", exitCode: 2 })
     }
     const traceId = yield* store.resolve(flags.id.trim())
-    const html = yield* TracePage.render(yield* store.read(traceId))
+    const html = yield* TracePage.render(yield* store.read(traceId), (yield* store.summary(traceId)).status)
     const path =
       file === undefined
         ? yield* NodePages.write(html, `trace-${traceId.slice(0, 16)}.html`)

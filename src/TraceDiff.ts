@@ -183,7 +183,7 @@ export const draw = (
       ...introduction(difference).map((sentence) => say(yellow(sentence))),
       ...text.trimEnd().split("\n"),
       "",
-      ...conclusion(difference).map((sentence) => say(plain(sentence)))
+      ...conclusion(difference, statuses?.includes("running") === true).map((sentence) => say(plain(sentence)))
     ],
     leftOut
   }
@@ -204,9 +204,14 @@ const about = (tree: TraceTree.TraceTree, status: TraceRun.Run["outcome"] | unde
   const facts = TraceRun.facts(tree)
   const tokens = TraceRun.total(facts.tokens)
   const [root] = tree.roots
+  const graphs = facts.runs.flatMap(({ graph }) => graph ?? [])
+  // While a run goes on nobody knows of what graph it is.
+  const service =
+    facts.runs.length === 0 || root === undefined ? undefined : TraceTree.asText(root.span.resource["service.name"])
+  const name = graphs.join(", ") || (service ?? root?.span.name ?? "empty")
   return [
     tree.traceId.slice(0, 8),
-    graphsOf(facts).join(", ") || (root?.span.name ?? "empty"),
+    name,
     root === undefined ? "" : outcomeWord(status ?? TraceTree.outcome(root.span)),
     duration(tree.durationNanos / 1e6),
     ...(tokens === undefined ? [] : [count(tokens, "token")]),
@@ -279,7 +284,7 @@ export const change = (a: number, b: number): string => {
       : `${percent > 0 ? "+" : "−"}${Math.abs(percent)} %`
 }
 
-const conclusion = ({ by, parting, rows }: Difference): ReadonlyArray<string> => {
+const conclusion = ({ by, parting, rows }: Difference, running: boolean): ReadonlyArray<string> => {
   if (by !== "steps") {
     return []
   }
@@ -290,7 +295,7 @@ const conclusion = ({ by, parting, rows }: Difference): ReadonlyArray<string> =>
     .toSorted((one, other) => Math.abs(other.nanos) - Math.abs(one.nanos))[0]
   const way =
     parting === undefined
-      ? "Both went the same way."
+      ? `Both went the same way${running ? " so far" : ""}.`
       : parting.a === undefined
         ? `The ways part at ${parting.name}, which only b visited.`
         : parting.b === undefined

@@ -9,6 +9,7 @@ import { readFile } from "node:fs/promises"
 import type { StoredSpan } from "./StoredSpan.ts"
 import { harmless } from "./TerminalText.ts"
 import { encode } from "./TracePageData.ts"
+import type { Run } from "./TraceRun.ts"
 
 /** The page cannot be made: what it is made of is not in this installation. */
 export class TracePageError extends Schema.TaggedError<TracePageError>()("TracePageError", {
@@ -20,13 +21,20 @@ export class TracePageError extends Schema.TaggedError<TracePageError>()("TraceP
   }
 }
 
-/** The spans of one trace as a page, to be written to a file. Fails with `TracePageError` when the installation is not whole. */
-export const render = Effect.fnUntraced(function* (spans: ReadonlyArray<StoredSpan>) {
+/**
+ * The spans of one trace as a page, to be written to a file. How it ended is by default what the spans tell. Fails with
+ * `TracePageError` when the installation is not whole.
+ */
+export const render = Effect.fnUntraced(function* (
+  spans: ReadonlyArray<StoredSpan>,
+  status?: Run["outcome"] | undefined
+) {
+  const ended = status === undefined ? "" : ` data-status="${status}"`
   const html = yield* shell("trace")
   // As functions: in a text, `$&` would be the marker itself.
   return html
     .replace("<!--title-->", () => escape(title(spans)))
-    .replace("<!--data-->", () => `<script type="application/json" id="trace">${encode(spans)}</script>`)
+    .replace("<!--data-->", () => `<script type="application/json" id="trace"${ended}>${encode(spans)}</script>`)
 })
 
 /**

@@ -296,11 +296,23 @@ describe("how a trace ended", () => {
       const { durationMs, status } = list.find(({ traceId }: { readonly traceId: string }) => traceId === id)
       assert.deepStrictEqual([status, durationMs], [word === "failed" ? "error" : word, duration])
       assert.include((await main(home, ["show", id])).stdout, `\n${word} · 5.0 ms · `)
+      const html = (await main(home, ["export", id, "--format", "html"])).stdout
+      assert.include(html, ` data-status="${word === "failed" ? "error" : word}">`)
       assert.match(
         (await main(home, ["diff", id, id])).stdout,
         new RegExp(`^a  ${id.slice(0, 8)} · a · ${word} · 5.0 ms`)
       )
     }
+  })
+})
+
+describe("tinyllm trace diff of a run that goes on", () => {
+  it("says so, names its service, and does not say that both went the same way", async () => {
+    const visit = { id: "n", parent: "run", name: "node.tool", attributes: node("n", "tool", 1) }
+    const home = await homeWith(...["a", "b"].map((id) => trace(id.repeat(32), 0, { ...visit, at: [0, 5] })))
+    const { stdout } = await main(home, ["diff", "a", "b"])
+    assert.match(stdout, /^a {2}aaaaaaaa · tinyllm · running · 5.0 ms/)
+    assert.include(stdout, "\nBoth went the same way so far.\n")
   })
 })
 

@@ -106,6 +106,25 @@ const eventually = async <A>(read: () => Promise<A>, holds: (value: A) => boolea
 }
 
 describe("the page of a trace", { skip }, () => {
+  it("does not say how it ended where its root is not here, whatever its spans are", async () => {
+    const page = await browser.context.newPage()
+    try {
+      const [span] = foreign()
+      const path = join(folder, "status.html")
+      for (const [status, word] of [
+        ["running", "incomplete"],
+        ["interrupted", "interrupted"]
+      ] as const) {
+        const html = TracePage.render([{ ...span!, parentSpanId: "00000000000000ff" }], status)
+        writeFileSync(path, await Effect.runPromise(html))
+        await page.goto(pathToFileURL(path).href)
+        assert.strictEqual(await page.locator(".pill").innerText({ timeout: 10_000 }), word)
+      }
+    } finally {
+      await page.close()
+    }
+  })
+
   it("shows what was asked, how it ended, totals, the path through the graph and every span", () =>
     withPage(assistant, async (page) => {
       assert.include(await page.title(), "assistant")
