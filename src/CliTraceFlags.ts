@@ -164,6 +164,10 @@ export const removeFlags = {
 export const pruneFlags = {
   keep: countFlag("keep", "How many traces stay, the newest; 1000 by default"),
   olderThan: durationFlag("older-than").pipe(
+    Flag.filter(
+      (millis) => millis > 0,
+      () => "Expected a duration above 0; all traces are removed by tinyllm trace rm --all --yes"
+    ),
     Flag.withDescription("Remove traces that are older than this; 30d by default"),
     Flag.optional
   )

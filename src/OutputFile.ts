@@ -1,5 +1,5 @@
 /**
- * Writes a file as a whole: it is there with all that belongs into it, or not at all.
+ * Writes a file as a whole: it is there with all that belongs into it, or not at all. A device or a pipe is written into.
  *
  * @since 0.1.0
  */
@@ -10,15 +10,26 @@ import { CommandFailed } from "./CliError.ts"
 import { harmless } from "./TerminalText.ts"
 
 /** Writes text to a file. One that is there is replaced only with `force`. Fails with one line for a person. */
-export const write = Effect.fnUntraced(function* (file: string, text: string, options: { readonly force: boolean }) {
+export const write = Effect.fnUntraced(function* (name: string, text: string, options: { readonly force: boolean }) {
   const files = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const taken = new CommandFailed({
-    text: `${harmless(file)} is there already. Write --force to replace it, or name another file.`,
+    text: `${harmless(name)} is there already. Write --force to replace it, or name another file.`,
     exitCode: 2
   })
+  const failed = (reason: { readonly _tag: string; readonly message: string }) =>
+    new CommandFailed({ text: `${harmless(name)} could not be written: ${words(reason)}.`, exitCode: 1 })
+  if (name === "") {
+    return yield* new CommandFailed({ text: "The file to write has no name.", exitCode: 2 })
+  }
+  // Where a link leads, so that the link stays.
+  const file = yield* Effect.orElseSucceed(files.realPath(name), () => name)
+  const there = yield* Effect.orElseSucceed(files.stat(file), () => undefined)
+  if (there !== undefined && there.type !== "File" && there.type !== "Directory") {
+    return yield* Effect.mapError(files.writeFileString(file, text), ({ reason }) => failed(reason))
+  }
   // Before the work, for the message; what comes in between is seen below.
-  if (!options.force && (yield* Effect.orElseSucceed(files.exists(file), () => false))) {
+  if (!options.force && there !== undefined) {
     return yield* taken
   }
   const suffix = globalThis.crypto.randomUUID().slice(0, 8)
@@ -36,11 +47,7 @@ export const write = Effect.fnUntraced(function* (file: string, text: string, op
     )
   }).pipe(
     Effect.ensuring(Effect.ignore(files.remove(beside))),
-    Effect.mapError(({ reason }) =>
-      reason._tag === "AlreadyExists"
-        ? taken
-        : new CommandFailed({ text: `${harmless(file)} could not be written: ${words(reason)}.`, exitCode: 1 })
-    )
+    Effect.mapError(({ reason }) => (reason._tag === "AlreadyExists" ? taken : failed(reason)))
   )
 })
 

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
 import * as Cli from "../src/Cli.ts"
@@ -391,6 +391,11 @@ describe("tinyllm trace export", () => {
     assert.strictEqual(readFileSync(file, "utf8"), "mine")
     await run(await home, "export", "aaaa", "--format", "mermaid", "--output", file, "--force")
     assert.match(readFileSync(file, "utf8"), /^flowchart TD\n/)
+    const link = join(folder, "link")
+    symlinkSync(file, link)
+    await run(await home, "export", "aaaa", "--output", link, "--force")
+    assert.isTrue(lstatSync(link).isSymbolicLink())
+    assert.include(readFileSync(file, "utf8"), "resourceSpans")
     const nowhere = await run(await home, "export", "aaaa", "--output", join(folder, "no", "file"))
     assert.deepStrictEqual(
       [nowhere.code, nowhere.stderr],
@@ -398,7 +403,20 @@ describe("tinyllm trace export", () => {
     )
     mkdirSync(join(folder, "folder"))
     assert.strictEqual((await run(await home, "export", "aaaa", "--output", join(folder, "folder"), "--force")).code, 1)
-    assert.deepStrictEqual(readdirSync(folder).toSorted(), ["folder", "mine"])
+    assert.deepStrictEqual(readdirSync(folder).toSorted(), ["folder", "link", "mine"])
+  })
+
+  it.skipIf(process.platform === "win32")("writes into a pipe with a name, and leaves it one", async () => {
+    const pipe = join(Process.scratch(), "pipe")
+    const { stdout } = await Process.run(
+      "bash",
+      [
+        "-c",
+        `mkfifo ${pipe}; "${process.execPath}" src/Main.ts trace export aaaa -o ${pipe} & cat ${pipe}; wait; test -p ${pipe} && echo still`
+      ],
+      { env: { TINYLLM_HOME: await home } }
+    )
+    assert.match(stdout, /^\{"resourceSpans"[^]*\}\n?still\n$/)
   })
 
   it("writes a page", async () => {

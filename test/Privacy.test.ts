@@ -193,7 +193,8 @@ describe("content of an application", () => {
       const { collector, result } = yield* application({ [captureVariable]: "span_only" })
       const calls = modelCalls(collector)
       assert.isAbove(calls.length, 30)
-      for (const { attributes, events, status } of calls) {
+      const routers = new Set(collector.spans().flatMap(({ name, spanId }) => (name === "node.router" ? [spanId] : [])))
+      for (const { attributes, events, parentId, status } of calls) {
         const input = GenAi.inputMessages(attributes["gen_ai.input.messages"])
         assert.deepStrictEqual(
           input.map(({ role }) => role),
@@ -206,7 +207,8 @@ describe("content of an application", () => {
             {
               role: "assistant",
               parts: [
-                { type: "reasoning", content: "CANARY_THINKING" },
+                // A router asks its model not to think.
+                ...(routers.has(parentId) ? [] : [{ type: "reasoning" as const, content: "CANARY_THINKING" }]),
                 { type: "text", content: answer }
               ],
               finish_reason: "stop"
