@@ -28,7 +28,7 @@ export const list = ({ connection }: Database, filter: ListFilter): ReadonlyArra
     where("graph = ?", filter.graph)
   }
   if (filter.sinceNanos !== undefined) {
-    where("start_nanos >= ?", filter.sinceNanos)
+    where("start_nanos >= ?", column(filter.sinceNanos))
   }
   const statement = connection.prepare(
     `SELECT * FROM traces ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}
@@ -37,6 +37,9 @@ export const list = ({ connection }: Database, filter: ListFilter): ReadonlyArra
   statement.setReadBigInts(true)
   return (statement.all(...values, filter.limit ?? -1) as unknown as ReadonlyArray<Row>).map(summaryOf)
 }
+
+// What a column holds: no trace is further away than that.
+const column = (nanos: bigint): bigint => (nanos < 0n ? 0n : nanos > 2n ** 63n - 1n ? 2n ** 63n - 1n : nanos)
 
 const nanosOf = (duration: Duration.Input): bigint => {
   const millis = Duration.toMillis(Duration.fromInputUnsafe(duration))
@@ -123,10 +126,14 @@ export const remove = (database: Database, traceIds: ReadonlyArray<string>): num
   })
 
 /**
- * Removes some of the traces that are too old, or too many, and says how many. Others may write in between, so it is
- * called again until there are none.
+ * Removes some of the traces that are too old, or too many, as far as it takes no long time. Says how many have gone, and
+ * whether there may be more: others write in between, and it is called again.
  */
-export const pruneSome = (database: Database, keeping: Keeping, now: number): number => {
+export const pruneSome = (
+  database: Database,
+  keeping: Keeping,
+  now: number
+): { readonly traces: number; readonly more: boolean } => {
   const { connection, file } = database
   const oldest = now - Duration.toMillis(Duration.fromInputUnsafe(keeping.maximumAge))
   // To look costs nobody a turn.
@@ -142,23 +149,45 @@ export const pruneSome = (database: Database, keeping: Keeping, now: number): nu
         atOnce
       )
   )
-  return ids.length === 0
-    ? 0
-    : transaction(database, () => {
-        const statement = connection.prepare("DELETE FROM traces WHERE id = ?")
-        return ids.reduce((sum, { id }) => sum + Number(statement.run(id as number).changes), 0)
-      })
+  if (ids.length === 0) {
+    return { traces: 0, more: false }
+  }
+  return transaction(database, () => {
+    const removeSpans = connection.prepare(
+      "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE trace = ? LIMIT ?)"
+    )
+    const removeTrace = connection.prepare("DELETE FROM traces WHERE id = ?")
+    let traces = 0
+    let left = spansAtOnce
+    for (const { id } of ids) {
+      left -= Number(removeSpans.run(id as number, left).changes)
+      if (left === 0) {
+        break
+      }
+      traces += Number(removeTrace.run(id as number).changes)
+    }
+    return { traces, more: true }
+  })
 }
 
-// Traces that are removed while others wait.
+// What is removed while others wait.
 const atOnce = 20
+const spansAtOnce = 500
 
-/** Gives room in the file back to the system where much of it is free. What is free otherwise is used again. */
-export const shrink = ({ connection, file }: Database): void =>
+/**
+ * Gives some room in the file back to the system where much of it is free, and says whether there is more to give. What
+ * is free otherwise is used again.
+ */
+export const shrinkSome = ({ connection, file }: Database, hasBegun: boolean): boolean =>
   naming(file, () => {
     const pages = (of: string) => Number(Object.values(connection.prepare(`PRAGMA ${of}`).get() ?? {})[0])
     const free = pages("freelist_count")
-    if (free > 1000 && free > pages("page_count") / 4) {
-      connection.exec("PRAGMA incremental_vacuum")
+    if (!hasBegun && (free <= 1000 || free <= pages("page_count") / 4)) {
+      return false
     }
+    connection.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`)
+    return pages("freelist_count") < free
   })
+
+// Of 4 096 bytes.
+const pagesAtOnce = 250

@@ -73,6 +73,8 @@ export interface Row {
 interface Trace {
   readonly row: Row
   changed: boolean
+  /** Whether what was taken for the call of a model is none. */
+  miscounted: boolean
   readonly models: Set<string>
   readonly sources: Map<OtlpTraces.Source, number | bigint>
 }
@@ -106,7 +108,7 @@ class Writing {
     add(row, service, facts)
     const contains = removeContainer.run(row.id, facts.spanId).changes > 0
     if (facts.call !== undefined && !contains) {
-      count(trace, facts.call, 1)
+      count(trace, facts.call)
     }
     if (contains) {
       this.statements.setContains.run(row.id, facts.spanId)
@@ -117,7 +119,11 @@ class Writing {
   }
 
   end(): Appended {
-    for (const { changed, models, row } of this.traces.values()) {
+    for (const trace of this.traces.values()) {
+      const { changed, models, row } = trace
+      if (trace.miscounted) {
+        this.countAgain(trace)
+      }
       if (changed) {
         row.models = JSON.stringify(Array.from(models).sort())
         this.statements.update.run(
@@ -146,6 +152,18 @@ class Writing {
     return { taken: this.taken, known: this.known, invalid: this.invalid, traces: this.made }
   }
 
+  private countAgain(trace: Trace): void {
+    trace.row.input_tokens = null
+    trace.row.output_tokens = null
+    trace.models.clear()
+    for (const { body } of this.statements.innermost.iterate(trace.row.id)) {
+      const call = TraceFacts.of(decode("Span", body as Uint8Array))?.call
+      if (call !== undefined) {
+        count(trace, call)
+      }
+    }
+  }
+
   private trace(service: string | null, { name, startNanos, traceId }: TraceFacts.Facts): Trace {
     const key = Buffer.from(traceId).toString("latin1")
     const open = this.traces.get(key)
@@ -161,6 +179,7 @@ class Writing {
     const trace = {
       row: plain(row),
       changed: false,
+      miscounted: false,
       models: new Set<string>(JSON.parse(row.models)),
       sources: new Map()
     }
@@ -178,7 +197,7 @@ class Writing {
   }
 
   // A span that contains the call of a model is none itself: it would say the same tokens again. Those inside come first,
-  // as a rule, since they end first; where the one around them came first, its tokens are taken back.
+  // as a rule, since they end first; where the one around them came first, all are counted again.
   private contain(trace: Trace, spanId: Uint8Array | undefined): void {
     const { addContainer, findSpan, setContains } = this.statements
     let id = spanId
@@ -194,23 +213,23 @@ class Writing {
       setContains.run(trace.row.id, id)
       const facts = TraceFacts.of(decode("Span", span["body"] as Uint8Array))
       if (facts?.call !== undefined) {
-        count(trace, facts.call, -1)
+        trace.miscounted = true
       }
       id = facts?.parentSpanId
     }
   }
 }
 
-const count = ({ models, row }: Trace, { inputTokens, model, outputTokens }: TraceFacts.Call, sign: 1 | -1): void => {
-  row.input_tokens = plus(row.input_tokens, inputTokens, sign)
-  row.output_tokens = plus(row.output_tokens, outputTokens, sign)
-  if (model !== undefined && sign === 1) {
+const count = ({ models, row }: Trace, { inputTokens, model, outputTokens }: TraceFacts.Call): void => {
+  row.input_tokens = plus(row.input_tokens, inputTokens)
+  row.output_tokens = plus(row.output_tokens, outputTokens)
+  if (model !== undefined) {
     models.add(model)
   }
 }
 
-const plus = (sum: number | null, more: number | undefined, sign: 1 | -1): number | null =>
-  more === undefined ? sum : Math.min((sum ?? 0) + sign * more, Number.MAX_SAFE_INTEGER)
+const plus = (sum: number | null, more: number | undefined): number | null =>
+  more === undefined ? sum : Math.min((sum ?? 0) + more, Number.MAX_SAFE_INTEGER)
 
 const add = (row: Row, service: string | null, facts: TraceFacts.Facts): void => {
   row.spans++
@@ -288,6 +307,7 @@ const prepare = ({ connection }: Database) => {
     insertSpan: connection.prepare(`
       INSERT OR IGNORE INTO spans (trace, span_id, source, start_nanos, contains, body) VALUES (?, ?, ?, ?, 0, ?)`),
     findSpan: connection.prepare("SELECT contains, body FROM spans WHERE trace = ? AND span_id = ?"),
+    innermost: connection.prepare("SELECT body FROM spans WHERE trace = ? AND contains = 0"),
     setContains: connection.prepare("UPDATE spans SET contains = 1 WHERE trace = ? AND span_id = ?"),
     removeContainer: connection.prepare("DELETE FROM containers WHERE trace = ? AND span_id = ?"),
     addContainer: connection.prepare("INSERT OR IGNORE INTO containers (trace, span_id) VALUES (?, ?)")

@@ -142,11 +142,14 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         let sum = 0
-        for (let some = 1; some > 0; sum += some) {
-          some = yield* writing((database) => TraceQueries.pruneSome(database, keeping, now))
+        // The program that this is part of has its turn between two steps.
+        for (let more = true; more; yield* Effect.yieldNow) {
+          const some = yield* writing((database) => TraceQueries.pruneSome(database, keeping, now))
+          sum += some.traces
+          more = some.more
         }
-        if (sum > 0) {
-          yield* writing(TraceQueries.shrink)
+        for (let more = sum > 0, hasBegun = false; more; hasBegun = true, yield* Effect.yieldNow) {
+          more = yield* writing((database) => TraceQueries.shrinkSome(database, hasBegun))
         }
         return sum
       })

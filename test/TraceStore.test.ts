@@ -240,6 +240,27 @@ describe("list", () => {
     })
   )
 
+  it.effect("knows no tokens and no model of a call that turns out to be around another one", () =>
+    Effect.gen(function* () {
+      const usage = { "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 3 }
+      const outer = span(2, { ...child, name: "llm.chat", attributes: { "llm.model": "outer", ...usage } })
+      const inner = span(3, { parentSpanId: spanId(2), name: "llm.chat", attributes: { "llm.model": "inner" } })
+      for (const order of [
+        [outer, inner],
+        [inner, outer]
+      ]) {
+        const store = yield* open(fileIn())
+        for (const one of order) {
+          yield* put(store, one)
+        }
+        const summary = yield* only(store)
+        assert.notProperty(summary, "inputTokens")
+        assert.notProperty(summary, "outputTokens")
+        assert.deepStrictEqual(summary?.models, ["inner"])
+      }
+    })
+  )
+
   it.effect("ends where spans are the parents of each other", () =>
     Effect.gen(function* () {
       const store = yield* open(fileIn())
@@ -285,6 +306,8 @@ describe("list", () => {
       assert.deepStrictEqual(yield* ids({ graph: "a" }), [2, 1])
       assert.deepStrictEqual(yield* ids({ slowerThan: "3 seconds" }), [5, 4])
       assert.deepStrictEqual(yield* ids({ sinceNanos: at(3) }), [5, 4, 3])
+      assert.deepStrictEqual(yield* ids({ sinceNanos: -(2n ** 70n) }), [5, 4, 3, 2, 1])
+      assert.deepStrictEqual(yield* ids({ sinceNanos: 2n ** 70n }), [])
       assert.deepStrictEqual(yield* ids({ sinceNanos: at(2), graph: "b", limit: 2 }), [5, 4])
       assert.deepStrictEqual(yield* ids({ slowerThan: "1000 days" }), [])
     })
@@ -385,6 +408,24 @@ describe("remove and prune", () => {
       yield* TestClock.adjust("10 minutes")
       yield* fill(store, 37, 37)
       assert.strictEqual(yield* count, 20, "after ten minutes")
+    })
+  )
+
+  it.live("prunes in small steps, between which the program goes on", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      const store = yield* open(file, { maximumAge: "36500 days" })
+      const long = { text: "x".repeat(3000) }
+      const many = Array.from({ length: 4000 }, (_, n) => span(n + 1, { attributes: long }))
+      yield* put(store, ...many)
+      const pruning = yield* Effect.forkScoped(store.prune({ maximumTraces: 0 }))
+      let turns = 0
+      while (pruning.pollUnsafe() === undefined) {
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+        turns++
+      }
+      assert.strictEqual(yield* Fiber.join(pruning), 1)
+      assert.isAtLeast(turns, 8)
     })
   )
 
