@@ -11,8 +11,10 @@ const telemetryFlags = {
     Flag.withDescription("Trace the run, and print the trace on standard error unless it goes elsewhere"),
     Flag.optional
   ),
-  exporter: Flag.Literals("exporter", ["console", "otlp", "jaeger"]).pipe(
-    Flag.withDescription("Where spans go: console, otlp, or jaeger (otlp to http://localhost:4317); turns tracing on"),
+  exporter: Flag.Literals("exporter", ["console", "otlp", "jaeger", "none"]).pipe(
+    Flag.withDescription(
+      "Where spans go besides the store: console, otlp, jaeger (otlp to http://localhost:4317), none; turns tracing on"
+    ),
     Flag.optional
   ),
   otlpEndpoint: Flag.String("otlp-endpoint").pipe(

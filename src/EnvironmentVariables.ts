@@ -62,7 +62,7 @@ export type LogLevel = (typeof logLevels)[number]
 export interface Environment {
   readonly tracing: Sourced<boolean> | undefined
   readonly serviceName: Sourced<string> | undefined
-  readonly exporter: Sourced<"console" | "otlp" | "jaeger"> | undefined
+  readonly exporter: Sourced<"console" | "otlp" | "jaeger" | "none"> | undefined
   readonly endpoint: Sourced<Endpoint.Endpoint> | undefined
   readonly samplingRate: Sourced<number> | undefined
   readonly keepErrors: Sourced<boolean> | undefined
@@ -111,7 +111,7 @@ export const read = Effect.fnUntraced(function* (
   return {
     tracing: yield* ours("TINYLLM_TRACING", "true or false", Values.boolean),
     serviceName: yield* ours("TINYLLM_SERVICE_NAME", "a name", Option.some),
-    exporter: yield* ours("TINYLLM_EXPORTER", "console, otlp or jaeger", exporter),
+    exporter: yield* ours("TINYLLM_EXPORTER", "console, otlp, jaeger or none", exporter),
     endpoint: yield* Values.ourEndpoint("TINYLLM_OTLP_ENDPOINT", OtlpSettings.reading(otlp, "either")),
     samplingRate: yield* ours("TINYLLM_SAMPLING_RATE", "a number from 0 to 1", rate),
     keepErrors: yield* ours("TINYLLM_KEEP_ERRORS", "true or false", Values.boolean),
@@ -135,9 +135,11 @@ export const read = Effect.fnUntraced(function* (
   }
 })
 
-const exporter = (text: string): Option.Option<"console" | "otlp" | "jaeger"> => {
+const exporter = (text: string): Option.Option<"console" | "otlp" | "jaeger" | "none"> => {
   const lower = text.toLowerCase()
-  return lower === "console" || lower === "otlp" || lower === "jaeger" ? Option.some(lower) : Option.none()
+  return lower === "console" || lower === "otlp" || lower === "jaeger" || lower === "none"
+    ? Option.some(lower)
+    : Option.none()
 }
 
 const otelExporters = (warn: Warn, notices: Array<string>) =>

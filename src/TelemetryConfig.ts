@@ -33,7 +33,7 @@ export type { LogLevel, Propagator } from "./EnvironmentVariables.ts"
 export type { Sampler, Sourced }
 
 /** Where spans can go: lines on standard error, or a collector. `jaeger` is `otlp` under the name people look for. */
-export const Exporter = Schema.Literals(["console", "otlp", "jaeger"])
+export const Exporter = Schema.Literals(["console", "otlp", "jaeger", "none"])
 export type Exporter = typeof Exporter.Type
 
 /** How spans look on the console: one tree a trace, or one JSON object a span and line. */
@@ -103,7 +103,7 @@ export type Options = typeof Options.Type
 const allowed: Record<string, string> = {
   enableTracing: "true or false",
   serviceName: "a name, without spaces around it",
-  exporter: "console, otlp or jaeger",
+  exporter: "console, otlp, jaeger or none",
   otlpEndpoint: Endpoint.allowed,
   otlpProtocol: "grpc or http/protobuf",
   samplingRate: "a number from 0 to 1",
@@ -214,10 +214,11 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
     ) ?? { value: ["console"], source: "default" }
     const store = yield* StoreConfig.resolve(options.store, defaults.store)
     if (wish.value && exporters.value.length === 0 && store.value === undefined) {
-      warnings.push(`tracing was asked for, but ${exporters.source}=none sends spans nowhere`)
+      const setting = exporters.source === "flag/program" ? "the exporter none" : `${exporters.source}=none`
+      warnings.push(`tracing was asked for, but ${setting} sends spans nowhere`)
     }
     if (optionEndpoint !== undefined && !exporters.value.includes("otlp")) {
-      warnings.push("the endpoint is not used by the console exporter")
+      warnings.push(`the endpoint is not used by the exporter ${exporters.value.join() || "none"}`)
     }
     if (exporters.value.includes("otlp")) {
       warnings.push(...endpoint.value.warnings)
@@ -347,9 +348,8 @@ const ofKeep = ({ errors = false, slowerThan }: NonNullable<Options["keep"]>): K
 
 const ofRate = (ratio: number): Sampler => ({ parentBased: true, ratio })
 
-const exportersOf = (exporter: Exporter): ReadonlyArray<"console" | "otlp"> => [
-  exporter === "console" ? "console" : "otlp"
-]
+const exportersOf = (exporter: Exporter): ReadonlyArray<"console" | "otlp"> =>
+  exporter === "none" ? [] : [exporter === "console" ? "console" : "otlp"]
 
 const set = <A>(value: A | undefined): Sourced<A> | undefined =>
   value === undefined ? undefined : { value, source: "flag/program" }

@@ -92,8 +92,21 @@ export interface Event {
 /** Expectations in one form. */
 export const read = (spans: Items<ExpectedSpan>): Many<Span> => mapped(many(spans), readSpan)
 
+// What is misspelled would never be looked at, and its test never fail.
+const known = (of: object, keys: ReadonlySet<string>, what: string): void => {
+  const wrong = Object.keys(of).find((key) => !keys.has(key))
+  if (wrong !== undefined) {
+    throw new RangeError(`TelemetryTest: ${what} has no "${wrong}"; it has ${[...keys].join(", ")}`)
+  }
+}
+
+const keysOfSpan = new Set(["name", "kind", "status", "error", "attributes", "events", "children"])
+const keysOfEvent = new Set(["name", "attributes"])
+
 const readSpan = (span: ExpectedSpan): Span => {
-  const { attributes = {}, children, events, ...rest } = typeof span === "string" ? { name: span } : span
+  const given: SpanExpectation = typeof span === "string" ? { name: span } : span
+  known(given, keysOfSpan, "an expected span")
+  const { attributes = {}, children, events, ...rest } = given
   return {
     ...rest,
     attributes,
@@ -102,8 +115,11 @@ const readSpan = (span: ExpectedSpan): Span => {
   }
 }
 
-const readEvent = (event: ExpectedEvent): Event =>
-  typeof event === "string" ? { name: event, attributes: {} } : { name: event.name, attributes: event.attributes ?? {} }
+const readEvent = (event: ExpectedEvent): Event => {
+  const given = typeof event === "string" ? { name: event } : event
+  known(given, keysOfEvent, "an expected event")
+  return { name: given.name, attributes: given.attributes ?? {} }
+}
 
 const mapped = <A, B>(many: Many<A>, f: (item: A) => B): Many<B> => ({ ...many, items: many.items.map(f) })
 

@@ -51,6 +51,21 @@ describe("TelemetryConfig.resolve", () => {
     })
   )
 
+  it.effect("the exporter none sends spans nowhere, which is said where no store keeps them", () =>
+    Effect.gen(function* () {
+      for (const config of [
+        yield* resolve({ exporter: "none" }),
+        yield* resolve({ enableTracing: true }, { TINYLLM_EXPORTER: "none" })
+      ]) {
+        assert.isTrue(config.enabled.value)
+        assert.deepStrictEqual(config.exporters.value, [])
+        assert.match(config.warnings.join(), /none sends spans nowhere$/)
+      }
+      const kept = yield* resolve({ exporter: "none", store: { file: "/tmp/traces.db" } })
+      assert.deepStrictEqual(kept.warnings, [])
+    })
+  )
+
   it.effect.each<[unknown, string]>([
     [{ samplingRate: Number.NaN }, "samplingRate must be a number from 0 to 1, but got NaN."],
     [{ samplingRate: "0.5" }, 'samplingRate must be a number from 0 to 1, but got "0.5".'],
@@ -58,7 +73,7 @@ describe("TelemetryConfig.resolve", () => {
     [{ samplingRate: 1.1 }, "samplingRate must be a number from 0 to 1, but got 1.1."],
     [{ samplingRate: Number.POSITIVE_INFINITY }, "samplingRate must be a number from 0 to 1, but got Infinity."],
     [{ samplingRate: null }, "samplingRate must be a number from 0 to 1, but got null."],
-    [{ exporter: "zipkin" }, 'exporter must be console, otlp or jaeger, but got "zipkin".'],
+    [{ exporter: "zipkin" }, 'exporter must be console, otlp, jaeger or none, but got "zipkin".'],
     [{ enableTracing: "yes" }, 'enableTracing must be true or false, but got "yes".'],
     [{ serviceName: "" }, 'serviceName must be a name, without spaces around it, but got "".'],
     [{ traceFormat: "xml" }, 'traceFormat must be tree or json, but got "xml".'],
@@ -68,8 +83,8 @@ describe("TelemetryConfig.resolve", () => {
     [JSON.parse('{ "__proto__": 1 }'), `__proto__ is no option; options are ${fields}.`],
     [null, `options must be an object with ${fields}, but got null.`],
     ["otlp", `options must be an object with ${fields}, but got "otlp".`],
-    [{ exporter: ["otlp"] }, 'exporter must be console, otlp or jaeger, but got ["otlp"].'],
-    [{ exporter: Object.create(null) }, "exporter must be console, otlp or jaeger, but got {}."],
+    [{ exporter: ["otlp"] }, 'exporter must be console, otlp, jaeger or none, but got ["otlp"].'],
+    [{ exporter: Object.create(null) }, "exporter must be console, otlp, jaeger or none, but got {}."],
     [{ serviceName: { password: "hunter22" } }, nameRefused],
     [{ enableTracing: Symbol("yes") }, "enableTracing must be true or false, but got Symbol(yes)."]
   ])("T52 refuses %j", ([options, message]) =>
@@ -88,7 +103,7 @@ describe("TelemetryConfig.resolve", () => {
 
   it.effect.each<[string, string, string]>([
     ["TINYLLM_TRACING", "maybe", 'TINYLLM_TRACING must be true or false, but got "maybe".'],
-    ["TINYLLM_EXPORTER", "zipkin", 'TINYLLM_EXPORTER must be console, otlp or jaeger, but got "zipkin".'],
+    ["TINYLLM_EXPORTER", "zipkin", 'TINYLLM_EXPORTER must be console, otlp, jaeger or none, but got "zipkin".'],
     ["TINYLLM_SAMPLING_RATE", "abc", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "abc".'],
     ["TINYLLM_SAMPLING_RATE", "1.1", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "1.1".'],
     ["TINYLLM_SAMPLING_RATE", "-0.1", 'TINYLLM_SAMPLING_RATE must be a number from 0 to 1, but got "-0.1".'],

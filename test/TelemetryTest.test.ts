@@ -237,6 +237,23 @@ describe("TelemetryTest.layer", () => {
 })
 
 describe("TelemetryTest.expectTrace", () => {
+  it.effect("refuses what it does not know, which would never be looked at", () =>
+    Effect.gen(function* () {
+      yield* Effect.withSpan(Effect.void, "a")
+      for (const wrong of [
+        { name: "a", atributes: { x: 1 } },
+        { name: "a", children: [{ name: "b", childs: [] }] },
+        { name: "a", events: [{ name: "e", attribute: {} }] }
+      ]) {
+        const exit = yield* Effect.exit(TelemetryTest.expectTrace(wrong as TelemetryTest.SpanExpectation))
+        assert.match(
+          String(exit),
+          /RangeError: TelemetryTest: an expected (span|event) has no "(atributes|childs|attribute)"/
+        )
+      }
+    }).pipe(Effect.provide(TelemetryTest.layer()))
+  )
+
   const run = Graph.run(Assistant.make(), "What is 2 + 2?")
 
   it.effect("passes when names, nesting and the attributes that are named are as expected, and gives the trace", () =>
