@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as OtlpFormat from "./OtlpFormat.ts"
+import { isCount } from "./TraceTree.ts"
 
 /** What one span says of its trace. */
 export interface Facts {
@@ -51,7 +52,7 @@ export const of = (span: OtlpFormat.Span): Facts | undefined => {
   const graph = name === "graph.execute" ? text("graph.id") : undefined
   const isCall = name.startsWith("llm.") || callOperations.has(text("gen_ai.operation.name") ?? "")
   const count = (...keys: ReadonlyArray<string>): number | undefined =>
-    keys.map((key) => numberOf(found.get(key))).find((value) => value !== undefined)
+    keys.map((key) => countOf(found.get(key))).find((value) => value !== undefined)
   // No other span will come that a span is below which names itself.
   const isBelow = isId(span.parentSpanId, 8) && Buffer.compare(span.parentSpanId, spanId) !== 0
   const parentSpanId = isBelow ? span.parentSpanId : undefined
@@ -89,7 +90,7 @@ const isId = (id: Uint8Array | undefined, length: number): id is Uint8Array =>
 // A column holds 63 bits, until the year 2262.
 const column = (nanos = 0n): bigint => (nanos > 2n ** 63n - 1n ? 2n ** 63n - 1n : nanos)
 
-const numberOf = ({ doubleValue, intValue }: OtlpFormat.AnyValue = {}): number | undefined => {
+const countOf = ({ doubleValue, intValue }: OtlpFormat.AnyValue = {}): number | undefined => {
   const value = intValue === undefined ? doubleValue : Number(intValue)
-  return value !== undefined && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+  return isCount(value) ? value : undefined
 }

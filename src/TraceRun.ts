@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import type { StoredSpan } from "./StoredSpan.ts"
-import { asText, number, type Outcome, outcome, text, type TraceNode, type TraceTree } from "./TraceTree.ts"
+import { asText, count, number, type Outcome, outcome, text, type TraceNode, type TraceTree } from "./TraceTree.ts"
 
 /** Tokens, as far as models said. */
 export interface Tokens {
@@ -299,12 +299,12 @@ const callsOf = (nodes: ReadonlyArray<TraceNode>): Map<TraceNode, Call> => {
 
 const callOf = (at: TraceNode): Call => {
   const { span } = at
-  const output = number(span, "llm.output_tokens") ?? number(span, "gen_ai.usage.output_tokens")
+  const output = count(span, "llm.output_tokens") ?? count(span, "gen_ai.usage.output_tokens")
   const measured = number(span, "tinyllm.ollama.output_tokens_per_second")
   return {
     at,
     model: text(span, "llm.model") ?? text(span, "gen_ai.request.model") ?? text(span, "gen_ai.response.model"),
-    tokens: { input: number(span, "llm.input_tokens") ?? number(span, "gen_ai.usage.input_tokens"), output },
+    tokens: { input: count(span, "llm.input_tokens") ?? count(span, "gen_ai.usage.input_tokens"), output },
     tokensPerSecond:
       measured !== undefined
         ? { value: measured, of: "generation" }

@@ -267,6 +267,15 @@ export const asText = (value: Value | undefined): string | undefined =>
 export const asNumber = (value: Value | undefined): number | undefined =>
   typeof value === "number" && Number.isFinite(value) ? value : typeof value === "bigint" ? Number(value) : undefined
 
+/** Whether a number can be how many there are of something: any program may write anything into its spans. */
+export const isCount = (value: number | undefined): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+/** An attribute that is a count. */
+export const count = (span: StoredSpan, key: string): number | undefined => {
+  const value = number(span, key)
+  return isCount(value) ? value : undefined
+}
+
 /** An error that a span recorded. */
 export interface SpanError {
   readonly type: string | undefined

@@ -306,6 +306,28 @@ describe("how a trace ended", () => {
   })
 })
 
+describe("tokens", () => {
+  it("are those that are counts, in every command", async () => {
+    const call = (input: number | bigint, output: number) => ({
+      "llm.model": "m",
+      "llm.input_tokens": input,
+      "llm.output_tokens": output
+    })
+    const home = await homeWith(
+      trace("a".repeat(32), 0, { id: "a", name: "llm.chat", at: [0, 5], attributes: call(2n ** 62n, -5) }),
+      trace("b".repeat(32), 1, { id: "b", name: "llm.chat", at: [0, 5], attributes: call(1.5, 7) })
+    )
+    const list = JSON.parse((await main(home, ["ls", "--json"])).stdout)
+    const ofList = list.map(({ inputTokens, outputTokens }: Record<string, unknown>) => [inputTokens, outputTokens])
+    assert.deepStrictEqual(ofList, [
+      [null, 7],
+      [null, null]
+    ])
+    assert.include((await main(home, ["show", "b"])).stdout, "tokens →7 ·")
+    assert.notInclude((await main(home, ["show", "a"])).stdout, "tokens")
+  })
+})
+
 describe("tinyllm trace diff of a run that goes on", () => {
   it("says so, names its service, and does not say that both went the same way", async () => {
     const visit = { id: "n", parent: "run", name: "node.tool", attributes: node("n", "tool", 1) }

@@ -17,6 +17,7 @@ import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as OtlpTraces from "../src/OtlpTraces.ts"
 import type { StoredSpan, Values } from "../src/StoredSpan.ts"
+import * as TraceDatabase from "../src/TraceDatabase.ts"
 import * as TraceStore from "../src/TraceStore.ts"
 import { scratch } from "./support/Process.ts"
 
@@ -207,6 +208,15 @@ describe("list", () => {
       yield* put(store, span(1))
       const summary = yield* only(store)
       assert.deepStrictEqual([summary?.rootName, summary?.status], ["span 1", "ok"])
+    })
+  )
+
+  it.effect("takes for the root, while that has not come, the one around others that began at the same moment", () =>
+    Effect.gen(function* () {
+      const store = yield* open(fileIn())
+      yield* put(store, span(3, { parentSpanId: spanId(2) }))
+      yield* put(store, span(2, child))
+      assert.strictEqual((yield* only(store))?.rootName, "span 2")
     })
   )
 
@@ -556,11 +566,12 @@ describe("the file", () => {
       const file = fileIn()
       yield* Effect.scoped(Effect.flatMap(open(file), (store) => put(store, span(1))))
       const later = new DatabaseSync(file)
-      later.exec("PRAGMA user_version = 99")
+      const version = Number(later.prepare("PRAGMA user_version").get()?.["user_version"]) + 1
+      later.exec(`PRAGMA user_version = ${version}`)
       later.close()
       assert.strictEqual(
         yield* reasonOf(file),
-        `the trace store ${file} was made by a later version of tinyllm (its format is 99); update tinyllm, or name another folder with TINYLLM_HOME`
+        `the trace store ${file} was made by a later version of tinyllm (its format is ${version}); update tinyllm, or name another folder with TINYLLM_HOME`
       )
     })
   )
@@ -684,6 +695,23 @@ describe("the file", () => {
         yield* Effect.sleep("5 millis")
       }
       assert.lengthOf(yield* store.read(id(1)), 200)
+    })
+  )
+
+  it.effect("outlives a power cut, and has one writer at a time from the start of what it writes", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      yield* put(yield* open(file), span(1))
+      const database = TraceDatabase.make(file)
+      // NORMAL
+      assert.deepEqual({ ...database.connection.prepare("PRAGMA synchronous").get() }, { synchronous: 1 })
+      const other = new DatabaseSync(file, { timeout: 0 })
+      TraceDatabase.transaction(database, () => {
+        assert.throws(() => other.exec("BEGIN IMMEDIATE"), /locked/)
+      })
+      other.exec("BEGIN IMMEDIATE; ROLLBACK")
+      other.close()
+      database.connection.close()
     })
   )
 
