@@ -40,7 +40,9 @@ const telemetryFlags = {
     Flag.optional
   ),
   store: Flag.Boolean("store").pipe(
-    Flag.withDescription("Keep the trace on this machine, for tinyllm trace; on with tracing, --no-store does not"),
+    Flag.withDescription(
+      "Keep the trace on this machine, for tinyllm trace; on with tracing, and turns it on; --no-store does not"
+    ),
     Flag.optional
   ),
   serviceName: Flag.String("service-name").pipe(

@@ -181,9 +181,10 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
     const warnings = [...env.warnings]
     const otelExporters = env.otelExporters?.value
 
+    const keeps = options.store !== undefined && options.store !== false
     const wish = first(
       set(options.enableTracing),
-      options.exporter !== undefined || options.otlpEndpoint !== undefined ? set(true) : undefined,
+      options.exporter !== undefined || options.otlpEndpoint !== undefined || keeps ? set(true) : undefined,
       env.tracing,
       otelExporters === undefined
         ? undefined
@@ -211,7 +212,11 @@ export const resolve: (options: Options, defaults?: Defaults) => Effect.Effect<R
       map(env.endpoint, () => ["otlp"]),
       env.otelExporters,
       map(env.otelEndpoint, () => ["otlp"])
-    ) ?? { value: ["console"], source: "default" }
+    ) ?? {
+      // Who asks for nothing but that traces are kept does not want to see each of them.
+      value: keeps && options.enableTracing === undefined && env.tracing === undefined ? [] : ["console"],
+      source: "default"
+    }
     const store = yield* StoreConfig.resolve(options.store, defaults.store)
     if (wish.value && exporters.value.length === 0 && store.value === undefined) {
       const setting = exporters.source === "flag/program" ? "the exporter none" : `${exporters.source}=none`

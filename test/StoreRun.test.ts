@@ -65,13 +65,19 @@ describe.concurrent("A run with tracing", () => {
     assert.strictEqual(trace?.spans, (await at.names(trace!.traceId)).length)
   })
 
-  it("keeps its trace and shows it nowhere with the exporter none", timeout, async () => {
-    const at = home()
-    const { code, stderr, stdout } = await ask(["--exporter", "none"], { TINYLLM_HOME: at.path })
-    assert.deepStrictEqual([code, stdout, complaints(stderr)], [0, "4\n", []])
-    assert.notInclude(stderr, "graph.execute")
-    assert.lengthOf(await at.list(), 1)
-  })
+  it(
+    "keeps its trace and shows it nowhere with the exporter none, or when only a store is asked for",
+    timeout,
+    async () => {
+      const at = home()
+      for (const flags of [["--exporter", "none"], ["--store"]]) {
+        const { code, stderr, stdout } = await ask(flags, { TINYLLM_HOME: at.path })
+        assert.deepStrictEqual([code, stdout, complaints(stderr)], [0, "4\n", []])
+        assert.notInclude(stderr, "graph.execute")
+      }
+      assert.lengthOf(await at.list(), 2)
+    }
+  )
 
   it("keeps what it sends to a collector as well, the same spans", timeout, async () => {
     const at = home()

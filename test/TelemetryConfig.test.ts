@@ -51,19 +51,25 @@ describe("TelemetryConfig.resolve", () => {
     })
   )
 
-  it.effect("the exporter none sends spans nowhere, which is said where no store keeps them", () =>
-    Effect.gen(function* () {
-      for (const config of [
-        yield* resolve({ exporter: "none" }),
-        yield* resolve({ enableTracing: true }, { TINYLLM_EXPORTER: "none" })
-      ]) {
-        assert.isTrue(config.enabled.value)
-        assert.deepStrictEqual(config.exporters.value, [])
-        assert.match(config.warnings.join(), /none sends spans nowhere$/)
-      }
-      const kept = yield* resolve({ exporter: "none", store: { file: "/tmp/traces.db" } })
-      assert.deepStrictEqual(kept.warnings, [])
-    })
+  it.effect(
+    "a store turns tracing on, and is enough; the exporter none without one is said to send spans nowhere",
+    () =>
+      Effect.gen(function* () {
+        for (const config of [
+          yield* resolve({ exporter: "none" }),
+          yield* resolve({ enableTracing: true }, { TINYLLM_EXPORTER: "none" })
+        ]) {
+          assert.isTrue(config.enabled.value)
+          assert.deepStrictEqual(config.exporters.value, [])
+          assert.match(config.warnings.join(), /none sends spans nowhere$/)
+        }
+        const kept = yield* resolve({ store: { file: "/tmp/traces.db" } })
+        assert.deepStrictEqual([kept.enabled.value, kept.exporters.value], [true, []])
+        assert.isFalse((yield* resolve({ store: false })).enabled.value)
+        const both = yield* resolve({ enableTracing: true, store: { file: "/tmp/traces.db" } })
+        assert.deepStrictEqual(both.exporters.value, ["console"])
+        assert.deepStrictEqual(kept.warnings, [])
+      })
   )
 
   it.effect.each<[unknown, string]>([
