@@ -35,3 +35,23 @@ describe("the view of a trace", () => {
     })
   )
 })
+
+describe("the view of many traces in numbers", () => {
+  it.live("leaves out the oldest traces beyond a hundred thousand spans, and says how many", () =>
+    Effect.gen(function* () {
+      const store = yield* TraceStore.make({ file: join(scratch(), "traces.db") })
+      yield* store.append(OtlpTraces.request([span({ id: "a", at: [0, 1] })]))
+      const [summary] = yield* store.list()
+      const leftOut = (...sizes: ReadonlyArray<number>) => {
+        // As if these were the spans of as many traces.
+        const list = () => Effect.succeed(sizes.map((spans) => ({ ...summary!, spans })))
+        const wanted = { path: "stats", query: new URLSearchParams(), lastEventId: undefined }
+        const view = TraceUiViews.view({ ...store, list }, wanted)
+        return Effect.map(view!.next, ([message]) => (message!.data as { readonly leftOut: number }).leftOut)
+      }
+      assert.strictEqual(yield* leftOut(60_000, 40_000), 0)
+      assert.strictEqual(yield* leftOut(60_000, 40_000, 1, 1), 2)
+      assert.strictEqual(yield* leftOut(200_000, 1), 1)
+    })
+  )
+})
