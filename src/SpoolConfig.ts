@@ -4,18 +4,16 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { boolean, ours, variable } from "./EnvironmentValues.ts"
-import { TelemetryConfigError } from "./EnvironmentValues.ts"
-import type { Sourced } from "./EnvironmentValues.ts"
+import type { Sourced, TelemetryConfigError } from "./EnvironmentValues.ts"
+import * as StatePlace from "./StatePlace.ts"
 
 /** What a program may say: on or off, or on with a folder and bounds of its own. */
 export const SpoolOption = Schema.Union([
   Schema.Boolean,
   Schema.Struct({
     /** The folder for the files, as an absolute path; by default `spool` in the folder of the user's state. */
-    directory: Schema.optional(Schema.String.check(Schema.makeFilter((path) => isAbsolute(path)))),
+    directory: Schema.optional(Schema.String.check(Schema.makeFilter((path) => StatePlace.isAbsolute(path)))),
     /** What all files together may take; 256 MiB by default, some 300 000 spans of a graph. */
     maximumBytes: Schema.optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
     /** How many files there may be; 4096 by default. One file is one batch, such as all spans of a short run. */
@@ -48,33 +46,21 @@ export const resolve = Effect.fnUntraced(function* (
   option: SpoolOption | undefined,
   byDefault: boolean
 ): Effect.fn.Return<Sourced<Settings | undefined>, TelemetryConfigError> {
-  const inEnvironment = yield* ours("TINYLLM_SPOOL", "true or false", boolean)
-  const { source, value } =
-    option === undefined
-      ? (inEnvironment ?? { value: byDefault, source: "default" })
-      : { value: option, source: "flag/program" }
-  if (value === false) {
-    return { value: undefined, source }
-  }
-  const own = value === true ? {} : value
-  const usual = yield* directory
-  const folder = own.directory ?? usual
-  if (folder === undefined) {
-    return source === "default"
-      ? { value: undefined, source }
-      : yield* new TelemetryConfigError({
-          setting: option === undefined ? "TINYLLM_SPOOL" : "spool",
-          allowed: "false where neither TINYLLM_HOME nor HOME names a folder",
-          received: "true"
-        })
-  }
+  const { source, value } = yield* StatePlace.resolve({
+    option,
+    byDefault,
+    setting: "spool",
+    variable: "TINYLLM_SPOOL",
+    usual: directory,
+    pathOf: (own) => own.directory
+  })
   return {
     source,
-    value: {
-      directory: folder,
-      usual: folder === usual,
-      maximumBytes: own.maximumBytes ?? maximumBytes,
-      maximumFiles: own.maximumFiles ?? maximumFiles
+    value: value && {
+      directory: value.path,
+      usual: value.usual,
+      maximumBytes: value.own.maximumBytes ?? maximumBytes,
+      maximumFiles: value.own.maximumFiles ?? maximumFiles
     }
   }
 })
@@ -89,43 +75,5 @@ const word = (text: string): string => (/^[\w./:\\@%+-]+$/.test(text) ? text : `
 
 /** The folder of the spool where nobody names another one; `undefined` when the user has no home. */
 export const directory: Effect.Effect<string | undefined, TelemetryConfigError> = Effect.suspend(() =>
-  Effect.map(state(process.platform), (folder) => (folder === undefined ? undefined : `${folder}/spool`))
+  Effect.map(StatePlace.state(process.platform), (folder) => (folder === undefined ? undefined : `${folder}/spool`))
 )
-
-/**
- * The folder for what belongs to the user and to this machine: `TINYLLM_HOME`, else `tinyllm` in `XDG_STATE_HOME`, else
- * in what the platform has for that.
- * https://specifications.freedesktop.org/basedir/latest/
- */
-export const state = Effect.fnUntraced(function* (
-  platform: NodeJS.Platform
-): Effect.fn.Return<string | undefined, TelemetryConfigError> {
-  const own = yield* ours("TINYLLM_HOME", "an absolute path", (text) =>
-    isAbsolute(text) ? Option.some(text) : Option.none()
-  )
-  if (own !== undefined) {
-    return own.value
-  }
-  // The specification has relative paths ignored.
-  const path = (name: string) =>
-    Effect.map(variable(name), (text) => (text !== undefined && isAbsolute(text.value) ? text.value : undefined))
-  const within = (folder: string | undefined, rest: string) => (folder === undefined ? undefined : folder + rest)
-  const home = yield* path("HOME")
-  const xdg = within(yield* path("XDG_STATE_HOME"), "/tinyllm")
-  if (xdg !== undefined) {
-    return xdg
-  }
-  switch (platform) {
-    case "win32":
-      return (
-        within(yield* path("LOCALAPPDATA"), "/tinyllm") ?? within(yield* path("USERPROFILE"), "/AppData/Local/tinyllm")
-      )
-    case "darwin":
-      return within(home, "/Library/Application Support/tinyllm")
-    default:
-      return within(home, "/.local/state/tinyllm")
-  }
-})
-
-/** Whether a path is absolute, of POSIX or of Windows. */
-export const isAbsolute = (path: string): boolean => /^(?:\/|\\\\|[a-z]:[\\/])/i.test(path)

@@ -7,9 +7,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { boolean, ours, TelemetryConfigError } from "./EnvironmentValues.ts"
+import { ours, TelemetryConfigError } from "./EnvironmentValues.ts"
 import type { Sourced } from "./EnvironmentValues.ts"
-import * as SpoolConfig from "./SpoolConfig.ts"
+import * as StatePlace from "./StatePlace.ts"
 import type { Keeping } from "./TraceSummary.ts"
 
 /** How many traces are kept where nobody says another number, and for how long. */
@@ -25,7 +25,7 @@ export const StoreOption = Schema.Union([
   Schema.Boolean,
   Schema.Struct({
     /** The database, as an absolute path; by default `traces.db` in the folder of the user's state. */
-    file: Schema.optional(Schema.String.check(Schema.makeFilter(SpoolConfig.isAbsolute))),
+    file: Schema.optional(Schema.String.check(Schema.makeFilter(StatePlace.isAbsolute))),
     /** How many traces are kept; 1 000 by default. */
     maximumTraces: Schema.optional(maximumTraces),
     /** How long a trace is kept; `"30 days"` by default. */
@@ -54,35 +54,23 @@ export const resolve = Effect.fnUntraced(function* (
   option: StoreOption | undefined,
   byDefault: boolean
 ): Effect.fn.Return<Sourced<Settings | undefined>, TelemetryConfigError> {
-  const inEnvironment = yield* ours("TINYLLM_STORE", "true or false", boolean)
   const bounds = yield* keepingInEnvironment
-  const { source, value } =
-    option === undefined
-      ? (inEnvironment ?? { value: byDefault, source: "default" })
-      : { value: option, source: "flag/program" }
-  if (value === false) {
-    return { value: undefined, source }
-  }
-  const own = value === true ? {} : value
-  const usual = yield* usualFile
-  const file = own.file ?? usual
-  if (file === undefined) {
-    return source === "default"
-      ? { value: undefined, source }
-      : yield* new TelemetryConfigError({
-          setting: option === undefined ? "TINYLLM_STORE" : "store",
-          allowed: "false where neither TINYLLM_HOME nor HOME names a folder",
-          received: "true"
-        })
-  }
+  const { source, value } = yield* StatePlace.resolve({
+    option,
+    byDefault,
+    setting: "store",
+    variable: "TINYLLM_STORE",
+    usual: usualFile,
+    pathOf: (own) => own.file
+  })
   return {
     source,
-    value: {
-      file,
-      usual: file === usual,
+    value: value && {
+      file: value.path,
+      usual: value.usual,
       keeping: {
-        maximumTraces: own.maximumTraces ?? bounds.maximumTraces,
-        maximumAge: own.maximumAge ?? bounds.maximumAge
+        maximumTraces: value.own.maximumTraces ?? bounds.maximumTraces,
+        maximumAge: value.own.maximumAge ?? bounds.maximumAge
       }
     }
   }
@@ -101,9 +89,7 @@ export const usual: Effect.Effect<Settings, TelemetryConfigError> = Effect.gen(f
 })
 
 const usualFile = Effect.suspend(() =>
-  Effect.map(SpoolConfig.state(process.platform), (folder) =>
-    folder === undefined ? undefined : `${folder}/traces.db`
-  )
+  Effect.map(StatePlace.state(process.platform), (folder) => (folder === undefined ? undefined : `${folder}/traces.db`))
 )
 
 const keepingInEnvironment = Effect.gen(function* (): Effect.fn.Return<Keeping, TelemetryConfigError> {

@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect } from "effect"
 import * as SpoolConfig from "../src/SpoolConfig.ts"
+import * as StatePlace from "../src/StatePlace.ts"
 
 const inEnvironment = <A, E>(self: Effect.Effect<A, E>, env: Record<string, string>) =>
   Effect.provideService(self, ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env }))
 
-describe("SpoolConfig.state", () => {
+describe("StatePlace.state", () => {
   it.effect.each<[NodeJS.Platform, Record<string, string>, string | undefined]>([
     ["linux", { HOME: "/home/me" }, "/home/me/.local/state/tinyllm"],
     ["linux", { HOME: "/home/me", XDG_STATE_HOME: "/state" }, "/state/tinyllm"],
@@ -22,13 +23,13 @@ describe("SpoolConfig.state", () => {
     ["win32", { USERPROFILE: "C:\\Users\\me" }, "C:\\Users\\me/AppData/Local/tinyllm"]
   ])("on %s with %j is %s", ([platform, env, folder]) =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* inEnvironment(SpoolConfig.state(platform), env), folder)
+      assert.strictEqual(yield* inEnvironment(StatePlace.state(platform), env), folder)
     })
   )
 
   it.effect("refuses a relative TINYLLM_HOME: nothing goes into the working directory", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(inEnvironment(SpoolConfig.state("linux"), { TINYLLM_HOME: "here" }))
+      const error = yield* Effect.flip(inEnvironment(StatePlace.state("linux"), { TINYLLM_HOME: "here" }))
       assert.strictEqual(error.message, 'TINYLLM_HOME must be an absolute path, but got "here".')
     })
   )
