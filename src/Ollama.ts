@@ -44,31 +44,8 @@ export type { Embeddings, EmbedRequest } from "./OllamaEmbed.ts"
 export type { LoadedModel, Model, ModelInfo } from "./OllamaModels.ts"
 export type { Blob, CreateRequest, Progress } from "./OllamaProgress.ts"
 export { answer as format } from "./OllamaSchema.ts"
-export {
-  AnswerInvalid,
-  Busy,
-  ContextExceeded,
-  CreateFailed,
-  EmbeddingInvalid,
-  Forbidden,
-  InvalidRequest,
-  Malformed,
-  ModelNotFound,
-  OllamaError,
-  OutOfMemory,
-  PullFailed,
-  type Reason,
-  RemoteRefused,
-  RunnerFailed,
-  ServerFailed,
-  StreamError,
-  StreamInterrupted,
-  Timeout,
-  Unauthorized,
-  Unreachable,
-  Unsupported,
-  WrongUrl
-} from "./OllamaError.ts"
+export { OllamaError, type Reason } from "./OllamaError.ts"
+export * from "./OllamaReason.ts"
 export type { Answer as TestAnswer } from "./OllamaTest.ts"
 export {
   assistantMessage,

@@ -31,29 +31,7 @@ import {
 } from "./OllamaReason.ts"
 import * as Span from "./Span.ts"
 
-export {
-  AnswerInvalid,
-  Busy,
-  ContextExceeded,
-  CreateFailed,
-  EmbeddingInvalid,
-  Forbidden,
-  InvalidRequest,
-  Malformed,
-  ModelNotFound,
-  OutOfMemory,
-  PullFailed,
-  RemoteRefused,
-  RunnerFailed,
-  ServerFailed,
-  StreamError,
-  StreamInterrupted,
-  Timeout,
-  Unauthorized,
-  Unreachable,
-  Unsupported,
-  WrongUrl
-} from "./OllamaReason.ts"
+export * from "./OllamaReason.ts"
 
 const Reason = Schema.Union([
   Unreachable,

@@ -5,21 +5,13 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import type { LayerOptions } from "./OllamaService.ts"
 
 /** Among the options of a layer: its time limits, calls at a time, and how often requests are made again. */
-export interface Options {
-  readonly permitsPerModel?: number | undefined
-  readonly firstRecordTimeout?: Duration.Input | undefined
-  readonly idleTimeout?: Duration.Input | undefined
-  readonly totalTimeout?: Duration.Input | undefined
-  readonly retry?:
-    | {
-        readonly times?: number | undefined
-        readonly base?: Duration.Input | undefined
-        readonly cap?: Duration.Input | undefined
-      }
-    | undefined
-}
+export type Options = Pick<
+  LayerOptions,
+  "firstRecordTimeout" | "idleTimeout" | "totalTimeout" | "permitsPerModel" | "retry"
+>
 
 /** The same, complete, times in milliseconds. */
 export interface Patience {

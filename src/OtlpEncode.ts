@@ -8,8 +8,8 @@
 import type { HrTime, SpanContext } from "@opentelemetry/api"
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import type * as OtlpFormat from "./OtlpFormat.ts"
-import { unhex } from "./OtlpJson.ts"
 import { encode } from "./OtlpProtobuf.ts"
+import * as OtlpValues from "./OtlpValues.ts"
 
 /** The request that holds these spans. */
 export const request = (spans: ReadonlyArray<ReadableSpan>): Uint8Array =>
@@ -39,10 +39,10 @@ const spanOf = (span: ReadableSpan): OtlpFormat.Span => {
   const context = span.spanContext()
   const parent = span.parentSpanContext
   return {
-    traceId: bytes(context.traceId),
-    spanId: bytes(context.spanId),
+    traceId: OtlpValues.bytes(context.traceId),
+    spanId: OtlpValues.bytes(context.spanId),
     ...said("traceState", context.traceState?.serialize()),
-    ...(parent === undefined || parent.spanId === "" ? {} : { parentSpanId: bytes(parent.spanId) }),
+    ...(parent === undefined || parent.spanId === "" ? {} : { parentSpanId: OtlpValues.bytes(parent.spanId) }),
     name: span.name,
     // OTLP counts them from 1.
     kind: span.kind + 1,
@@ -58,8 +58,8 @@ const spanOf = (span: ReadableSpan): OtlpFormat.Span => {
     })),
     droppedEventsCount: span.droppedEventsCount,
     links: span.links.map((link) => ({
-      traceId: bytes(link.context.traceId),
-      spanId: bytes(link.context.spanId),
+      traceId: OtlpValues.bytes(link.context.traceId),
+      spanId: OtlpValues.bytes(link.context.spanId),
       ...said("traceState", link.context.traceState?.serialize()),
       attributes: keyValues(link.attributes),
       droppedAttributesCount: link.droppedAttributesCount ?? 0,
@@ -75,32 +75,7 @@ const spanOf = (span: ReadableSpan): OtlpFormat.Span => {
 const flags = ({ traceFlags }: SpanContext, isRemote: boolean | undefined): number =>
   (traceFlags & 0xff) | 0x100 | (isRemote === true ? 0x200 : 0)
 
-const bytes = (hex: string): Uint8Array => unhex(hex) ?? new Uint8Array()
-
 const nanos = ([seconds, nanos]: HrTime): bigint => BigInt(seconds) * 1_000_000_000n + BigInt(nanos)
 
-const keyValues = (attributes: object = {}): ReadonlyArray<OtlpFormat.KeyValue> =>
-  Object.entries(attributes).map(([key, value]) => ({ key, value: anyValue(value) }))
-
-const anyValue = (value: unknown): OtlpFormat.AnyValue => {
-  switch (typeof value) {
-    case "string":
-      return { stringValue: value }
-    case "boolean":
-      return { boolValue: value }
-    case "number":
-      return Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63
-        ? { intValue: BigInt(value) }
-        : { doubleValue: value }
-    case "object":
-      return value === null
-        ? {}
-        : value instanceof Uint8Array
-          ? { bytesValue: value }
-          : Array.isArray(value)
-            ? { arrayValue: { values: value.map(anyValue) } }
-            : { kvlistValue: { values: keyValues(value) } }
-    default:
-      return {}
-  }
-}
+// As the stock serializer has it.
+const keyValues = OtlpValues.keyValues((value) => Number.isInteger(value) && value >= -(2 ** 63) && value < 2 ** 63)

@@ -10,6 +10,7 @@ import * as Result from "effect/Result"
 import * as OtlpFormat from "./OtlpFormat.ts"
 import * as OtlpJson from "./OtlpJson.ts"
 import { decode, eachBytes, encode, joinBytes } from "./OtlpProtobuf.ts"
+import * as OtlpValues from "./OtlpValues.ts"
 import type { StoredEvent, StoredLink, StoredSpan, Value, Values } from "./StoredSpan.ts"
 
 /** What came is no OTLP. `message` says why, in words that follow "the request is wrong: ". */
@@ -210,10 +211,10 @@ const valueOf = (value: OtlpFormat.AnyValue = {}): Value => {
 }
 
 const span = (span: StoredSpan): OtlpFormat.Span => ({
-  traceId: bytes(span.traceId),
-  spanId: bytes(span.spanId),
+  traceId: OtlpValues.bytes(span.traceId),
+  spanId: OtlpValues.bytes(span.spanId),
   ...(span.traceState === "" ? {} : { traceState: span.traceState }),
-  ...(span.parentSpanId === undefined ? {} : { parentSpanId: bytes(span.parentSpanId) }),
+  ...(span.parentSpanId === undefined ? {} : { parentSpanId: OtlpValues.bytes(span.parentSpanId) }),
   name: span.name,
   kind: kinds.indexOf(span.kind),
   startTimeUnixNano: span.startNanos,
@@ -227,8 +228,8 @@ const span = (span: StoredSpan): OtlpFormat.Span => ({
   })),
   droppedEventsCount: span.dropped.events,
   links: span.links.map(({ attributes, spanId, traceId }) => ({
-    traceId: bytes(traceId),
-    spanId: bytes(spanId),
+    traceId: OtlpValues.bytes(traceId),
+    spanId: OtlpValues.bytes(spanId),
     attributes: keyValues(attributes)
   })),
   droppedLinksCount: span.dropped.links,
@@ -238,28 +239,5 @@ const span = (span: StoredSpan): OtlpFormat.Span => ({
   }
 })
 
-const bytes = (hex: string): Uint8Array => OtlpJson.unhex(hex) ?? new Uint8Array()
-
-const keyValues = (values: Values): ReadonlyArray<OtlpFormat.KeyValue> =>
-  Object.entries(values).map(([key, value]) => ({ key, value: anyValue(value) }))
-
-const anyValue = (value: Value): OtlpFormat.AnyValue => {
-  switch (typeof value) {
-    case "string":
-      return { stringValue: value }
-    case "boolean":
-      return { boolValue: value }
-    case "bigint":
-      return { intValue: value }
-    case "number":
-      return Number.isSafeInteger(value) ? { intValue: BigInt(value) } : { doubleValue: value }
-    default:
-      return value === null
-        ? {}
-        : value instanceof Uint8Array
-          ? { bytesValue: value }
-          : Array.isArray(value)
-            ? { arrayValue: { values: value.map(anyValue) } }
-            : { kvlistValue: { values: keyValues(value as Values) } }
-  }
-}
+// Beyond the safe ones an integer is a bigint, and a number was a double.
+const keyValues = OtlpValues.keyValues(Number.isSafeInteger)

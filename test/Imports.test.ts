@@ -55,9 +55,18 @@ const order = [
     "OllamaReason",
     "OllamaError"
   ],
-  ["OllamaPatience", "OllamaHost", "OllamaStream", "OllamaTransport", "OllamaHttp", "OllamaReading", "OllamaAhead"],
+  ["OllamaHost", "OllamaStream", "OllamaTransport", "OllamaHttp", "OllamaReading", "OllamaAhead"],
   ["OllamaPermits", "OllamaTimings", "OllamaOutcome", "OllamaWarnings", "OllamaCall"],
-  ["OllamaModels", "OllamaProgress", "OllamaEmbed", "OllamaService", "OllamaClient", "OllamaTest", "Ollama"],
+  [
+    "OllamaModels",
+    "OllamaProgress",
+    "OllamaEmbed",
+    "OllamaService",
+    "OllamaPatience",
+    "OllamaClient",
+    "OllamaTest",
+    "Ollama"
+  ],
   // On `effect/ai`
   ["ToolSpan", "OllamaPrompt", "OllamaAiError", "OllamaLanguageModel", "OllamaEmbeddingModel"],
   ["OllamaFiles", "NodeClient"],
@@ -73,13 +82,14 @@ const order = [
     "MetricSettings",
     "PrivacySettings",
     "EnvironmentVariables",
+    "StatePlace",
     "SpoolConfig",
     "TraceSummary",
     "StoreConfig",
     "TelemetryConfig"
   ],
   // Stored traces
-  ["Spool", "OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpTraces", "OtlpBatches"],
+  ["Spool", "OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpValues", "OtlpTraces", "OtlpBatches"],
   ["TraceStoreError", "TraceDatabase", "TraceFacts", "TraceRows", "TraceQueries", "TraceWatch", "TraceStore"],
   [
     "TraceCollectorAnswer",
