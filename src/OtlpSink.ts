@@ -59,9 +59,9 @@ const buffered = (
       counter.lost(spans, reason)
     },
     // Where a collector hangs, the batches behind the first ones would wait for as long as those, one after the other.
-    flush: () => within(buffer.flush(), timeoutMillis),
+    flush: () => SpanBuffer.within(buffer.flush(), timeoutMillis),
     shutdown: () =>
-      within(buffer.shutdown(), endMillis).then(() => {
+      SpanBuffer.within(buffer.shutdown(), endMillis).then(() => {
         const { exported, kept, lost, recorded } = counter.snapshot()
         counter.lost(recorded - exported - kept - lost, "the exporter did not end")
         ended(counter.snapshot())
@@ -73,17 +73,6 @@ const buffered = (
 // more about either. A disk that is slow, but writes, may go on for longer: what it writes is not lost.
 const foreignEndMillis = 3100
 const ownEndMillis = 10_000
-
-const within = (end: Promise<void>, endMillis: number): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, Math.min(endMillis, maximumTimerMillis))
-    void end
-      .catch(() => {})
-      .then(() => {
-        clearTimeout(timer)
-        resolve()
-      })
-  })
 
 // An exporter of others says whether it succeeded; it may also throw, or never say anything.
 const counting = (
@@ -109,7 +98,7 @@ const counting = (
     }
     const timer = setTimeout(
       () => ended(`the exporter did not end within ${timeoutMillis / 1000} s`),
-      Math.min(timeoutMillis, maximumTimerMillis)
+      Math.min(timeoutMillis, SpanBuffer.maximumTimerMillis)
     )
     // Nobody runs on for its sake.
     timer.unref()
@@ -119,7 +108,7 @@ const counting = (
     ).catch(() => ended("the exporter threw an error"))
   },
   forceFlush: () =>
-    within(
+    SpanBuffer.within(
       called(() => exporter.forceFlush?.()),
       timeoutMillis
     ),
@@ -128,6 +117,3 @@ const counting = (
 
 // Now, with whatever it throws in the promise.
 const called = async (call: () => unknown): Promise<void> => void (await call())
-
-// The longest that a timer of Node can run.
-const maximumTimerMillis = 2 ** 31 - 1

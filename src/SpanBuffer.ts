@@ -131,3 +131,18 @@ export const make = <A = RecordedSpan>(options: {
     }
   }
 }
+
+/** Waits for the end of something, successful or not, and no longer than so many milliseconds. */
+export const within = (end: Promise<void>, endMillis: number): Promise<void> =>
+  new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.min(endMillis, maximumTimerMillis))
+    void end
+      .catch(() => {})
+      .then(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+  })
+
+/** The longest that a timer of Node can run. */
+export const maximumTimerMillis = 2 ** 31 - 1

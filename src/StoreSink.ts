@@ -108,9 +108,9 @@ const buffered = <A extends RecordedSpan | ReadableSpan>(
     })
     return {
       ...buffer,
-      flush: () => within(buffer.flush()),
+      flush: () => SpanBuffer.within(buffer.flush(), endMillis),
       shutdown: () =>
-        within(buffer.shutdown()).then(() => {
+        SpanBuffer.within(buffer.shutdown(), endMillis).then(() => {
           const { exported, lost, recorded } = counter.snapshot()
           counter.lost(recorded - exported - lost, busyAtTheEnd)
           ended(counter.snapshot(), traceIds)
@@ -121,15 +121,4 @@ const buffered = <A extends RecordedSpan | ReadableSpan>(
 const busyAtTheEnd = "the trace store did not answer in time"
 
 // What waits for a store that is locked does so for some seconds; nobody waits longer for the end of a program.
-const within = (end: Promise<void>): Promise<void> =>
-  new Promise((resolve) => {
-    const timer = setTimeout(resolve, endMillis)
-    void end
-      .catch(() => {})
-      .then(() => {
-        clearTimeout(timer)
-        resolve()
-      })
-  })
-
 const endMillis = 3000
