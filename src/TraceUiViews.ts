@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as TraceDiff from "./TraceDiff.ts"
 import * as TracePageData from "./TracePageData.ts"
 import * as TraceStats from "./TraceStats.ts"
@@ -13,6 +14,7 @@ import * as TraceTree from "./TraceTree.ts"
 import type { Wanted } from "./TraceUi.ts"
 import type { CompareData, Row, StatsData } from "./TraceUiData.ts"
 import type { Message, View } from "./TraceUiEvents.ts"
+import { durationMillis } from "./WrittenTime.ts"
 
 type Store = TraceStore["Service"]
 
@@ -223,12 +225,7 @@ const filterOf = (query: URLSearchParams, now: number): ListFilter => {
   }
 }
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-const millisOf = (text: string | null): number | undefined => {
-  const [, number = "", unit = ""] = /^(\d{1,9}(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text ?? "") ?? []
-  return number === "" ? undefined : Number(number) * (units[unit] ?? 0)
-}
+const millisOf = (text: string | null): number | undefined => Option.getOrUndefined(durationMillis(text ?? ""))
 
 const contains = (summary: TraceSummary, text: string): boolean =>
   summary.traceId.startsWith(text) ||

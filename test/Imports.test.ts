@@ -7,6 +7,7 @@ const order = [
   [
     "Version",
     "RetryAfter",
+    "WrittenTime",
     "Json",
     "Ports",
     "Stderr",

@@ -1,10 +1,10 @@
 import { Option } from "effect"
 import { assert, describe, it } from "vitest"
-import { durationMillis, moment } from "../src/CliTraceFlags.ts"
+import { durationMillis, moment } from "../src/WrittenTime.ts"
 
 process.env["TZ"] = "America/New_York"
 
-describe("durations of flags", () => {
+describe("durations", () => {
   it("are numbers with a unit", () => {
     const written: Readonly<Record<string, number>> = {
       "500ms": 500,
