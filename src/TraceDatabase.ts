@@ -12,7 +12,6 @@
 import { accessSync, closeSync, constants, openSync, statSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
-import { Worker } from "node:worker_threads"
 import { StoreBusy, StoreDamaged, StoreNewer, StoreUnusable, unusable } from "./TraceStoreError.ts"
 
 /** Why a file cannot be used. */
@@ -114,6 +113,8 @@ export const transaction = <A>({ connection, file }: Database, work: () => A): A
  * a second. `done` is called when that has ended, however. Nobody runs on for its sake.
  */
 export const checkpoint = (file: string, done: () => void): void => {
+  // Loaded when it is needed, which it is not in short runs, and takes as long as all else that is loaded to write a trace.
+  const { Worker } = process.getBuiltinModule("node:worker_threads")
   const worker = new Worker(checkpointing, { eval: true, workerData: file, execArgv: [] })
   worker.unref()
   worker.on("error", () => {})
