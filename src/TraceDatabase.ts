@@ -124,8 +124,12 @@ export const checkpoint = (file: string, done: () => void): void => {
 const checkpointing = `
   process.emitWarning = () => {}
   const connection = new (require("node:sqlite").DatabaseSync)(require("node:worker_threads").workerData)
-  connection.exec("PRAGMA wal_checkpoint(PASSIVE)")
-  connection.close()`
+  try {
+    connection.exec("PRAGMA wal_checkpoint(PASSIVE)")
+  } finally {
+    // Left open, it would keep whoever closes the file last from putting it in order.
+    connection.close()
+  }`
 
 // Of 4 096 bytes. Whoever makes it longer does that work at once: short-lived processes, which wait for nobody.
 const longestLogPages = 4000
