@@ -15,7 +15,17 @@ export const home = () => {
       return []
     }
   }
-  const bytes = () => names().map((name) => readFileSync(join(directory, name)))
+  // A program that still runs gives a file another name between the two looks: then the list is an old one.
+  const bytes = (): ReadonlyArray<Buffer> => {
+    try {
+      return names().map((name) => readFileSync(join(directory, name)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") {
+        throw error
+      }
+      return bytes()
+    }
+  }
   return {
     path,
     directory,
