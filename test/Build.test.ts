@@ -327,12 +327,17 @@ describe("the benchmark", () => {
       "spans: span, sampled / SDK",
       "spans: OTLP gRPC, CPU / SDK",
       "streams: stream, traced, CPU / fetch",
-      "store: trace ls beyond the start, ms of processor",
-      "store: trace show last beyond the start, ms of processor",
-      "store: to keep a span, µs of processor",
       "start: built run --demo --tracing / empty Node"
     ]) {
       assert.isAbove(numbers[name] ?? 0, 0, name)
+    }
+    // What a machine that does other things at the same time makes less than nothing: one process less another one.
+    for (const name of [
+      "store: trace ls beyond the start, ms of processor",
+      "store: trace show last beyond the start, ms of processor",
+      "store: to keep a span, µs of processor"
+    ]) {
+      assert.isTrue(Number.isFinite(numbers[name]), name)
     }
   }, 300_000)
 })
