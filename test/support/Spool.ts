@@ -16,7 +16,7 @@ export const home = () => {
     }
   }
   // A program that still runs gives a file another name between the two looks: then the list is an old one.
-  const bytes = (): ReadonlyArray<Buffer> => {
+  const bytes = (): Array<Buffer> => {
     try {
       return names().map((name) => readFileSync(join(directory, name)))
     } catch (error) {
