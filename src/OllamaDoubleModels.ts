@@ -79,20 +79,25 @@ export class Models {
   }
 
   install(name: string, model: Omit<Model, "name">): void {
-    const installed = this.#complete(
-      { ...model, name: Go.name(name).short },
-      Go.time(this.#clock.currentTimeNanosUnsafe())
-    )
+    this.#add(this.#complete({ ...model, name: Go.name(name).short }, this.#now()))
+  }
+
+  copy(model: Installed, name: string): void {
+    const { key, short } = Go.name(name)
+    const modifiedAt = this.#now()
+    this.#add({ ...model, name: short, key, modifiedAt, show: { ...model.show, modified_at: modifiedAt } })
+  }
+
+  #now(): string {
+    return Go.time(this.#clock.currentTimeNanosUnsafe())
+  }
+
+  #add(installed: Installed): void {
     const others = this.all.filter(({ key }) => key !== installed.key)
     this.#installed.clear()
     for (const each of [installed, ...others]) {
       this.#installed.set(each.key, each)
     }
-  }
-
-  copy(model: Installed, name: string): void {
-    const { key, short } = Go.name(name)
-    this.#installed.set(key, { ...model, name: short, key })
   }
 
   delete(model: Installed): void {

@@ -1,8 +1,7 @@
 /**
  * How an Ollama double reads requests: what the server would say about a body, and which model it means.
  *
- * Unknown fields and what follows the first JSON value are ignored. Inside of messages it is lenient: what is no text
- * there is an empty one.
+ * Unknown fields and what follows the first JSON value are ignored.
  *
  * @since 0.1.0
  */
@@ -63,6 +62,16 @@ const structs: Readonly<Record<string, readonly [string, Readonly<Record<string,
   "/api/copy": ["CopyRequest", { source: "string", destination: "string" }],
   "/api/delete": ["DeleteRequest", model]
 }
+const message = {
+  role: "string",
+  content: "string",
+  thinking: "string",
+  images: "[]api.ImageData",
+  tool_calls: "[]api.ToolCall",
+  tool_name: "string",
+  tool_call_id: "string"
+}
+const calledFunction = { name: "string", arguments: "api.ToolCallFunctionArguments" }
 
 /** Reads the body of a request. */
 export const read = (path: string, text: string): Result.Result<Body, Refusal> => {
@@ -123,13 +132,50 @@ const endOfObject = (text: string): number | undefined => {
 
 const typeError = (path: string, body: Body): string | undefined => {
   const [struct, fields] = structs[path] ?? ["", {}]
+  const error =
+    fieldError(struct, body, fields) ??
+    elementError(`${struct}.messages`, "api.Message", body["messages"], (at, each) => fieldError(at, each, message)) ??
+    elementError(`${struct}.messages`, "api.Message", body["messages"], (at, { tool_calls: calls }) =>
+      elementError(`${at}.tool_calls`, "api.ToolCall", calls, (at, call) =>
+        elementError(`${at}.function`, "api.ToolCallFunction", [call["function"]], (at, each) =>
+          fieldError(at, each, calledFunction)
+        )
+      )
+    )
+  return error ?? imageError(body)
+}
+
+const fieldError = (at: string, body: Body, fields: Readonly<Record<string, string>>): string | undefined => {
   for (const [field, type] of Object.entries(fields)) {
     const value = body[field]
     if (value !== undefined && value !== null && !fits(type, value)) {
       const kind = type === "int" && typeof value === "number" ? `number ${value}` : kindOf(value)
-      return `json: cannot unmarshal ${kind} into Go struct field ${struct}.${field} of type ${type}`
+      return `json: cannot unmarshal ${kind} into Go struct field ${at}.${field} of type ${type}`
     }
   }
+  return undefined
+}
+
+const elementError = (
+  at: string,
+  type: string,
+  list: unknown,
+  errorOf: (at: string, each: Body) => string | undefined
+): string | undefined => {
+  for (const each of listOf(list)) {
+    const error = isObject(each)
+      ? errorOf(at, each)
+      : each === undefined || each === null
+        ? undefined
+        : `json: cannot unmarshal ${kindOf(each)} into Go struct field ${at} of type ${type}`
+    if (error !== undefined) {
+      return error
+    }
+  }
+  return undefined
+}
+
+const imageError = (body: Body): string | undefined => {
   const images: ReadonlyArray<unknown> = [
     ...listOf(body["images"]),
     ...listOf(body["messages"]).flatMap((message) => (isObject(message) ? listOf(message["images"]) : []))
@@ -145,6 +191,8 @@ const fits = (type: string, value: unknown): boolean => {
       return typeof value === "boolean"
     case "int":
       return Number.isInteger(value)
+    case "api.ToolCallFunctionArguments":
+      return isObject(value)
     default:
       return type.startsWith("map") ? isObject(value) : Array.isArray(value)
   }

@@ -88,8 +88,9 @@ export const duration = (text: string): { readonly millis: number } | { readonly
   return { millis: ((sign === "-" ? -1 : 1) * nanos) / 1e6 }
 }
 
-/** What Go says about a text that is no base64; `undefined` when it is. */
-export const base64Error = (text: string): string | undefined => {
+/** What Go says about a text that is no base64, whose lines may be broken; `undefined` when it is. */
+export const base64Error = (lines: string): string | undefined => {
+  const text = lines.replace(/[\r\n]/g, "")
   const valid = /^[A-Za-z0-9+/]*={0,2}/.exec(text)?.[0].length ?? 0
   return valid < text.length || text.length % 4 !== 0
     ? `illegal base64 data at input byte ${Math.min(valid, text.length)}`

@@ -156,7 +156,7 @@ describe("OllamaDouble", () => {
 
   it.live("reads messages without a text as empty ones", () =>
     Effect.gen(function* () {
-      for (const message of [null, 1, "x", {}, { role: null, content: null }, { role: "user", content: 5 }]) {
+      for (const message of [null, {}, { role: null, content: null }]) {
         const { text } = yield* call("/api/chat", { body: { model: "m", messages: [message], stream: false } })
         assert.strictEqual(JSON.parse(text).message.content, "<>", JSON.stringify(message))
       }
@@ -384,7 +384,7 @@ describe("OllamaDouble.demo", () => {
 
   it.live("answers messages without a text", () =>
     Effect.gen(function* () {
-      for (const message of [null, { role: "user", content: null }, { role: "user", content: 5 }]) {
+      for (const message of [null, { role: "user", content: null }]) {
         const { status, text } = yield* call("/api/chat", {
           body: { model: "any", messages: [message], stream: false }
         })

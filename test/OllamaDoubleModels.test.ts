@@ -241,7 +241,7 @@ describe("create, blobs, copy, delete", () => {
     Effect.gen(function* () {
       const copied = yield* post("/api/copy", { source: "m", destination: "me/mine:2" })
       assert.deepStrictEqual([copied.status, copied.text, copied.type], [200, "", null])
-      assert.sameMembers([...(yield* names)], ["m:latest", "me/mine:2"])
+      assert.deepStrictEqual(yield* names, ["me/mine:2", "m:latest"], "the newest first")
       const deleted = yield* call("/api/delete", { method: "DELETE", body: { model: "m" } })
       assert.deepStrictEqual([deleted.status, deleted.text, deleted.type], [200, "", null])
       assert.deepStrictEqual(yield* names, ["me/mine:2"])

@@ -200,6 +200,31 @@ describe("fields", () => {
           { messages: "hi" },
           "json: cannot unmarshal string into Go struct field ChatRequest.messages of type []api.Message"
         ],
+        ...(
+          [
+            ["hi", "string", "messages of type api.Message"],
+            [{ role: 1 }, "number", "messages.role of type string"],
+            [{ content: [{ type: "text", text: "hi" }] }, "array", "messages.content of type string"],
+            [{ tool_calls: ["add"] }, "string", "messages.tool_calls of type api.ToolCall"],
+            [
+              { tool_calls: [{ function: "add" }] },
+              "string",
+              "messages.tool_calls.function of type api.ToolCallFunction"
+            ],
+            [
+              { tool_calls: [{ function: { name: "add", arguments: "{}" } }] },
+              "string",
+              "messages.tool_calls.function.arguments of type api.ToolCallFunctionArguments"
+            ]
+          ] as const
+        ).map(
+          ([message, kind, field]) =>
+            [
+              "/api/chat",
+              { messages: [message] },
+              `json: cannot unmarshal ${kind} into Go struct field ChatRequest.${field}`
+            ] as const
+        ),
         [
           "/api/chat",
           { stream: "yes" },
@@ -229,6 +254,7 @@ describe("fields", () => {
         ["/api/generate", { raw: true, system: "x" }, "raw mode does not support template, system, or context"],
         ["/api/generate", { images: ["data:image/png;base64,AAAA"] }, "illegal base64 data at input byte 4"]
       ]
+      assert.strictEqual((yield* chat({ messages: [{ role: "user", images: ["AA\nAA\r\nAAAA"] }] })).status, 200)
       for (const [path, rest, error] of wrong) {
         const response = yield* call(path, {
           body: { model: "m", ...(path === "/api/chat" ? { messages } : { prompt: "hi" }), ...rest }
