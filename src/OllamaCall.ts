@@ -23,7 +23,7 @@ import * as OllamaHttp from "./OllamaHttp.ts"
 import * as LogLine from "./LogLine.ts"
 import * as OllamaOutcome from "./OllamaOutcome.ts"
 import * as OllamaPermits from "./OllamaPermits.ts"
-import { drain, fill, nowMillis, type Reading, watch } from "./OllamaReading.ts"
+import { begin, drain, fill, nowMillis, type Reading, watch } from "./OllamaReading.ts"
 import { Reader, type ReaderOptions } from "./OllamaStream.ts"
 import * as OllamaWarnings from "./OllamaWarnings.ts"
 import * as Propagation from "./Propagation.ts"
@@ -150,6 +150,7 @@ interface Turn {
 const attempts = (turn: Turn): Effect.Effect<OllamaOutcome.Started, OllamaError.OllamaError> =>
   Effect.gen(function* () {
     const { server, call, span, scope, clock, progress } = turn
+    let failures = 0
     for (let count = 1; ; count++) {
       const attemptScope = Scope.forkUnsafe(scope)
       const startTime = clock.currentTimeNanosUnsafe()
@@ -162,18 +163,22 @@ const attempts = (turn: Turn): Effect.Effect<OllamaOutcome.Started, OllamaError.
       const exit = Exit.fail(error)
       progress.attempts[count - 1] = { startTime, endTime: clock.currentTimeNanosUnsafe(), exit }
       yield* Scope.close(attemptScope, exit)
-      const delayMillis = yield* OllamaHttp.nextDelayMillis(server, count, error)
+      const isStale = OllamaHttp.isStale(error)
+      failures += isStale ? 0 : 1
+      const delayMillis = yield* OllamaHttp.nextDelayMillis(server, failures, error)
       if (delayMillis === undefined) {
         return yield* error
       }
       yield* Span.retryScheduled({ attempt: count, delayMillis, error }).pipe(
         Effect.andThen(
-          LogLine.warn("A model call failed and is made again", () => ({
-            "llm.model": call.model,
-            "retry.attempt": count,
-            "retry.delay_ms": Math.round(delayMillis),
-            "error.type": Span.errorType(error)
-          }))
+          isStale
+            ? Effect.void
+            : LogLine.warn("A model call failed and is made again", () => ({
+                "llm.model": call.model,
+                "retry.attempt": count,
+                "retry.delay_ms": Math.round(delayMillis),
+                "error.type": Span.errorType(error)
+              }))
         ),
         Effect.provideService(Tracer.ParentSpan, span)
       )
@@ -191,7 +196,7 @@ const streamed = (options: ReaderOptions): Reader => new Reader(options)
 
 /** Sends the request and reads until there is something of an answer. */
 const attempt = (
-  { server, call, span, scope, clock, progress, total }: Turn,
+  { server, call, span, clock, progress, total }: Turn,
   attemptScope: Scope.Scope
 ): Effect.Effect<OllamaOutcome.Started, OllamaError.OllamaError> =>
   Effect.gen(function* () {
@@ -240,17 +245,18 @@ const attempt = (
         progress,
         sentAt
       }
-      yield* fill(reading)
+      yield* begin(reading)
       return reading
     }).pipe(limited(server.url, "first record", server.firstRecordTimeout))
+    if (!reader.ended) {
+      yield* watch(reading, requestScope).pipe(Effect.forkIn(attemptScope))
+    }
+    yield* fill(reading)
     if (reader.failure !== undefined && !reader.hasContent) {
       return yield* reader.failure
     }
     if (reader.firstTokenAt !== undefined) {
       span.event("llm.first_token", reader.firstTokenAt)
-    }
-    if (!reader.ended) {
-      yield* watch(reading, requestScope).pipe(Effect.forkIn(scope))
     }
     return reading
   })

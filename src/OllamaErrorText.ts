@@ -67,6 +67,8 @@ const known: ReadonlyArray<RegExp> = [
   /^invalid character (?:'[^']{1,6}'|'\\'') (?:looking for beginning of (?:value|object key string)|after (?:object key:value pair|object key|array element|top-level value)|in (?:string literal|string escape code|numeric literal|literal (?:true|false|null)))/,
   /^option "\w{1,40}" must be of type \w{1,20}/,
   /^invalid think value|^top_logprobs must be [\w ]{0,40}|^raw mode does not support template, system, or context/,
+  /^illegal base64 data(?: at input byte \d+)?/,
+  /^digest mismatch|^invalid digest format|^neither 'from' or 'files' was specified/,
   /^time: (?:invalid|missing unit in|unknown unit in) duration/,
   /^(?:llama |llama-server |model )*(?:runner )?process has terminated(?:: (?:exit status \d+|signal: [a-z ]{1,20}))?/i,
   /^timed out waiting for llama-server(?: to start)?/i,
@@ -102,8 +104,8 @@ const capabilities = new Set([
   "audio"
 ])
 
-/** What a model cannot do, by the server's text; `undefined` where the text says no such thing. */
+/** What a model cannot do, by the server's text, which begins with its name; `undefined` where it says no such thing. */
 export const unsupported = (text: string): string | undefined => {
-  const word = /does not support (\w+)/.exec(text)?.[1]
-  return word === undefined || text.startsWith("raw mode") ? undefined : capabilities.has(word) ? word : "this"
+  const word = /^(?:"[^"]*"|\S+) does not support (\w+)/.exec(text)?.[1]
+  return word === undefined ? undefined : capabilities.has(word) ? word : "this"
 }

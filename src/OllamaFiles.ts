@@ -81,11 +81,18 @@ const given = (path: string, digests: Map<string, string>) => {
         const ollama = yield* Ollama.Ollama
         const { bytes, digest } = yield* hashed(path)
         digests.set(path, digest)
+        let unreadable: FileUnreadable | undefined
+        const sent = Stream.tapError(content(path), (error) => Effect.sync(() => (unreadable = error)))
         return (yield* ollama.hasBlob(digest))
           ? Stream.empty
           : Stream.concat(
               Stream.succeed(said("uploading", bytes)),
-              Stream.drain(Stream.fromEffect(ollama.pushBlob({ digest, bytes, content: content(path) })))
+              Stream.drain(
+                Stream.fromEffect(
+                  // What fails is the request, with what stands behind it.
+                  Effect.mapError(ollama.pushBlob({ digest, bytes, content: sent }), (error) => unreadable ?? error)
+                )
+              )
             )
       })
     )

@@ -56,15 +56,17 @@ export const make = (
     ...(host.authorization === undefined ? {} : { authorization: Redacted.value(host.authorization) })
   }
   // A server may have closed the connection that is kept for the next request, and that is found out by sending it. So
-  // what breaks before anything came is sent anew at once, unless nothing has been answered since that happened last.
+  // what breaks before anything came is to be sent anew, unless nothing has been answered since that happened last.
   let answered = false
-  const isStale = (request: Request, error: unknown): boolean =>
+  const wasClosed = (request: Request, error: unknown): boolean =>
     answered &&
     request.upload === undefined &&
     request.method !== "DELETE" &&
     closed.has(OllamaTransport.errorCode(error) ?? "")
   return (request) => {
-    const once = scoped
+    // What was to be sent could not be read: not the server's fault, and none that goes away by sending it again.
+    let unread: { readonly cause: unknown } | undefined
+    return scoped
       .execute(
         HttpClientRequest.make(request.method)(`${host.url}${request.path}`, {
           headers: request.headers === undefined ? headers : { ...request.headers, ...headers }
@@ -73,27 +75,29 @@ export const make = (
             ? request.body === undefined
               ? same
               : HttpClientRequest.bodyText(request.body, "application/json")
-            : HttpClientRequest.bodyStream(request.upload.content, {
-                contentType: "application/octet-stream",
-                contentLength: request.upload.bytes
-              })
+            : HttpClientRequest.bodyStream(
+                Stream.tapError(request.upload.content, (cause) => Effect.sync(() => (unread = { cause }))),
+                { contentType: "application/octet-stream", contentLength: request.upload.bytes }
+              )
         )
       )
-      .pipe(Effect.provideService(HttpClient.TracerDisabledWhen, () => true))
-    return once.pipe(
-      Effect.catchIf(
-        (error) => isStale(request, error),
-        () => {
-          answered = false
-          return once
-        }
-      ),
-      Effect.mapError((error) => OllamaTransport.toError(host.url, error)),
-      Effect.tap(() => Effect.sync(() => (answered = true))),
-      Effect.flatMap((response) => checked(host.url, request, response))
-    )
+      .pipe(
+        Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+        Effect.mapError((error) => {
+          if (unread !== undefined) {
+            return OllamaError.make(new OllamaError.InvalidRequest({ option: "content", text: unreadable, ...unread }))
+          }
+          const stale = wasClosed(request, error)
+          answered &&= !stale
+          return OllamaTransport.toError(host.url, error, stale)
+        }),
+        Effect.tap(() => Effect.sync(() => (answered = true))),
+        Effect.flatMap((response) => checked(host.url, request, response))
+      )
   }
 }
+
+const unreadable = "The content to be sent could not be read. Look at the cause of this error."
 
 // How a connection ends that was closed while nothing was sent.
 const closed = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"])
@@ -177,8 +181,10 @@ export const json = <A, I>(
 ): Effect.Effect<A, OllamaError.OllamaError> => {
   const { url } = server
   const decode = Schema.decodeUnknownExit(Schema.fromJsonString(schema))
-  return short(server, request, (response) =>
+  return short(
+    server,
     Effect.gen(function* () {
+      const response = yield* server.send(request)
       const read: Text = { text: "", bytes: 0 }
       yield* readInto(read, response, jsonBytes).pipe(Effect.mapError((error) => OllamaTransport.toError(url, error)))
       yield* refused(url, request, response.status, read.text)
@@ -199,7 +205,26 @@ export const json = <A, I>(
 
 /** Sends a request whose success has no body, and gives its status; again where that helps. */
 export const status = (server: Server, request: Request): Effect.Effect<number, OllamaError.OllamaError> =>
-  short(server, request, (response) => statusOf(server, request, response))
+  short(
+    server,
+    Effect.flatMap(server.send(request), (response) => statusOf(server, request, response))
+  )
+
+/** As `status`, for a request that removes something. One that broke may have done so, and then there is nothing left. */
+export const removal = (server: Server, request: Request): Effect.Effect<number, OllamaError.OllamaError> =>
+  Effect.suspend(() => {
+    let broke = false
+    return short(
+      server,
+      Effect.flatMap(server.send(request), (response) => statusOf(server, request, response)).pipe(
+        Effect.catchIf(
+          ({ reason }) => broke && reason._tag === "ModelNotFound",
+          () => Effect.succeed(200)
+        ),
+        Effect.tapError(({ reason }) => Effect.sync(() => (broke ||= reason._tag === "Unreachable" && !reason.refused)))
+      )
+    )
+  })
 
 /** As `status`, for requests that take as long as they take. */
 export const upload = (server: Server, request: Request): Effect.Effect<number, OllamaError.OllamaError> =>
@@ -265,12 +290,11 @@ const statusOf = (
 /** A request whose answer comes from memory or disk; no model has a part in it. */
 const short = <A>(
   server: Server,
-  request: Request,
-  read: (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<A, OllamaError.OllamaError>
+  once: Effect.Effect<A, OllamaError.OllamaError, Scope.Scope>
 ): Effect.Effect<A, OllamaError.OllamaError> =>
   again(
     server,
-    Effect.flatMap(server.send(request), read).pipe(
+    once.pipe(
       Effect.scoped,
       Effect.timeoutOrElse({
         duration: shortTimeout,
@@ -319,7 +343,9 @@ const again = <A>(
   const attempt = (count: number): Effect.Effect<A, OllamaError.OllamaError> =>
     Effect.catch(noted, (error) =>
       Effect.flatMap(nextDelayMillis(server, count, error), (delay) =>
-        delay === undefined ? Effect.fail(error) : Effect.andThen(Effect.sleep(delay), attempt(count + 1))
+        delay === undefined
+          ? Effect.fail(error)
+          : Effect.andThen(Effect.sleep(delay), attempt(isStale(error) ? count : count + 1))
       )
     )
   return attempt(1)
@@ -331,6 +357,10 @@ export const noteAnswer = (server: Server, error?: OllamaError.OllamaError): voi
   server.answered ||= tag !== "Unreachable" && tag !== "Timeout"
 }
 
+/** Whether a request failed for its connection alone. It is sent anew at once, and does not count. */
+export const isStale = ({ reason }: OllamaError.OllamaError): boolean =>
+  reason._tag === "Unreachable" && reason.stale === true
+
 /** How long to wait after attempt `count`, which failed so; `undefined` when another one is pointless. */
 export const nextDelayMillis = (
   server: Server,
@@ -338,6 +368,9 @@ export const nextDelayMillis = (
   error: OllamaError.OllamaError
 ): Effect.Effect<number | undefined> =>
   Effect.map(Random.next, (random) => {
+    if (isStale(error)) {
+      return 0
+    }
     if (count > repetitions(server, error)) {
       return undefined
     }

@@ -209,7 +209,7 @@ export const copy = (
 /** `DELETE /api/delete`. */
 export const remove = (server: OllamaHttp.Server, model: string): Effect.Effect<void, OllamaError.OllamaError> =>
   Effect.asVoid(
-    OllamaHttp.status(server, { method: "DELETE", path: "/api/delete", body: JSON.stringify({ model }), model })
+    OllamaHttp.removal(server, { method: "DELETE", path: "/api/delete", body: JSON.stringify({ model }), model })
   )
 
 const Version = Schema.Struct({ version: Schema.String })

@@ -230,7 +230,7 @@ const progress = (
               if (delay === undefined) {
                 return Effect.fail(error)
               }
-              attempts++
+              attempts += OllamaHttp.isStale(error) ? 0 : 1
               step = undefined
               return Effect.andThen(
                 attemptScope === undefined ? Effect.void : Scope.close(attemptScope, Exit.void),

@@ -41,10 +41,15 @@ export interface Reading {
 export const nowMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /** Reads until there is a part, or the end. How it ended is in the reader. */
-export const fill = (reading: Reading): Effect.Effect<void> => {
+export const fill = (reading: Reading): Effect.Effect<void> => read(reading, ({ parts }) => parts.length > 0)
+
+/** Reads until there is a record, which may say nothing yet, or the end. */
+export const begin = (reading: Reading): Effect.Effect<void> => read(reading, ({ records }) => records > 0)
+
+const read = (reading: Reading, isEnough: (reader: Reader) => boolean): Effect.Effect<void> => {
   const { reader, clock } = reading
   const once: Effect.Effect<void> = Effect.suspend(() => {
-    if (reader.parts.length > 0 || reader.ended) {
+    if (isEnough(reader) || reader.ended) {
       return Effect.void
     }
     reading.waitingSince ??= nowMillis(clock)

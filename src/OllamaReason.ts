@@ -28,6 +28,8 @@ export class Unreachable extends Schema.TaggedError<Unreachable>()("Unreachable"
   url: Schema.String,
   /** The system's name for it: `ECONNREFUSED`, `ENOTFOUND`, `ECONNRESET`. */
   code: Schema.optional(Schema.String),
+  /** Whether it was the connection of an earlier request, which the server had closed meanwhile. */
+  stale: Schema.optional(Schema.Boolean),
   cause: Cause
 }) {
   override get message() {
@@ -122,7 +124,8 @@ export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("Invali
   status: Schema.optional(Status),
   /** Which option is wrong, where our own check says so. */
   option: Schema.optional(Schema.String),
-  text: Schema.String
+  text: Schema.String,
+  cause: Cause
 }) {
   override get message() {
     return this.status === undefined

@@ -120,6 +120,17 @@ export class Reader {
   onRecord(record: Record & Wire): void {
     this.records++
     if (record.error !== undefined && record.error !== null) {
+      const status = record["StatusCode"]
+      if (typeof status === "number" && status >= 400 && !this.hasContent) {
+        // Of a model in the cloud: what would have been the status of the response.
+        this.failure = OllamaError.fromResponse({
+          url: this.#url,
+          model: this.#model,
+          status,
+          body: JSON.stringify(record)
+        })
+        return
+      }
       this.failure = OllamaError.make(
         new OllamaError.StreamError({
           model: this.#model,

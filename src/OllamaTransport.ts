@@ -8,8 +8,8 @@ import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as OllamaError from "./OllamaError.ts"
 
-/** The error of a request that got no response. */
-export const toError = (url: string, error: unknown): OllamaError.OllamaError => {
+/** The error of a request that got no response; `stale` when the connection had been closed before. */
+export const toError = (url: string, error: unknown, stale = false): OllamaError.OllamaError => {
   const problem = foreign(error)
   if (problem !== undefined) {
     return OllamaError.make(new OllamaError.Malformed({ url, problem, excerpt: "", cause: transportCause(error) }))
@@ -20,7 +20,13 @@ export const toError = (url: string, error: unknown): OllamaError.OllamaError =>
       new OllamaError.Timeout({ url, phase: "connect", millis: connectTimeoutMillis, partial: "" })
     )
   }
-  return OllamaError.make(new OllamaError.Unreachable({ url, code, cause: transportCause(error) }))
+  if (code === "UND_ERR_REQ_CONTENT_LENGTH_MISMATCH") {
+    const text = "The content has another length than was said. Has the file been changed? Send it again."
+    return OllamaError.make(new OllamaError.InvalidRequest({ option: "content", text }))
+  }
+  return OllamaError.make(
+    new OllamaError.Unreachable({ url, code, ...(stale ? { stale } : {}), cause: transportCause(error) })
+  )
 }
 
 /** How long `tinyllm/node` waits for a connection. Here, because the message of the error says it. */

@@ -323,6 +323,28 @@ describe("the end of an answer", () => {
     }).pipe(Effect.provide(against({ text: [], errorLine: "something else" })))
   )
 
+  for (const [status, tag, count] of [
+    [401, "Unauthorized", 1],
+    [429, "Busy", 4]
+  ] as const) {
+    it.live(`C6 trap 15 reads the status that a model in the cloud gives in its first line: ${status}`, () =>
+      Effect.gen(function* () {
+        const { reason } = yield* failure()
+        assert.strictEqual(reason._tag, tag)
+        assert.isTrue("status" in reason && reason.status === status)
+        assert.strictEqual(
+          "signinUrl" in reason ? reason.signinUrl : undefined,
+          status === 401 ? "https://s" : undefined
+        )
+        assert.lengthOf(yield* requests, count)
+      }).pipe(
+        Effect.provide(
+          against({ raw: `{"error":"no","StatusCode":${status},"Status":"x","signin_url":"https://s"}\n` })
+        )
+      )
+    )
+  }
+
   it.live("C6 C9 C20 trap 17 asks once more when nothing came, then gives up", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* failure()).reason._tag, "StreamInterrupted")

@@ -10,6 +10,8 @@ describe("quote", () => {
       "llama runner process has terminated: exit status 2",
       "llama-server process has terminated: signal: killed",
       "raw mode does not support template, system, or context",
+      "illegal base64 data at input byte 4",
+      "neither 'from' or 'files' was specified",
       "HTTP 500"
     ]
     for (const text of texts) {
@@ -29,6 +31,7 @@ describe("quote", () => {
       "json: cannot unmarshal string into Go struct field ChatRequest.messages CANARY":
         ": json: cannot unmarshal string into Go struct field ChatRequest.messages",
       'option "CANARY and more" must be of type float32': "",
+      'digest mismatch, expected "CANARY", got "CANARY"': ": digest mismatch",
       "unexpected EOF after CANARY": ": unexpected EOF",
       "do embedding request: CANARY": ": do embedding request",
       "time: invalid duration CANARY": ": time: invalid duration"
@@ -55,6 +58,7 @@ describe("unsupported", () => {
     assert.strictEqual(unsupported('"m" does not support thinking'), "thinking")
     assert.strictEqual(unsupported("CANARY does not support CANARY"), "this")
     assert.isUndefined(unsupported("raw mode does not support template"))
+    assert.isUndefined(unsupported("error parsing tool call: raw='it does not support tools', err=EOF"))
     assert.isUndefined(unsupported("anything else"))
   })
 })

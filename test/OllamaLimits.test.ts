@@ -103,6 +103,52 @@ describe("time limits, on the clock of the test", () => {
       }).pipe(Effect.provide(against(hangs)))
     )
 
+    it.effect(`C7 silence: blank lines are no sign of life (${way})`, () =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(Effect.flip(call))
+        yield* begun
+        for (let minute = 0; minute < 30 && fiber.pollUnsafe() === undefined; minute++) {
+          yield* live(Effect.sleep("10 millis"))
+          yield* TestClock.adjust("1 minute")
+        }
+        assert.deepInclude(timeoutOf(yield* Fiber.join(fiber)), { phase: "idle", millis: 300_000, partial: "one " })
+      }).pipe(
+        Effect.provide(
+          against({ raw: [line("one "), ...Array.from({ length: 9 }, () => "\n"), last], delay: "1 minute" })
+        )
+      )
+    )
+
+    it.effect(`C7 silence: a first record that says nothing yet is one all the same (${way})`, () =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(Effect.flip(call))
+        yield* live(until(({ status }) => status === 200))
+        for (let minute = 0; minute < 14 && fiber.pollUnsafe() === undefined; minute++) {
+          yield* live(Effect.sleep("10 millis"))
+          yield* TestClock.adjust("1 minute")
+        }
+        assert.deepInclude(timeoutOf(yield* Fiber.join(fiber)), { phase: "idle", millis: 300_000, partial: "" })
+        yield* closed
+        assert.lengthOf(yield* requests, 1)
+      }).pipe(Effect.provide(against({ raw: [line(""), line("late"), last], delay: "1 hour" })))
+    )
+
+    it.effect(`C7 the first record: those that follow have the time between two (${way})`, () =>
+      Effect.gen(function* () {
+        const fiber = yield* Effect.forkChild(call)
+        yield* live(until(({ status }) => status === 200))
+        for (let minute = 0; minute < 60 && fiber.pollUnsafe() === undefined; minute++) {
+          yield* live(Effect.sleep("10 millis"))
+          yield* TestClock.adjust("1 minute")
+        }
+        yield* Fiber.join(fiber)
+      }).pipe(
+        Effect.provide(
+          against({ raw: [...Array.from({ length: 20 }, () => line("")), line("late"), last], delay: "1 minute" })
+        )
+      )
+    )
+
     it.effect(`C7 the whole call: while it loads (${way})`, () =>
       Effect.gen(function* () {
         const fiber = yield* Effect.forkChild(Effect.flip(call))

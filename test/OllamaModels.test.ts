@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Stream } from "effect"
 import { HttpClient } from "effect/http"
+import { TestClock } from "effect/testing"
 import { createHash } from "node:crypto"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -9,6 +10,7 @@ import * as NodeClient from "../src/NodeClient.ts"
 import * as Ollama from "../src/Ollama.ts"
 import { OllamaDouble, type Raw } from "../src/OllamaDouble.ts"
 import { against, requests, until } from "./support/Double.ts"
+import * as Listener from "./support/Listener.ts"
 
 const use = <A, E, R>(f: (ollama: Ollama.Client) => Effect.Effect<A, E, R>) => Ollama.Ollama.use(f)
 const names = Effect.map(
@@ -571,6 +573,21 @@ describe("NodeClient.create", () => {
     }).pipe(Effect.scoped, Effect.provide(against("never")))
   )
 
+  it.effect("sends a file for as long as it takes, while it gets on", () =>
+    Effect.gen(function* () {
+      // The limit is 15 minutes, of which each piece takes one.
+      const pieces = Array.from({ length: 20 }, (_, index) => new Uint8Array([index]))
+      const digest = `sha256:${createHash("sha256").update(Buffer.concat(pieces)).digest("hex")}`
+      const content = Stream.tap(Stream.fromIterable(pieces), () => Effect.sleep("1 minute"))
+      const fiber = yield* Effect.forkChild(use((ollama) => ollama.pushBlob({ digest, bytes: pieces.length, content })))
+      for (let minute = 0; minute < 60 && fiber.pollUnsafe() === undefined; minute++) {
+        yield* TestClock.withLive(Effect.sleep("10 millis"))
+        yield* TestClock.adjust("1 minute")
+      }
+      yield* Fiber.join(fiber)
+    }).pipe(Effect.provide(against("never")))
+  )
+
   it.live("gives up on a server that takes no bytes and says nothing", () =>
     Effect.gen(function* () {
       const pushed = (content: Stream.Stream<Uint8Array>) =>
@@ -607,6 +624,64 @@ describe("NodeClient.create", () => {
       const failed = yield* Effect.flip(Stream.runDrain(create({ model: "mine", files: { a: digest } })))
       assert.strictEqual(failed.reason._tag, "CreateFailed")
     }).pipe(Effect.scoped, Effect.provide(against("never")))
+  )
+
+  it.live("says it where the fault is with the file that is being sent, and not with the server", () =>
+    Effect.gen(function* () {
+      const file = join(yield* folder, "model.gguf")
+      const changing = (change: () => void) => {
+        writeFileSync(file, "GGUF")
+        return NodeClient.create({ model: "mine", files: [file] }).pipe(
+          Stream.runForEach(({ status }) => Effect.sync(() => (status.startsWith("uploading") ? change() : undefined))),
+          Effect.flip
+        )
+      }
+      assert.strictEqual((yield* changing(() => rmSync(file)))._tag, "FileUnreadable")
+      for (const content of ["GG", "GGUF and more"]) {
+        const longer = yield* changing(() => writeFileSync(file, content))
+        assert.include(longer.message, "Has the file been changed?")
+      }
+      const broken = yield* Effect.flip(
+        use((ollama) =>
+          ollama.pushBlob({
+            digest: `sha256:${"0".repeat(64)}`,
+            bytes: 10,
+            content: Stream.concat(Stream.make(new Uint8Array(3)), Stream.fail("the disk"))
+          })
+        )
+      )
+      assert.isTrue(broken.reason._tag === "InvalidRequest" && broken.reason.cause === "the disk")
+    }).pipe(Effect.scoped, Effect.provide(against("never")))
+  )
+
+  it.live("takes a model for deleted that is not there any more when the answer to that was cut off", () =>
+    Effect.gen(function* () {
+      let sent = 0
+      const server = yield* Listener.make((socket) => {
+        socket.on("data", () => {
+          sent++
+          if (sent === 1) {
+            socket.resetAndDestroy()
+          } else {
+            const body = `{"error":"model 'm' not found"}`
+            socket.end(`HTTP/1.1 404 Not Found\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+          }
+        })
+      })
+      const client = NodeClient.layer({ url: `127.0.0.1:${server.port}`, retry: { base: 1 } })
+      yield* Effect.provide(
+        use((ollama) => ollama.delete("m")),
+        client
+      )
+      assert.strictEqual(sent, 2)
+      const missing = yield* Effect.flip(
+        Effect.provide(
+          use((ollama) => ollama.delete("m")),
+          client
+        )
+      )
+      assert.strictEqual(missing.reason._tag, "ModelNotFound")
+    }).pipe(Effect.scoped)
   )
 
   it.live("makes one of another model", () =>

@@ -369,6 +369,24 @@ describe("retry.attempt spans", () => {
     )
   }
 
+  it.live("T17 trap 29 so is one whose connection the server had closed, which costs no repetition", () =>
+    Effect.gen(function* () {
+      yield* chat()
+      yield* Effect.exit(chat())
+      const [, second] = yield* named("llm.chat")
+      assert.strictEqual(second?.attributes.get("tinyllm.ollama.attempts"), 3)
+      assert.lengthOf(yield* requests, 4)
+      assert.deepStrictEqual(
+        eventsOf(second!).map(({ attributes }) => attributes?.["retry.delay_ms"] === 0),
+        [true, false]
+      )
+    }).pipe(
+      Effect.provide(
+        against(({ count }) => (count === 1 ? "ok" : { text: [], end: "reset" }), { retry: { times: 1, base: 20 } })
+      )
+    )
+  )
+
   it.effect(
     "trap 49 C9 a storm of 503 is waited out with delays that grow, differ and are bounded, each in the trace",
     () =>
