@@ -35,5 +35,8 @@ export const moment = (text: string): Option.Option<Moment> => {
   const millis = /^\s*\d{4}-\d{2}-\d{2}(?:[T ]|\s*$)/.test(text)
     ? Date.parse(local === undefined ? text.trim().replace(" ", "T") : `${local}T00:00`)
     : Number.NaN
-  return Number.isNaN(millis) ? Option.none() : Option.some({ atMillis: millis })
+  const day = text.trim().slice(0, 10)
+  // February 30 would be March 2.
+  const isDay = !Number.isNaN(millis) && new Date(`${day}T00:00Z`).toISOString().startsWith(day)
+  return isDay ? Option.some({ atMillis: millis }) : Option.none()
 }

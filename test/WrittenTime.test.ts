@@ -35,4 +35,12 @@ describe("moments of flags", () => {
       assert.isUndefined(at(text), text)
     }
   })
+
+  it("are of days that there are", () => {
+    const isMoment = (text: string) => Option.isSome(moment(text))
+    assert.isTrue(["2024-02-29", "2000-02-29 23:59", " 2026-12-31T00:00Z "].every(isMoment))
+    for (const text of ["2026-02-30", "2026-02-29", "2026-04-31 13:00", "1900-02-29", "2026-06-31T00:00+09:00"]) {
+      assert.isFalse(isMoment(text), text)
+    }
+  })
 })
