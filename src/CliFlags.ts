@@ -6,6 +6,12 @@
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 
+/** How a collector is spoken to, in every command that sends it something. */
+export const otlpProtocolFlag = Flag.Literals("otlp-protocol", ["grpc", "http/protobuf"]).pipe(
+  Flag.withDescription("How the collector is spoken to, grpc by default"),
+  Flag.optional
+)
+
 const telemetryFlags = {
   tracing: Flag.Boolean("tracing").pipe(
     Flag.withDescription("Trace the run, and print the trace on standard error unless it goes elsewhere"),
@@ -22,10 +28,7 @@ const telemetryFlags = {
     Flag.withDescription("Collector that spans go to, for example http://localhost:4317; turns tracing on"),
     Flag.optional
   ),
-  otlpProtocol: Flag.Literals("otlp-protocol", ["grpc", "http/protobuf"]).pipe(
-    Flag.withDescription("How the collector is spoken to, grpc by default"),
-    Flag.optional
-  ),
+  otlpProtocol: otlpProtocolFlag,
   samplingRate: Flag.Finite("sampling-rate").pipe(
     Flag.withMetavar("0..1"),
     Flag.withDescription("The share of traces that is kept, 1 by default"),
@@ -187,47 +190,6 @@ export const doctorFlags = {
   )
 }
 
-/** The flags of `tinyllm trace push`. */
-export const tracePushFlags = {
-  id: Argument.String("id").pipe(
-    Argument.withDescription(
-      "A stored trace: its id, the beginning of it, or last; without one, the spans that were kept"
-    ),
-    Argument.optional
-  ),
-  otlpEndpoint: Flag.String("otlp-endpoint").pipe(
-    Flag.withMetavar("URL"),
-    Flag.withDescription("Collector that spans go to, http://localhost:4317 by default"),
-    Flag.optional
-  ),
-  otlpProtocol: telemetryFlags.otlpProtocol,
-  directory: Flag.String("directory").pipe(
-    Flag.withMetavar("PATH"),
-    Flag.withDescription("The folder of the spans, for programs that keep them in one of their own"),
-    Flag.optional
-  )
-}
-
-/** The flags of `tinyllm trace open`. */
-export const traceOpenFlags = {
-  id: Argument.String("id").pipe(
-    Argument.withDescription("The trace, by the start of its id, or last"),
-    Argument.withDefault("last")
-  ),
-  open: Flag.Boolean("open").pipe(
-    Flag.withDescription("Open the page in the browser; --no-open only prints its path"),
-    Flag.withDefault(true)
-  ),
-  output: Flag.String("output").pipe(
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("Where the page is written, a temporary file by default"),
-    Flag.optional
-  ),
-  force: Flag.Boolean("force").pipe(Flag.withDescription("Replace the file if there is one"), Flag.withDefault(false))
-}
-
-export type TraceOpenFlags = Flags<typeof traceOpenFlags>
-
 /** The flags of `tinyllm ui`. */
 export const uiFlags = {
   port: Flag.Int("port").pipe(
@@ -245,7 +207,6 @@ export const uiFlags = {
 }
 
 export type UiFlags = Flags<typeof uiFlags>
-export type TracePushFlags = Flags<typeof tracePushFlags>
 export type RunFlags = Flags<typeof runFlags>
 export type ModelsFlags = Flags<typeof modelsFlags>
 export type ShowFlags = Flags<typeof showFlags>

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CommandFailed, failed } from "./CliError.ts"
-import type { TracePushFlags } from "./CliFlags.ts"
+import type { PushFlags } from "./CliTraceFlags.ts"
 import { harmless } from "./SpanPrinter.ts"
 import * as SpoolConfig from "./SpoolConfig.ts"
 import { Stderr } from "./Stderr.ts"
@@ -17,7 +17,7 @@ import * as Telemetry from "./Telemetry.ts"
  * Sends the spans that were kept because no collector took them, and says what became of them. Fails when some are left:
  * with 1 when the collector does not take them, with 2 when a setting makes it impossible.
  */
-export const push = (flags: TracePushFlags) =>
+export const push = (flags: PushFlags) =>
   Effect.gen(function* () {
     const stdout = yield* Stdout
     const stderr = yield* Stderr
@@ -65,7 +65,7 @@ export const push = (flags: TracePushFlags) =>
   }).pipe(Effect.mapError(failed))
 
 /** The collector that flags and environment name. Says what is odd about them, and fails where they turn tracing off. */
-export const collectorOf = Effect.fnUntraced(function* (flags: TracePushFlags) {
+export const collectorOf = Effect.fnUntraced(function* (flags: PushFlags) {
   const stderr = yield* Stderr
   const config = yield* Telemetry.resolve({ exporter: "otlp", ...given(flags) })
   if (!config.enabled.value) {
@@ -77,7 +77,7 @@ export const collectorOf = Effect.fnUntraced(function* (flags: TracePushFlags) {
   return config
 })
 
-const given = ({ otlpEndpoint, otlpProtocol }: TracePushFlags): Telemetry.Options => ({
+const given = ({ otlpEndpoint, otlpProtocol }: PushFlags): Telemetry.Options => ({
   ...(Option.isSome(otlpEndpoint) ? { otlpEndpoint: otlpEndpoint.value } : {}),
   ...(Option.isSome(otlpProtocol) ? { otlpProtocol: otlpProtocol.value } : {})
 })

@@ -6,12 +6,13 @@
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { traceOpenFlags, tracePushFlags } from "./CliFlags.ts"
 import {
   diffFlags,
   exportFlags,
   listFlags,
+  openFlags,
   pruneFlags,
+  pushFlags,
   removeFlags,
   showFlags,
   statsFlags,
@@ -94,7 +95,7 @@ const write = Command.make("export", exportFlags, (flags) =>
   ])
 )
 
-const open = Command.make("open", traceOpenFlags, (flags) =>
+const open = Command.make("open", openFlags, (flags) =>
   Effect.flatMap(
     Effect.promise(() => import("./CliTraceOpen.ts")),
     (module) => module.open(flags)
@@ -108,7 +109,7 @@ const open = Command.make("open", traceOpenFlags, (flags) =>
   ])
 )
 
-const push = Command.make("push", tracePushFlags, (flags) =>
+const push = Command.make("push", pushFlags, (flags) =>
   Option.isSome(flags.id)
     ? Effect.flatMap(
         Effect.promise(() => import("./CliTracePush.ts")),

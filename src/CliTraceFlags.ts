@@ -5,7 +5,7 @@
  */
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
-import type { Flags } from "./CliFlags.ts"
+import { type Flags, otlpProtocolFlag } from "./CliFlags.ts"
 import { durationMillis, moment } from "./WrittenTime.ts"
 
 const durationFlag = (name: string) =>
@@ -43,6 +43,16 @@ const countFlag = (name: string, description: string) =>
     Flag.withDescription(description),
     Flag.optional
   )
+
+const outputFlags = (description: string) => ({
+  output: Flag.String("output").pipe(
+    Flag.withAlias("o"),
+    Flag.withMetavar("FILE"),
+    Flag.withDescription(description),
+    Flag.optional
+  ),
+  force: Flag.Boolean("force").pipe(Flag.withDescription("Replace the file if there is one"), Flag.withDefault(false))
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Commands
@@ -87,6 +97,16 @@ export const showFlags = {
   )
 }
 
+/** The flags of `tinyllm trace open`. */
+export const openFlags = {
+  id: trace.pipe(Argument.withDefault("last")),
+  open: Flag.Boolean("open").pipe(
+    Flag.withDescription("Open the page in the browser; --no-open only prints its path"),
+    Flag.withDefault(true)
+  ),
+  ...outputFlags("Where the page is written, a temporary file by default")
+}
+
 /** The flags of `tinyllm trace tail`. */
 export const tailFlags = { json: json("Print each trace that has ended as a line of JSON") }
 
@@ -107,13 +127,26 @@ export const exportFlags = {
     Flag.withDescription("otlp-json, which other OpenTelemetry tools load; html, a page by itself; or mermaid"),
     Flag.withDefault("otlp-json")
   ),
-  output: Flag.String("output").pipe(
-    Flag.withAlias("o"),
-    Flag.withMetavar("FILE"),
-    Flag.withDescription("Write to this file in place of standard output"),
+  ...outputFlags("Write to this file in place of standard output")
+}
+
+/** The flags of `tinyllm trace push`. */
+export const pushFlags = {
+  id: idArgument(
+    "id",
+    "A stored trace: its id, the beginning of it, or last; without one, the spans that were kept"
+  ).pipe(Argument.optional),
+  otlpEndpoint: Flag.String("otlp-endpoint").pipe(
+    Flag.withMetavar("URL"),
+    Flag.withDescription("Collector that spans go to, http://localhost:4317 by default"),
     Flag.optional
   ),
-  force: Flag.Boolean("force").pipe(Flag.withDescription("Replace the file if there is one"), Flag.withDefault(false))
+  otlpProtocol: otlpProtocolFlag,
+  directory: Flag.String("directory").pipe(
+    Flag.withMetavar("PATH"),
+    Flag.withDescription("The folder of the spans, for programs that keep them in one of their own"),
+    Flag.optional
+  )
 }
 
 /** The flags of `tinyllm trace rm`. */
@@ -138,9 +171,11 @@ export const pruneFlags = {
 
 export type ListFlags = Flags<typeof listFlags>
 export type ShowFlags = Flags<typeof showFlags>
+export type OpenFlags = Flags<typeof openFlags>
 export type TailFlags = Flags<typeof tailFlags>
 export type DiffFlags = Flags<typeof diffFlags>
 export type StatsFlags = Flags<typeof statsFlags>
 export type ExportFlags = Flags<typeof exportFlags>
+export type PushFlags = Flags<typeof pushFlags>
 export type RemoveFlags = Flags<typeof removeFlags>
 export type PruneFlags = Flags<typeof pruneFlags>

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import { CommandFailed } from "./CliError.ts"
-import type { TraceOpenFlags } from "./CliFlags.ts"
+import type { OpenFlags } from "./CliTraceFlags.ts"
 import * as CliTraceStore from "./CliTraceStore.ts"
 import * as NodePages from "./NodePages.ts"
 import * as OutputFile from "./OutputFile.ts"
@@ -21,7 +21,7 @@ import { TraceStore } from "./TraceStore.ts"
  * Writes the page of a trace and opens it. Its path goes to standard output; that nothing opened it is said on standard
  * error, and is no failure.
  */
-export const open = (flags: TraceOpenFlags) =>
+export const open = (flags: OpenFlags) =>
   Effect.gen(function* () {
     const stdout = yield* Stdout
     const stderr = yield* Stderr

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CommandFailed } from "./CliError.ts"
-import type { TracePushFlags } from "./CliFlags.ts"
+import type { PushFlags } from "./CliTraceFlags.ts"
 import { collectorOf } from "./CliTrace.ts"
 import * as CliTraceStore from "./CliTraceStore.ts"
 import * as OtlpBatches from "./OtlpBatches.ts"
@@ -17,7 +17,7 @@ import { count, harmless } from "./TerminalText.ts"
 import { TraceStore } from "./TraceStore.ts"
 
 /** Sends a trace, and says what became of it. The trace stays in the store. Fails when spans of it were not taken. */
-export const push = (id: string, flags: TracePushFlags) =>
+export const push = (id: string, flags: PushFlags) =>
   Effect.gen(function* () {
     const store = yield* TraceStore
     const stdout = yield* Stdout

@@ -225,6 +225,22 @@ describe("tinyllm trace ls", () => {
   })
 })
 
+describe("a command for one trace", () => {
+  it("says what an id is where it is given an empty one, and does nothing", async () => {
+    for (const command of ["show", "open", "export", "push", "rm"]) {
+      for (const id of ["", " "]) {
+        const { code: exit, stderr, stdout } = await run(await home, command, id)
+        assert.deepStrictEqual([exit, stdout], [2, ""], command)
+        assert.match(
+          stderr,
+          /^tinyllm: .*Expected the id of a trace, or its beginning, or last\nRun [^\n]*\n$/,
+          command
+        )
+      }
+    }
+  })
+})
+
 describe("tinyllm trace show", () => {
   it("takes the beginning of an id, in either case, and is one line about any other", async () => {
     const shown = await run(await home, "show", "AAAA")

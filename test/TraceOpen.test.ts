@@ -75,7 +75,7 @@ describe("tinyllm trace open", () => {
     assert.deepStrictEqual({ code: second.code, stdout: second.stdout }, { code: 2, stdout: "" })
     assert.match(second.stderr, /^tinyllm: .*mine\.html is there already\..*--force.*\n$/)
     assert.strictEqual(readFileSync(file, "utf8"), "mine")
-    assert.strictEqual((await open([...args, "--force"])).code, 0)
+    assert.strictEqual((await open(["--no-open", "-o", "mine.html", "--force"])).code, 0)
     assert.match(readFileSync(file, "utf8"), /^<!doctype html>/)
   })
 
