@@ -8,6 +8,7 @@
 import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { watch } from "node:fs"
 import { basename, dirname } from "node:path"
@@ -28,12 +29,15 @@ export const changes = (
         (seen) => Effect.sync(() => seen.close())
       )
       const look = attempt(() => seen.hasChanged())
-      // What is written counts a moment later than it is told of.
-      const lookTwice = Effect.flatMap(look, (changed) =>
-        changed ? Effect.succeed(true) : Effect.andThen(Effect.sleep("25 millis"), look)
-      )
+      // What is written counts a moment later than it is told of: a short one, unless whoever writes has to wait for a
+      // processor. Nothing is told of that moment.
+      const lookOn = Effect.repeat(look, {
+        until: (changed) => changed,
+        times: 4,
+        schedule: Schedule.exponential("25 millis")
+      })
       return writes(file, attempt).pipe(
-        Stream.mapEffect((_, index) => (index === 0 ? Effect.as(look, true) : lookTwice)),
+        Stream.mapEffect((_, index) => (index === 0 ? Effect.as(look, true) : lookOn)),
         Stream.filter((changed) => changed),
         Stream.map(() => {})
       )

@@ -6,11 +6,13 @@ import {
   chmodSync,
   copyFileSync,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
   statSync,
+  utimesSync,
   writeFileSync
 } from "node:fs"
 import { dirname, join } from "node:path"
@@ -499,6 +501,43 @@ describe("changes", () => {
       writeInAnotherProcess(file, span(1, { traceId: id(3) }))
       yield* Fiber.join(fiber).pipe(Effect.timeout("20 seconds"))
       assert.isBelow(seen.length, 12, "not over and over")
+    })
+  )
+
+  it.effect("tells of what counts only some time after the system told of a write", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      const store = yield* open(file)
+      yield* put(store, span(1))
+      // The same files in another folder: of what is written there the system tells nothing here.
+      const elsewhere = fileIn()
+      for (const end of ["", "-wal", "-shm"]) {
+        linkSync(`${file}${end}`, `${elsewhere}${end}`)
+      }
+      const seen: Array<number> = []
+      yield* store.changes.pipe(
+        Stream.mapEffect(() => store.list()),
+        Stream.runForEach((list) => Effect.sync(() => seen.push(list.length))),
+        Effect.forkScoped
+      )
+      // The clock of the test stands still: how long a look takes changes nothing.
+      const turn = (millis: number) =>
+        Effect.andThen(
+          Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 20))),
+          TestClock.adjust(millis)
+        )
+      while (seen.length === 0) {
+        yield* turn(0)
+      }
+      utimesSync(`${file}-wal`, new Date(), new Date())
+      for (let looks = 0; looks < 3; looks++) {
+        yield* turn(25)
+      }
+      yield* put(yield* open(elsewhere), span(1, { traceId: id(2) }))
+      for (let left = 400; seen.length === 1 && left > 0; left -= 25) {
+        yield* turn(25)
+      }
+      assert.deepStrictEqual(seen, [1, 2])
     })
   )
 })
