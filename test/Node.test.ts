@@ -5,7 +5,7 @@ import * as Graph from "../src/Graph.ts"
 import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import { Ollama } from "../src/Ollama.ts"
-import { OllamaDouble } from "../src/OllamaDouble.ts"
+import { OllamaDouble, type Recorded } from "../src/OllamaDouble.ts"
 import { eventsOf, exitOf, named, only, parentName, Spans, tree } from "./support/Spans.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { attempt: Schema.Int }) {
@@ -249,7 +249,12 @@ describe("Node.race, on sockets", () => {
       const graph = single(Node.race({ quick: ask("quick"), slow: ask("slow"), silent: ask("silent") }))
       const { output } = yield* Graph.run(graph, "go").pipe(Effect.provide(NodeClient.layer({ url: double.url })))
       assert.strictEqual(output, "first")
-      yield* Effect.sleep("100 millis")
+      const left = (all: ReadonlyArray<Recorded>) => all.filter(({ disconnectedAt }) => disconnectedAt !== undefined)
+      yield* Effect.sleep("10 millis").pipe(
+        Effect.andThen(double.requests),
+        Effect.repeat({ until: (all) => left(all).length === 2 }),
+        Effect.timeout("10 seconds")
+      )
       const requests = yield* double.requests
       const closed = requests.map((request) => [
         (JSON.parse(request.body) as { readonly model: string }).model,
@@ -263,7 +268,7 @@ describe("Node.race, on sockets", () => {
           anyModel: true,
           reply: ({ model }) =>
             model === "quick"
-              ? { text: "first", firstDelay: "100 millis" }
+              ? { text: "first", firstDelay: "500 millis" }
               : model === "slow"
                 ? { text: Array.from({ length: 100 }, () => "word "), delay: "30 millis" }
                 : { text: "late", firstDelay: "10 seconds" }

@@ -497,6 +497,7 @@ describe("Ollama.pull", () => {
   it.live("stops when it is interrupted, and when enough was taken", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(Stream.runDrain(pull("slow")))
+      yield* until(() => true)
       yield* Effect.sleep("30 millis")
       yield* Fiber.interrupt(fiber)
       yield* until(({ disconnectedAt }) => disconnectedAt !== undefined)

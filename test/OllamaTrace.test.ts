@@ -392,7 +392,7 @@ describe("retry.attempt spans", () => {
     () =>
       Effect.gen(function* () {
         const fibers = yield* Effect.forEach(Array.from({ length: 12 }), () => Effect.forkChild(Effect.flip(chat())))
-        for (let second = 0; second < 30; second++) {
+        while (fibers.some((fiber) => fiber.pollUnsafe() === undefined)) {
           yield* TestClock.adjust("1 second")
           yield* TestClock.withLive(Effect.sleep("5 millis"))
         }

@@ -486,13 +486,18 @@ describe.each([
 
   it.live("T18 cancellation by the caller is no error anywhere", () =>
     Effect.gen(function* () {
+      let asked = false
       const { collector, requests, spans } = yield* observe(
         Effect.gen(function* () {
           const fiber = yield* Effect.forkChild(Graph.run(graphOf(ask), "x"))
+          yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => asked }))
           yield* Effect.sleep("100 millis")
           yield* Fiber.interrupt(fiber)
         }),
-        () => ({ text: Array.from({ length: 100 }, () => "word "), delay: "20 millis" })
+        () => {
+          asked = true
+          return { text: Array.from({ length: 100 }, () => "word "), delay: "20 millis" }
+        }
       )
       assert.deepStrictEqual(spans.map((span) => span.name).toSorted(), ["graph.execute", "llm.chat", "node.model"])
       for (const span of spans) {

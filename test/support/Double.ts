@@ -42,7 +42,7 @@ export const callsOf = (all: ReadonlyArray<Recorded>) => all.filter(({ path }) =
 /** The requests the double received, without those by which runs ask beforehand what their models can do. */
 export const calls = Effect.map(requests, callsOf)
 
-/** Waits until the last request is so, and says how long that took in milliseconds; fails after half a second. */
+/** Waits until the last request is so, and says how long that took in milliseconds; fails after ten seconds. */
 export const until = (is: (request: Recorded) => boolean) =>
   Effect.gen(function* () {
     const start = yield* Clock.currentTimeMillis
@@ -52,7 +52,7 @@ export const until = (is: (request: Recorded) => boolean) =>
       if (last !== undefined && is(last)) {
         return now - start
       }
-      if (now - start > 500) {
+      if (now - start > 10_000) {
         return yield* Effect.die(new Error(`not in time: ${JSON.stringify(last)}`))
       }
       yield* Effect.sleep("2 millis")
