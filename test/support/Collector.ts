@@ -5,6 +5,8 @@
  */
 import * as grpc from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
+import { randomInt } from "node:crypto"
+import { createServer } from "node:net"
 import { fileURLToPath } from "node:url"
 import type * as Scope from "effect/Scope"
 import protobuf from "protobufjs"
@@ -207,11 +209,21 @@ export const make = (options: Options = {}): Effect.Effect<Collector, never, Sco
 
 export const fixtures = fileURLToPath(new URL("../fixtures/", import.meta.url))
 
-/** A loopback port where nothing listens. */
+/**
+ * A loopback port where nothing listens, also while other tests open ports of their own: below those that systems give
+ * to servers that ask for any and to clients, which on Linux begin with 32768.
+ */
 export const deadPort = async (): Promise<number> => {
-  const collector = await start()
-  await collector.close()
-  return collector.port
+  while (true) {
+    const port = randomInt(12_000, 32_000)
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => server.close(() => resolve(true)))
+    })
+    if (free) {
+      return port
+    }
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
