@@ -11,6 +11,7 @@ import * as Collector from "./support/Collector.ts"
 import * as HttpCollector from "./support/HttpCollector.ts"
 import * as Listener from "./support/Listener.ts"
 import * as Process from "./support/Process.ts"
+import * as Quick from "./support/Quick.ts"
 
 const authority = Certificates.authority()
 const { paths, remove } = Certificates.files({ authority: authority.certificate })
@@ -318,20 +319,23 @@ const cases: ReadonlyArray<Case> = [
 describe.concurrent("DoctorTelemetry.verdict", () => {
   it.each(cases)("is $code when $what", { timeout: 30_000 }, async (wanted) => {
     const env = wanted.env?.() ?? {}
-    const begin = performance.now()
-    const { failure, text } = await examine(
-      {
-        otlpEndpoint: wanted.url(),
-        ...(wanted.http ? { otlpProtocol: "http/protobuf" } : {}),
-        ...(wanted.samplingRate === undefined ? {} : { samplingRate: wanted.samplingRate })
-      },
-      env
-    )
-    assert.isBelow(performance.now() - begin, inProcessMillis)
-    assert.match(text, wanted.verdict)
-    assert.match(failure?.message ?? "", wanted.fix)
-    assert.strictEqual(failure?.exitCode, wanted.code)
-    assert.notInclude(text + String(failure?.message), "SEKRET")
+    await Quick.resolvesWithin(inProcessMillis, async () => {
+      const begin = performance.now()
+      const { failure, text } = await examine(
+        {
+          otlpEndpoint: wanted.url(),
+          ...(wanted.http ? { otlpProtocol: "http/protobuf" } : {}),
+          ...(wanted.samplingRate === undefined ? {} : { samplingRate: wanted.samplingRate })
+        },
+        env
+      )
+      const millis = performance.now() - begin
+      assert.match(text, wanted.verdict)
+      assert.match(failure?.message ?? "", wanted.fix)
+      assert.strictEqual(failure?.exitCode, wanted.code)
+      assert.notInclude(text + String(failure?.message), "SEKRET")
+      return millis
+    })
   })
 })
 
@@ -373,15 +377,18 @@ describe("tinyllm doctor --telemetry", () => {
         ...(wanted.http ? http : []),
         ...(wanted.samplingRate === undefined ? [] : ["--sampling-rate", String(wanted.samplingRate)])
       ]
-      const running = spawnDoctor(["--otlp-endpoint", wanted.url(), ...flags], wanted.env?.())
-      await running.waitForStdout("Tracing")
-      const begin = performance.now()
-      const result = await running.exit
-      assert.isBelow(performance.now() - begin, asProcessMillis)
-      assert.match(verdictOf(result.stdout), wanted.verdict)
-      assert.match(result.stderr, /^tinyllm: [^\n]*\n$/, "one line, with the fix")
-      assert.match(result.stderr, wanted.fix)
-      assert.strictEqual(result.code, wanted.code)
+      await Quick.resolvesWithin(asProcessMillis, async () => {
+        const running = spawnDoctor(["--otlp-endpoint", wanted.url(), ...flags], wanted.env?.())
+        await running.waitForStdout("Tracing")
+        const begin = performance.now()
+        const result = await running.exit
+        const millis = performance.now() - begin
+        assert.match(verdictOf(result.stdout), wanted.verdict)
+        assert.match(result.stderr, /^tinyllm: [^\n]*\n$/, "one line, with the fix")
+        assert.match(result.stderr, wanted.fix)
+        assert.strictEqual(result.code, wanted.code)
+        return millis
+      })
     }
   )
 
