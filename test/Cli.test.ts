@@ -7,6 +7,7 @@ import { version } from "../src/Version.ts"
 import * as Collector from "./support/Collector.ts"
 import { callsOf, withOllama } from "./support/Double.ts"
 import * as Process from "./support/Process.ts"
+import * as Quick from "./support/Quick.ts"
 
 const cli = (args: ReadonlyArray<string>, options?: Process.Options) =>
   Effect.promise(() => Process.runNode("src/Main.ts", args, options))
@@ -462,24 +463,33 @@ describe("telemetry never harms a run", () => {
   const untraced = cli(["run", "What is 2 + 2?", "--demo"])
 
   const harmless = (mode: Collector.Mode | "down") =>
-    Effect.gen(function* () {
-      const port = mode === "down" ? yield* Effect.promise(Collector.deadPort) : (yield* Collector.make({ mode })).port
-      const endpoint = `http://127.0.0.1:${port}`
-      const { code, millis, stderr, stdout } = yield* cli([
-        "run",
-        "What is 2 + 2?",
-        "--demo",
-        "--otlp-endpoint",
-        endpoint
-      ])
-      const without = yield* untraced
-      assert.deepStrictEqual({ code, stdout }, { code: without.code, stdout: without.stdout })
-      const lines = stderr.split("\n").filter((line) => line !== "" && !line.includes("no language model"))
-      assert.strictEqual(lines.length, 1, stderr)
-      assert.include(lines[0], `127.0.0.1:${port}`)
-      // What a process takes to start depends on the machine and on what else it does; the untraced one tells.
-      assert.isBelow(millis - without.millis, 3500 + 500, "3.5 s, and what loading the exporter takes")
-    })
+    // From the answer on: what a process takes until then depends on the machine and on what else it does.
+    // 3.5 s, and what loading the exporter takes.
+    Quick.within(
+      3500 + 500,
+      Effect.gen(function* () {
+        const port =
+          mode === "down" ? yield* Effect.promise(Collector.deadPort) : (yield* Collector.make({ mode })).port
+        const endpoint = `http://127.0.0.1:${port}`
+        const running = Process.spawnNode("src/Main.ts", [
+          "run",
+          "What is 2 + 2?",
+          "--demo",
+          "--otlp-endpoint",
+          endpoint
+        ])
+        yield* Effect.promise(() => running.waitForStdout("4"))
+        const answered = performance.now()
+        const { code, stderr, stdout } = yield* Effect.promise(() => running.exit)
+        const millis = performance.now() - answered
+        const without = yield* untraced
+        assert.deepStrictEqual({ code, stdout }, { code: without.code, stdout: without.stdout })
+        const lines = stderr.split("\n").filter((line) => line !== "" && !line.includes("no language model"))
+        assert.strictEqual(lines.length, 1, stderr)
+        assert.include(lines[0], `127.0.0.1:${port}`)
+        return millis
+      })
+    )
 
   it.live("T44 says on one line what became of the spans, and nothing where they go to the console or nowhere", () =>
     Effect.gen(function* () {
@@ -505,15 +515,19 @@ describe("telemetry never harms a run", () => {
     })
   )
 
-  it.live("T40 a collector that is down", () => harmless("down"))
-  it.live("T41 a collector that hangs", () => harmless("hang"))
-  it.live("T40 a collector that refuses", () => harmless({ refuse: "PERMISSION_DENIED" }))
+  it.live("T40 a collector that is down", () => harmless("down"), 90_000)
+  it.live("T41 a collector that hangs", () => harmless("hang"), 90_000)
+  it.live("T40 a collector that refuses", () => harmless({ refuse: "PERMISSION_DENIED" }), 90_000)
 })
 
 describe("Ctrl-C", () => {
   const slow = answering(() => ({ text: Array.from({ length: 600 }, () => "word "), delay: "50 millis" }))
 
-  const interrupted = (mode: Collector.Mode, signal: NodeJS.Signals, withinMillis: number) =>
+  const interrupted = (
+    mode: Collector.Mode,
+    signal: NodeJS.Signals,
+    check: (collector: Collector.Collector) => void = () => {}
+  ) =>
     withOllama(slow, (env, double) =>
       Effect.gen(function* () {
         const collector = yield* Collector.make({ mode })
@@ -529,30 +543,32 @@ describe("Ctrl-C", () => {
         const millis = performance.now() - begin
         assert.strictEqual(code, 130)
         assert.strictEqual(stdout, "")
-        assert.isBelow(millis, withinMillis)
         const call = callsOf(yield* double.requests)[1]
         assert.isDefined(call?.disconnectedAt, "the request is closed, so that the model stops")
-        return collector
+        check(collector)
+        return millis
       })
     )
 
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     it.live(`T43 ${signal} closes the request, delivers the spans and exits with 130 within a second`, () =>
-      Effect.gen(function* () {
-        const collector = yield* interrupted("ok", signal, 1000)
-        const names = collector.spans().map((span) => span.name)
-        assert.includeMembers(names, ["graph.execute", "node.model", "llm.chat", "node.router"])
-        const root = collector.span("graph.execute")
-        assert.strictEqual(root.attributes["effect.fiber.interrupted"], true)
-        assert.strictEqual(root.attributes["execution.nodes_executed"], 1)
-        for (const span of collector.spans()) {
-          assert.notProperty(span.attributes, "error.type")
-        }
-      })
+      Quick.within(
+        1000,
+        interrupted("ok", signal, (collector) => {
+          const names = collector.spans().map((span) => span.name)
+          assert.includeMembers(names, ["graph.execute", "node.model", "llm.chat", "node.router"])
+          const root = collector.span("graph.execute")
+          assert.strictEqual(root.attributes["effect.fiber.interrupted"], true)
+          assert.strictEqual(root.attributes["execution.nodes_executed"], 1)
+          for (const span of collector.spans()) {
+            assert.notProperty(span.attributes, "error.type")
+          }
+        })
+      )
     )
   }
 
-  it.live("exits within 3.5 s when the collector hangs", () => Effect.asVoid(interrupted("hang", "SIGINT", 3500)))
+  it.live("exits within 3.5 s when the collector hangs", () => Quick.within(3500, interrupted("hang", "SIGINT")))
 })
 
 describe("in a terminal", () => {
