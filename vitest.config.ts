@@ -18,8 +18,8 @@ export default defineConfig({
     globalSetup: "test/support/Temporary.ts",
     // Most of the time is spent waiting for processes, so a machine of two cores is not too small for two files at a time.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 90_000,
+    hookTimeout: 90_000,
     reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]]
   }
 })

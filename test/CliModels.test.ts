@@ -316,11 +316,12 @@ describe("tinyllm models pull", () => {
   )
 
   it.live("ends at Ctrl-C with 130, and the same command goes on where it was", () =>
-    withOllama({ registry: [{ name: "tiny:1b", bytes: 400_000_000, steps: 40, delay: "50 millis" }] }, (env, double) =>
+    withOllama({ registry: [{ name: "tiny:1b", bytes: 400_000_000, steps: 40, delay: "100 millis" }] }, (env, double) =>
       Effect.gen(function* () {
         const running = Process.spawnNode("src/Main.ts", ["models", "pull", "tiny:1b"], { env })
         yield* Effect.promise(() => running.waitForStderr("0% of 400 MB"))
-        yield* Effect.sleep("500 millis")
+        // Far from the beginning and from the end of its four seconds.
+        yield* Effect.sleep("1 second")
         running.kill("SIGINT")
         const { code, stderr, stdout } = yield* Effect.promise(() => running.exit)
         assert.deepStrictEqual({ code, stdout }, { code: 130, stdout: "" })

@@ -317,7 +317,7 @@ const cases: ReadonlyArray<Case> = [
 ]
 
 describe.concurrent("DoctorTelemetry.verdict", () => {
-  it.each(cases)("is $code when $what", { timeout: 30_000 }, async (wanted) => {
+  it.each(cases)("is $code when $what", { timeout: 90_000 }, async (wanted) => {
     const env = wanted.env?.() ?? {}
     await Quick.resolvesWithin(inProcessMillis, async () => {
       const begin = performance.now()
@@ -371,7 +371,7 @@ describe("The span of DoctorTelemetry.verdict", () => {
 describe("tinyllm doctor --telemetry", () => {
   it.each(cases.filter(({ process }) => process))(
     "exits with $code when $what",
-    { timeout: 30_000 },
+    { timeout: 90_000 },
     async (wanted) => {
       const flags = [
         ...(wanted.http ? http : []),

@@ -230,9 +230,10 @@ describe.concurrent("tinyllm trace push", () => {
     await spool(home, 2)
     const collector = await collect({ mode: "hang" })
     const first = Process.spawnNode("src/Main.ts", ["trace", "push", "--otlp-endpoint", collector.url], {
-      env: { TINYLLM_HOME: home.path, OTEL_EXPORTER_OTLP_TIMEOUT: "60000" }
+      env: { TINYLLM_HOME: home.path, OTEL_EXPORTER_OTLP_TIMEOUT: "60000" },
+      timeoutMillis: 60_000
     })
-    const deadline = performance.now() + 10_000
+    const deadline = performance.now() + 25_000
     while (collector.calls().length === 0) {
       assert.isBelow(performance.now(), deadline)
       await new Promise((resolve) => setTimeout(resolve, 20))
@@ -258,9 +259,10 @@ describe.concurrent("tinyllm trace push", () => {
     const before = home.names()
     const collector = await collect({ mode: "hang" })
     const child = Process.spawnNode("src/Main.ts", ["trace", "push", "--otlp-endpoint", collector.url], {
-      env: { TINYLLM_HOME: home.path, OTEL_EXPORTER_OTLP_TIMEOUT: "60000" }
+      env: { TINYLLM_HOME: home.path, OTEL_EXPORTER_OTLP_TIMEOUT: "60000" },
+      timeoutMillis: 60_000
     })
-    const deadline = performance.now() + 10_000
+    const deadline = performance.now() + 25_000
     while (collector.calls().length === 0) {
       assert.isBelow(performance.now(), deadline)
       await new Promise((resolve) => setTimeout(resolve, 20))

@@ -37,7 +37,7 @@ export interface Options {
   readonly cwd?: string
   /** `null` leaves it open, for `type`. */
   readonly stdin?: string | null
-  /** After this the child is killed, 20 s by default. */
+  /** After this the child is killed, 60 s by default. */
   readonly timeoutMillis?: number
 }
 
@@ -92,7 +92,7 @@ export const spawn = (command: string, args: ReadonlyArray<string>, options: Opt
   }
   const out = read(child.stdout)
   const err = read(child.stderr)
-  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMillis ?? 20_000)
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMillis ?? 60_000)
   return {
     pid: child.pid ?? 0,
     stdout: out.text,
