@@ -8,7 +8,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
-import type * as EffectCliError from "effect/cli/CliError"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
@@ -20,6 +19,8 @@ import { collectFlags } from "./CliCollectFlags.ts"
 import { CommandFailed } from "./CliError.ts"
 import { chatFlags, doctorFlags, modelsFlags, pullFlags, runFlags, showFlags, uiFlags } from "./CliFlags.ts"
 import { trace } from "./CliTraceCommands.ts"
+import * as CliTraceFlags from "./CliTraceFlags.ts"
+import * as CliUsage from "./CliUsage.ts"
 import * as Logs from "./Logs.ts"
 import { redact } from "./Redaction.ts"
 import { harmless } from "./SpanPrinter.ts"
@@ -157,7 +158,7 @@ const root = Command.make("tinyllm").pipe(
  * failed, 2 wrong usage or setting, 3 Ollama not reachable or model missing.
  */
 export const main = (args: ReadonlyArray<string>) =>
-  Effect.andThen(dashed(args), Command.runWith(root, { version })(args)).pipe(
+  Effect.andThen(undashed(args), Command.runWith(root, { version })(args)).pipe(
     Effect.catchDefect((defect) => (defect instanceof CommandFailed ? Effect.fail(defect) : Effect.die(defect))),
     Effect.tapCause(report),
     Effect.catchTag("ShowHelp", (help) =>
@@ -166,24 +167,20 @@ export const main = (args: ReadonlyArray<string>) =>
     Effect.provide(Layer.mergeAll(presenter, Logs.layer({ format: "pretty" }), CliConfig.layer({ builtIns })))
   )
 
-// A query such as "-5 + 3" is a flag to every parser there is; one message is better than five about its letters.
-const dashed = (args: ReadonlyArray<string>): Effect.Effect<void, CommandFailed> => {
-  const end = args.indexOf("--")
-  const [command = ""] = args
-  // Other commands have numbers to complain about.
-  const asks = command === "run" || command.startsWith("-")
-  return asks && args.slice(0, end === -1 ? args.length : end).some((arg) => /^-(\d|[^=]*\s)/.test(arg))
-    ? Effect.fail(
-        new CommandFailed({
-          text: `The query begins with a dash, so it is read as a flag. Write it last, after "--": tinyllm run -- "…".`,
-          exitCode: 2
-        })
-      )
-    : Effect.void
-}
-
 // The wizard asks for what the help says in fewer lines.
 const builtIns = CliConfig.defaults.builtIns.filter((flag) => flag !== GlobalFlag.Wizard)
+
+const commands = [runFlags, chatFlags, modelsFlags, showFlags, pullFlags, doctorFlags, uiFlags, collectFlags]
+
+// One message is better than five about the letters of a query.
+const undashed = (args: ReadonlyArray<string>): Effect.Effect<void, CommandFailed> => {
+  const text = CliUsage.dashed(args, [
+    ...commands,
+    ...CliTraceFlags.all,
+    Object.fromEntries(builtIns.map(({ flag }, index) => [index, flag]))
+  ])
+  return text === undefined ? Effect.void : Effect.fail(new CommandFailed({ text, exitCode: 2 }))
+}
 
 const report = Effect.fnUntraced(function* (cause: Cause.Cause<unknown>) {
   const stderr = yield* Stderr
@@ -218,7 +215,7 @@ const presenter = Layer.effect(
           case "InvalidInvocation":
             return Effect.sync(() =>
               stderr.write(
-                `${event.errors.map((error) => `tinyllm: ${oneLine(error, event.commandPath)}\n`).join("")}` +
+                `${event.errors.map((error) => `tinyllm: ${CliUsage.oneLine(error, event.commandPath)}\n`).join("")}` +
                   `Run "${event.commandPath.join(" ")} --help" for help.\n`
               )
             )
@@ -227,17 +224,3 @@ const presenter = Layer.effect(
     }
   })
 )
-
-// What may be a query is not repeated: standard error ends up in logs. The value of a flag is, or nobody would find what
-// is wrong with it.
-const oneLine = (error: EffectCliError.CliError, commandPath: ReadonlyArray<string>): string => {
-  const text = harmless(error.message.trim().replace(/\s+Did you mean this\?\s+(\S+)$/, ". Did you mean $1?"))
-  if (error._tag === "UnexpectedArgument") {
-    return commandPath.at(-1) === "run"
-      ? `There is more than one query. Write one of several words in quotes, and flags before "--".`
-      : `"${commandPath.join(" ")}" takes fewer arguments.`
-  }
-  return error._tag === "UnknownSubcommand" && !text.includes("Did you mean")
-    ? `There is no such command.${commandPath.length > 1 ? "" : ` To ask something, write tinyllm run "…".`}`
-    : text
-}

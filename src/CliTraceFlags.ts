@@ -169,6 +169,20 @@ export const pruneFlags = {
   )
 }
 
+/** Those of all commands. */
+export const all = [
+  listFlags,
+  showFlags,
+  openFlags,
+  tailFlags,
+  diffFlags,
+  statsFlags,
+  exportFlags,
+  pushFlags,
+  removeFlags,
+  pruneFlags
+]
+
 export type ListFlags = Flags<typeof listFlags>
 export type ShowFlags = Flags<typeof showFlags>
 export type OpenFlags = Flags<typeof openFlags>

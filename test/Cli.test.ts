@@ -290,7 +290,7 @@ describe("tinyllm run", () => {
         [["run", "hi", "--model", ""], {}, "--model"],
         [["hello there"], {}, "To ask something"],
         [["doctor", "extra"], {}, "takes fewer arguments"],
-        [["models", "extra"], {}, "There is no such command."],
+        [["models", "ex\u001btra"], {}, 'There is no command "tinyllm models ex\ufffdtra".'],
         [["models", "pull"], {}, "Missing required argument: name"],
         [["models", "show", " "], {}, "Expected the name of a model"],
         [["run", "hi", "--model", "kimi:cloud"], {}, "--allow-remote"],
@@ -304,6 +304,19 @@ describe("tinyllm run", () => {
       ]
       const results = yield* Effect.forEach(cases, ([args, env]) => cli(args, { env }), { concurrency: 2 })
       results.forEach((result, index) => assertFailed(result, 2, "tinyllm: ", cases[index]![2]))
+    })
+  )
+
+  it.live("refuses values of flags that begin with a dash, and shows no help in their place", () =>
+    Effect.gen(function* () {
+      const cases: ReadonlyArray<[ReadonlyArray<string>, string]> = [
+        [["run", "hi", "--log-level", "-h"], "The value of --log-level begins with a dash"],
+        [["chat", "--system", "-x y"], "The value of --system begins with a dash"],
+        // What is read as it is meant is what its flag says.
+        [["run", "hi", "--sampling-rate", "-1"], "Expected a number from 0 to 1, got -1"]
+      ]
+      const results = yield* Effect.forEach(cases, ([args]) => cli(args), { concurrency: 2 })
+      results.forEach((result, index) => assertFailed(result, 2, "tinyllm: ", cases[index]![1]))
     })
   )
 

@@ -225,6 +225,51 @@ describe("tinyllm trace ls", () => {
   })
 })
 
+describe("tinyllm trace", () => {
+  it("names a command that is not there, and the nearest one", async () => {
+    const said = async (...args: ReadonlyArray<string>) => {
+      const { code: exit, stderr, stdout } = await run(await home, ...args)
+      assert.deepStrictEqual([exit, stdout], [2, ""])
+      return lines(stderr)
+    }
+    const help = 'Run "tinyllm trace --help" for help.'
+    assert.deepStrictEqual(await said("foo"), ['tinyllm: There is no command "tinyllm trace foo".', help])
+    assert.deepStrictEqual(await said("sohw"), [
+      'tinyllm: There is no command "tinyllm trace sohw". Did you mean show?',
+      help
+    ])
+    assert.deepStrictEqual(await said("x"), ['tinyllm: There is no command "tinyllm trace x".', help])
+    // It may be a query.
+    assert.deepStrictEqual(await said("a secret"), ["tinyllm: There is no such command.", help])
+  })
+
+  it("refuses what begins with a dash and is no flag, and shows no help in its place", async () => {
+    const cases: ReadonlyArray<[ReadonlyArray<string>, string]> = [
+      [
+        ["ls", "--since", "-1h"],
+        "The value of --since begins with a dash, so it is read as a flag. Write it as --since=…"
+      ],
+      [["ls", "--limit", "-h"], "The value of --limit begins with a dash"],
+      [["export", "last", "-o", "-v"], "Write it as -o=…"],
+      [["show", "-1h"], 'Write it last, after "--"'],
+      [["-1h"], 'Write it last, after "--"'],
+      // What is read as it is meant is what its flag says.
+      [["ls", "--since=-1h"], "Expected a duration ago"],
+      [["ls", "--limit", "-5"], "Expected a whole number above 0, got -5"],
+      [["ls", "--graph", "--json"], "Missing value for flag --graph"]
+    ]
+    for (const [args, said] of cases) {
+      const { code: exit, stderr, stdout } = await run(await home, ...args)
+      assert.deepStrictEqual([exit, stdout], [2, ""], args.join(" "))
+      assert.include(stderr, said)
+    }
+    const help = await run(await home, "ls", "--since", "1h", "-h")
+    assert.strictEqual(help.code, 0)
+    assert.include(help.stdout, "tinyllm trace ls [flags]")
+    assert.strictEqual((await run(await home, "show", "--", "-1h")).code, 1)
+  })
+})
+
 describe("a command for one trace", () => {
   it("says what an id is where it is given an empty one, and does nothing", async () => {
     for (const command of ["show", "open", "export", "push", "rm"]) {

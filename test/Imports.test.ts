@@ -192,6 +192,7 @@ const order = [
     "CliTraceExport",
     "CliTracePush",
     "CliTraceCommands",
+    "CliUsage",
     "DoctorSettings",
     "DoctorTelemetry",
     "Doctor",
