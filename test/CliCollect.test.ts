@@ -8,6 +8,7 @@ import { assert, describe, it } from "vitest"
 import type { StoredSpan } from "../src/StoredSpan.ts"
 import { TraceStore } from "../src/TraceStore.ts"
 import * as Closing from "./support/Closing.ts"
+import { deadPort } from "./support/Collector.ts"
 import * as Process from "./support/Process.ts"
 import * as Sender from "./support/Sender.ts"
 
@@ -17,7 +18,8 @@ const fileIn = (home: string) => join(home, "traces.db")
 
 /** A collector that listens, in a home of its own unless it shares one. */
 const start = async (args: ReadonlyArray<string> = [], home = Process.scratch(), env: Record<string, string> = {}) => {
-  const running = Process.spawnNode("src/Main.ts", ["collect", "--grpc-port", "0", "--http-port", "0", ...args], {
+  const free = args.includes("--grpc-port") ? [] : ["--grpc-port", "0", "--http-port", "0"]
+  const running = Process.spawnNode("src/Main.ts", ["collect", ...free, ...args], {
     env: { TINYLLM_HOME: home, ...env },
     timeoutMillis: 120_000
   })
@@ -194,7 +196,9 @@ describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
   })
 
   it("loses nothing that it has acknowledged when it is killed at once", async () => {
-    const collector = await start()
+    // What senders try again after its end reaches nobody else.
+    const ports = [await deadPort(), await deadPort()].map(String) as [string, string]
+    const collector = await start(["--grpc-port", ports[0], "--http-port", ports[1]])
     const acknowledged: Array<string> = []
     const send = async (exporter: (typeof Sender.exporters)[string]): Promise<void> => {
       const spans = Sender.spans(7)
