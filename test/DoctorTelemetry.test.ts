@@ -418,7 +418,8 @@ describe("tinyllm doctor --telemetry", () => {
     assert.strictEqual(span?.name, "tinyllm.doctor")
     assert.strictEqual(span?.resource["team"], "blue")
     assert.strictEqual(span?.parentId, "")
-    assert.match(verdictOf(result.stdout), /^works: /)
+    // On a busy machine, what a process takes to start counts as well.
+    assert.match(verdictOf(result.stdout), /^works(?:, slowly, after [\d.]+ s)?: /)
     assert.include(verdictOf(result.stdout), `trace ${span?.traceId}`)
     assert.notInclude(result.stdout, "Ollama")
   })

@@ -517,7 +517,7 @@ describe("memory", () => {
       }).pipe(
         Effect.provide(against({ raw: [...Array.from({ length: 680 }, () => block), last] }, { timings: false }))
       ),
-    30_000
+    120_000
   )
 
   it.live(
@@ -536,7 +536,7 @@ describe("memory", () => {
           against({ raw: [...Array.from({ length: 800 }, () => line("z".repeat(65_536))), last] }, { timings: false })
         )
       ),
-    30_000
+    120_000
   )
 
   it.effect(
@@ -571,7 +571,7 @@ describe("memory", () => {
           against({ text: ["one ", "two "], end: "hang" }, { permitsPerModel: Infinity }, { parallel: 2000 })
         )
       ),
-    60_000
+    120_000
   )
 
   it.live(
@@ -588,6 +588,6 @@ describe("memory", () => {
         // Nothing is left of the last one: the model can be asked at once.
         yield* leave.pipe(Effect.timeout("2 seconds"))
       }).pipe(Effect.provide(against({ text: ["one ", "two "], end: "hang" }))),
-    30_000
+    120_000
   )
 })
