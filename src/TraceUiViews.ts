@@ -217,10 +217,11 @@ const telling = (next: Effect.Effect<ReadonlyArray<Message>, TraceStoreError>): 
 const filterOf = (query: URLSearchParams, now: number): ListFilter => {
   const slowerThan = millisOf(query.get("slowerThan"))
   const since = millisOf(query.get("since"))
+  const graph = query.get("graph")?.trim() ?? ""
   return {
     ...(query.get("failed") === "1" ? { failed: true } : {}),
     ...(slowerThan === undefined ? {} : { slowerThan }),
-    ...(query.get("graph") ? { graph: query.get("graph") ?? "" } : {}),
+    ...(graph === "" ? {} : { graph }),
     ...(since === undefined ? {} : { sinceNanos: BigInt(Math.round(now - since)) * 1_000_000n })
   }
 }

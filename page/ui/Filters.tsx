@@ -1,7 +1,7 @@
 /**
  * Which traces are shown. What is chosen becomes part of the page's address.
  */
-import { useEffect, useRef, useState } from "preact/hooks"
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks"
 import type { Filter } from "../../src/TraceUiData.ts"
 import { everything, query } from "./Route.ts"
 
@@ -21,14 +21,26 @@ export const Filters = ({
 }) => {
   const [draft, setDraft] = useState(filter)
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
+  const asked = useRef<string>(undefined)
   const address = query(filter)
-  useEffect(() => setDraft(filter), [address])
+  useLayoutEffect(() => {
+    // What was asked for from here is what was typed, or older than that. Whoever went elsewhere means that.
+    if (location.hash !== asked.current) {
+      asked.current = undefined
+      clearTimeout(timer.current)
+      setDraft(filter)
+    }
+  }, [address])
+  useEffect(() => () => clearTimeout(timer.current), [])
   const change = (part: Partial<Filter>, wait: number) => {
     const next = { ...draft, ...part }
     setDraft(next)
     clearTimeout(timer.current)
     // An address for each letter would have to be gone back through.
-    timer.current = setTimeout(() => location.replace(to(next)), wait)
+    timer.current = setTimeout(() => {
+      asked.current = to(next)
+      location.replace(asked.current)
+    }, wait)
   }
   const shows = (field: keyof Filter) => only === undefined || only.includes(field)
   return (
@@ -52,7 +64,7 @@ export const Filters = ({
             list="graphs"
             placeholder="any"
             value={draft.graph}
-            onInput={(event) => change({ graph: event.currentTarget.value.trim() }, 200)}
+            onInput={(event) => change({ graph: event.currentTarget.value }, 200)}
           />
           <datalist id="graphs">
             {graphs.map((graph) => (
@@ -83,7 +95,7 @@ export const Filters = ({
         </label>
       ) : null}
       {address === "" ? null : (
-        <button type="button" onClick={() => location.replace(to(everything))}>
+        <button type="button" onClick={() => change(everything, 0)}>
           Show all
         </button>
       )}

@@ -147,6 +147,69 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui", () => {
     await close()
   })
 
+  it("keeps what is typed while a filter comes into effect, spaces too", async () => {
+    const { close, page } = await open(ui.url)
+    await counted(page, "tbody tr", 24)
+    const search = page.getByRole("searchbox", { name: "Search" })
+    const graph = page.getByRole("combobox", { name: "Graph" })
+    // A letter in the moment in which the one before comes into effect, and another one after that.
+    await page.evaluate(() => {
+      const type = (letter: string) => {
+        const input = document.querySelector<HTMLInputElement>("input[type=search]")!
+        input.value += letter
+        input.dispatchEvent(new Event("input", { bubbles: true }))
+      }
+      addEventListener("hashchange", () => (type("u"), setTimeout(type, 100, "i")), { once: true })
+    })
+    await search.fill("q")
+    await page.waitForURL(/text=qu?i$/)
+    assert.strictEqual(await search.inputValue(), "qui")
+    await search.fill("")
+    await counted(page, "tbody tr", 24)
+    await graph.pressSequentially("support desk")
+    await page.waitForURL(/graph=support\+desk$/)
+    assert.strictEqual(await graph.inputValue(), "support desk")
+    await graph.fill(" support ")
+    await counted(page, "tbody tr", 6)
+    await close()
+  })
+
+  it("does not go back to a filter that somebody typed, and left before it came into effect", async () => {
+    const { close, page } = await open(`${ui.url}#/?failed=1`)
+    await counted(page, "tbody tr", 2)
+    // Types, and clicks at once.
+    const typeAndClick = (text: string, selector: string) =>
+      page.evaluate(
+        ([text, selector]) => {
+          const input = document.querySelector<HTMLInputElement>("input[type=search]")!
+          input.value = text
+          input.dispatchEvent(new Event("input", { bubbles: true }))
+          document.querySelector<HTMLElement>(selector)!.click()
+        },
+        [text, selector] as const
+      )
+    // Longer than what is typed takes to come into effect.
+    const later = () => page.waitForTimeout(400)
+    await typeAndClick("zz", ".filters button")
+    await counted(page, "tbody tr", 24)
+    await later()
+    assert.match(page.url(), /#\/$/)
+    const search = page.getByRole("searchbox", { name: "Search" })
+    assert.strictEqual(await search.inputValue(), "")
+    await search.fill("nothing is like this")
+    await page.getByText("No trace is like that.").waitFor()
+    await typeAndClick("nor is this", ".empty a")
+    await counted(page, "tbody tr", 24)
+    await later()
+    assert.match(page.url(), /#\/$/)
+    assert.strictEqual(await search.inputValue(), "")
+    await typeAndClick("support", "a[data-trace]")
+    await page.getByRole("treegrid").waitFor()
+    await later()
+    assert.match(page.url(), /#\/trace\//)
+    await close()
+  })
+
   it("is gone through by keys: j, k, arrows, Enter, x, c and /", async () => {
     const { close, page } = await open(ui.url)
     await counted(page, "tbody tr", 24)
