@@ -131,7 +131,8 @@ const TraceRow = ({
   readonly choose: (id: string) => void
 }) => {
   const nanos = elapsed(row, now)
-  const label = Format.line(row.graph ?? row.name)
+  const name = row.graph ?? row.name
+  const label = Format.line(name)
   return (
     <tr class={row.status}>
       <td class="c-choose">
@@ -145,7 +146,7 @@ const TraceRow = ({
       <td class="c-time" title={Format.exactTime(row.start)}>
         {Format.time(row.start, now)}
       </td>
-      <th scope="row" class="c-name">
+      <th scope="row" class="c-name" title={Format.line(name, 500)}>
         <a href={href({ view: "trace", id: row.id })} data-trace={row.id}>
           {label}
         </a>

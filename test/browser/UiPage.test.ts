@@ -210,6 +210,25 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui", () => {
     await close()
   })
 
+  it("has room for the time of a trace of another day, and tells the name of a graph that is cut", async () => {
+    const own = Process.scratch()
+    const graph = "a-graph-with-a-name-that-is-far-too-long-for-its-column"
+    await append(own, Runs.spans({ ...Runs.afternoon(Date.parse("2025-11-28T12:00:00Z"))[0]!, graph }))
+    await append(own, Runs.spans(Runs.afternoon(Date.now() - 48 * 3_600_000)[1]!))
+    const other = await serve(own)
+    const { close, page } = await open(other.url)
+    await counted(page, "tbody tr", 2)
+    const cut = await page
+      .locator("td.c-time")
+      .evaluateAll((cells) =>
+        cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)
+      )
+    assert.deepStrictEqual(cut, [])
+    assert.strictEqual(await page.locator(".c-name", { hasText: graph }).getAttribute("title"), graph)
+    await close()
+    other.kill("SIGINT")
+  })
+
   it("is gone through by keys: j, k, arrows, Enter, x, c and /", async () => {
     const { close, page } = await open(ui.url)
     await counted(page, "tbody tr", 24)
