@@ -37,7 +37,7 @@ export const open = (flags: OpenFlags) =>
         ? yield* NodePages.write(html, `trace-${traceId.slice(0, 16)}.html`)
         : (yield* Path.Path).resolve(file)
     if (file !== undefined) {
-      yield* OutputFile.write(path, html, { force: flags.force })
+      yield* OutputFile.write(file, html, { force: flags.force })
     }
     yield* stdout.write(`${path}\n`)
     const problem = flags.open ? yield* NodePages.show(path) : undefined

@@ -20,12 +20,15 @@ export const write = Effect.fnUntraced(function* (name: string, text: string, op
   const failed = (reason: { readonly _tag: string; readonly message: string }) =>
     new CommandFailed({ text: `${harmless(name)} could not be written: ${words(reason)}.`, exitCode: 1 })
   if (name === "") {
-    return yield* new CommandFailed({ text: "The file to write has no name.", exitCode: 2 })
+    return yield* new CommandFailed({ text: "The file to write has no name. Name one.", exitCode: 2 })
   }
   // Where a link leads, so that the link stays.
   const file = yield* Effect.orElseSucceed(files.realPath(name), () => name)
   const there = yield* Effect.orElseSucceed(files.stat(file), () => undefined)
-  if (there !== undefined && there.type !== "File" && there.type !== "Directory") {
+  if (there?.type === "Directory") {
+    return yield* new CommandFailed({ text: `${harmless(name)} is a folder. Name a file in it.`, exitCode: 2 })
+  }
+  if (there !== undefined && there.type !== "File") {
     return yield* Effect.mapError(files.writeFileString(file, text), ({ reason }) => failed(reason))
   }
   // Before the work, for the message; what comes in between is seen below.

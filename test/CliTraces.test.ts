@@ -485,7 +485,13 @@ describe("tinyllm trace export", () => {
       [1, `tinyllm: ${join(folder, "no", "file")} could not be written: its folder is not there.\n`]
     )
     mkdirSync(join(folder, "folder"))
-    assert.strictEqual((await run(await home, "export", "aaaa", "--output", join(folder, "folder"), "--force")).code, 1)
+    for (const force of [[], ["--force"]]) {
+      const into = await run(await home, "export", "aaaa", "--output", join(folder, "folder"), ...force)
+      assert.deepStrictEqual(
+        [into.code, into.stderr],
+        [2, `tinyllm: ${join(folder, "folder")} is a folder. Name a file in it.\n`]
+      )
+    }
     assert.deepStrictEqual(readdirSync(folder).toSorted(), ["folder", "link", "mine"])
   })
 

@@ -125,6 +125,26 @@ describe("tinyllm trace open", () => {
     assert.match(nowhere.stderr, /^tinyllm: .*folder\.html could not be written: its folder is not there\.\n$/)
     assert.isFalse(existsSync(join(folder, "no")))
   })
+
+  it("writes to no folder, nor to a file without a name, and says so", async () => {
+    const { folder, open, temporary } = await home()
+    const force = async (name: string) => await open(["last", "--no-open", "--output", name, "--force"])
+    for (const attempt of [await force(temporary), await open(["last", "--no-open", "--output", temporary])]) {
+      assert.deepStrictEqual(attempt, {
+        ...attempt,
+        code: 2,
+        stdout: "",
+        stderr: `tinyllm: ${temporary} is a folder. Name a file in it.\n`
+      })
+    }
+    const nameless = await force("")
+    assert.deepStrictEqual(
+      [nameless.code, nameless.stdout, nameless.stderr],
+      [2, "", "tinyllm: The file to write has no name. Name one.\n"]
+    )
+    assert.deepStrictEqual(readdirSync(folder).toSorted(), ["state", "temporary"])
+    assert.deepStrictEqual(readdirSync(temporary), [])
+  })
 })
 
 describe("the command that opens a page", () => {
