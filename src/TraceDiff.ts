@@ -234,17 +234,21 @@ const highlight = (cell: string): string =>
 const stepColumns: ReadonlyArray<CliTable.Column> = [
   { name: "", style: highlight },
   { name: "STEP", shrinks: 12 },
-  { name: "WAY", shrinks: 10 },
-  { name: "TIME A", align: "right" },
-  { name: "TIME B", align: "right" },
-  { name: "CHANGE", align: "right", gives: 1 },
-  { name: "TOKENS A", align: "right", gives: 2 },
-  { name: "TOKENS B", align: "right", gives: 2 },
-  { name: "ENDED", gives: 3 }
+  { name: "WAY", shrinks: 10, gives: 2 },
+  { name: "TIME A", align: "right", gives: 1 },
+  { name: "TIME B", align: "right", gives: 1 },
+  { name: "CHANGE", align: "right", gives: 3 },
+  { name: "TOKENS A", align: "right", gives: 4 },
+  { name: "TOKENS B", align: "right", gives: 4 },
+  { name: "ENDED", gives: 5 }
 ]
 
 const spanColumns: ReadonlyArray<CliTable.Column> = stepColumns.map((column) =>
-  column.name === "STEP" ? { ...column, name: "SPANS" } : column.name === "WAY" ? { ...column, name: "COUNT" } : column
+  column.name === "STEP"
+    ? { ...column, name: "SPANS" }
+    : column.name === "WAY"
+      ? { ...column, name: "COUNT", shrinks: undefined }
+      : column
 )
 
 const cells =

@@ -15,14 +15,14 @@ const statusStyle = (cell: string): string =>
 // The higher, the sooner it gives way where a terminal is narrow. What was asked is cut before that.
 const columns: ReadonlyArray<CliTable.Column> = [
   { name: "TRACE" },
-  { name: "TIME", gives: 1 },
-  { name: "GRAPH", gives: 4, shrinks: 12 },
-  { name: "STATUS", style: statusStyle },
-  { name: "DURATION", align: "right" },
-  { name: "NODES", align: "right", gives: 6 },
-  { name: "TOKENS", align: "right", gives: 3 },
-  { name: "MODEL", gives: 5, shrinks: 14 },
-  { name: "QUERY", gives: 2, shrinks: 12 }
+  { name: "TIME", gives: 3 },
+  { name: "GRAPH", gives: 6, shrinks: 12 },
+  { name: "STATUS", gives: 1, style: statusStyle },
+  { name: "DURATION", align: "right", gives: 2 },
+  { name: "NODES", align: "right", gives: 8 },
+  { name: "TOKENS", align: "right", gives: 5 },
+  { name: "MODEL", gives: 7, shrinks: 14 },
+  { name: "QUERY", gives: 4, shrinks: 12 }
 ]
 
 /**

@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import * as CliTable from "./CliTable.ts"
-import { bold, count, dateTime, dim, duration, line, type Terminal } from "./TerminalText.ts"
+import { bold, count, dateTime, dim, duration, line, type Terminal, wrap } from "./TerminalText.ts"
 import * as TraceRun from "./TraceRun.ts"
 import { tokensText } from "./TraceSpanText.ts"
 import * as TraceTree from "./TraceTree.ts"
@@ -172,10 +172,11 @@ export const draw = (
     CliTable.table([{ name, shrinks: 12 }, ...columns], groups.map(cells(columns)), terminal)
   )
   const [start, end] = stats.period ?? [0n, 0n]
+  const width = terminal.width ?? Number.POSITIVE_INFINITY
   return {
     lines: [
-      line([bold(summary(stats))], terminal),
-      line([dim(`${dateTime(start)} to ${dateTime(end)}`)], terminal),
+      ...wrap(summary(stats), width).map((text) => line([bold(text)], terminal)),
+      ...wrap(`${dateTime(start)} to ${dateTime(end)}`, width).map((text) => line([dim(text)], terminal)),
       ...drawn.flatMap(({ text }) => ["", ...text.trimEnd().split("\n")])
     ],
     leftOut: Array.from(new Set(drawn.flatMap(({ leftOut }) => leftOut)))
@@ -204,15 +205,21 @@ export const bar = (share: number): string => {
   return `${"█".repeat(Math.floor(eighths / 8))}${part}` || (share > 0 ? "▏" : "")
 }
 
+// A number in part is another number: a column is whole, or it is not there.
 const nodeColumns: ReadonlyArray<StatsColumn> = [
-  { name: "COUNT", align: "right", cell: (group) => String(group.count) },
-  { name: "FAILED", align: "right", cell: (group) => String(group.failed) },
-  { name: "P50", align: "right", cell: (group) => duration(group.p50Nanos / 1e6) },
-  { name: "P95", align: "right", cell: (group) => duration(group.p95Nanos / 1e6) },
-  { name: "P99", align: "right", gives: 3, cell: (group) => duration(group.p99Nanos / 1e6) },
-  { name: "TOKENS", align: "right", gives: 1, cell: (group) => tokensText(group.tokens) },
-  { name: "SHARE", align: "right", cell: (group) => `${(group.share * 100).toFixed(group.share < 0.0995 ? 1 : 0)} %` },
-  { name: "OF TIME", gives: 4, cell: (group) => bar(group.share) }
+  { name: "COUNT", align: "right", gives: 1, cell: (group) => String(group.count) },
+  { name: "FAILED", align: "right", gives: 4, cell: (group) => String(group.failed) },
+  { name: "P50", align: "right", gives: 2, cell: (group) => duration(group.p50Nanos / 1e6) },
+  { name: "P95", align: "right", gives: 3, cell: (group) => duration(group.p95Nanos / 1e6) },
+  { name: "P99", align: "right", gives: 8, cell: (group) => duration(group.p99Nanos / 1e6) },
+  { name: "TOKENS", align: "right", gives: 6, cell: (group) => tokensText(group.tokens) },
+  {
+    name: "SHARE",
+    align: "right",
+    gives: 5,
+    cell: (group) => `${(group.share * 100).toFixed(group.share < 0.0995 ? 1 : 0)} %`
+  },
+  { name: "OF TIME", gives: 9, cell: (group) => bar(group.share) }
 ]
 
 const modelColumns: ReadonlyArray<StatsColumn> = [
@@ -220,7 +227,7 @@ const modelColumns: ReadonlyArray<StatsColumn> = [
   {
     name: "TOK/S",
     align: "right",
-    gives: 2,
+    gives: 7,
     cell: (group) => (group.tokensPerSecond === undefined ? "" : group.tokensPerSecond.toFixed(1))
   },
   ...nodeColumns.slice(6)

@@ -136,7 +136,7 @@ const continued = ({ at, prefix }: Row): string =>
 
 /** The end of a branch that is too long for its room. */
 const shortened = (prefix: string, room: number): string =>
-  prefix.length <= room ? prefix : `…${prefix.slice(prefix.length - Math.max(0, room - 1))}`
+  prefix.length <= Math.max(0, room) ? prefix : `…${prefix.slice(prefix.length - Math.max(0, room - 1))}`
 
 // What is left for text, however deep in the tree it is.
 const minimumText = 14
@@ -156,7 +156,7 @@ const fit = (label: ReadonlyArray<Styled>, room: number, options: Options): Read
     const text = harmless(part.text)
     if (displayWidth(text) >= left) {
       const start = cut(`${text}  `, left)
-      return [...out, { ...part, text: start }, plain(" ".repeat(left - displayWidth(start)))]
+      return [...out, { ...part, text: start }, plain(" ".repeat(Math.max(0, left - displayWidth(start))))]
     }
     out.push({ ...part, text })
     left -= displayWidth(text)
@@ -191,6 +191,8 @@ const columns: ReadonlyArray<Column> = [
 ]
 
 const smallestName = 24
+// Where a terminal is too narrow for this beside a time, the times go too.
+const shortestName = 8
 const smallestBar = 8
 const barInFull = 40
 
@@ -212,14 +214,16 @@ const layoutOf = (rows: ReadonlyArray<Row>, width: number | undefined): Layout =
     return { name: Math.min(widest, 100), columns: shown, bar: barInFull, leftOut: [] }
   }
   const room = () => width - shown.reduce((sum, column) => sum + column.width + 2, 0) - 2
-  while (room() - smallestBar < Math.min(widest, smallestName) && shown.length > 1) {
+  const name = () => Math.min(widest, shown.length > 1 ? smallestName : shortestName)
+  while (shown.length > 0 && room() - smallestBar < name()) {
     shown = shown.slice(0, -1)
   }
-  const bar = Math.max(smallestBar, Math.min(room() - widest, room()), Math.floor(room() / 3))
+  const wide = Math.max(smallestBar, room() - widest, Math.floor(room() / 3))
+  const bar = Math.max(1, Math.min(wide, room() - Math.min(widest, shortestName)))
   return {
     name: Math.max(1, Math.min(widest, room() - bar)),
     columns: shown,
-    bar: Math.max(1, Math.min(bar, room() - 1)),
+    bar,
     leftOut: all.filter((column) => !shown.includes(column)).map(({ name }) => name)
   }
 }
@@ -277,22 +281,29 @@ const heading = (tree: TraceTree.TraceTree, facts: TraceRun.Facts, options: Opti
     ...(tokensText(facts.tokens) === "" ? [] : [`tokens ${tokensText(facts.tokens)}`]),
     ...(facts.models.length === 0 ? [] : [facts.models.join(", ")])
   ]
+  const width = options.width ?? Number.POSITIVE_INFINITY
   const styles = { ok: green("ok"), error: red("failed"), interrupted: yellow("interrupted"), running: cyan("running") }
   return [
     // Never cut: an id in part is of no use.
     line([dim("trace "), bold(tree.traceId)], { ...options, width: undefined }),
-    line(
-      [plain([run?.graph, service, dateTime(tree.startNanos)].filter((part) => part !== undefined).join(" · "))],
-      options
+    ...wrap(named([run?.graph, service], dateTime(tree.startNanos), width), width).map((text) =>
+      line([plain(text)], options)
     ),
-    ...wrap(harmless([styles[status].text, ...numbers].join(" · ")), options.width ?? Number.POSITIVE_INFINITY).map(
-      (text, index) =>
-        index > 0
-          ? line([plain(text)], options)
-          : line([styles[status], plain(text.slice(styles[status].text.length))], options)
+    ...wrap(harmless([styles[status].text, ...numbers].join(" · ")), width).map((text, index) =>
+      index > 0
+        ? line([plain(text)], options)
+        : line([styles[status], plain(text.slice(styles[status].text.length))], options)
     ),
     ...(run?.task === undefined ? [] : [line([dim("“"), plain(run.task), dim("”")], options)])
   ]
+}
+
+/** Names and a time, to be wrapped. The names are cut before the time is. */
+const named = (names: ReadonlyArray<string | undefined>, time: string, width: number): string => {
+  const name = names.filter((name) => name !== undefined).join(" · ")
+  const beside = width - time.length - 3
+  const room = beside < shortestName ? Math.max(1, width - 2) : beside
+  return [...(name === "" ? [] : [cut(harmless(name), room)]), time].join(" · ")
 }
 
 const remarks = (tree: TraceTree.TraceTree, options: Options): ReadonlyArray<string> => {

@@ -572,6 +572,65 @@ describe("TraceStats", () => {
   })
 })
 
+describe("narrow terminals", () => {
+  const run = (factor: number) =>
+    tree(
+      { id: "run", name: "graph.execute", at: [0, 1250 * factor], attributes: graph("assistant") },
+      { id: "n", parent: "run", name: "node.model", at: [0, 1234 * factor], attributes: node("answer", "model", 1) },
+      { id: "l", parent: "n", name: "llm.chat", at: [0, 1230 * factor], attributes: call("large", 1234, 5678) }
+    )
+  const collector = TraceStats.collector()
+  collector.add(run(1))
+  collector.add(run(60))
+  const summaries = [
+    summary({ models: ["large"], query: "Why?" }),
+    summary({
+      traceId: "f".repeat(32),
+      models: ["large"],
+      query: "Why?",
+      status: "interrupted",
+      endNanos: epoch + 12_340_000_000n
+    })
+  ]
+  const foreign = (factor: number) => tree({ id: "a", name: "GET", at: [0, factor] })
+  const drawn = (width: number | undefined): Readonly<Record<string, TraceWaterfall.Drawn>> => {
+    const list = TraceList.draw(summaries, epoch, plain(width))
+    return {
+      stats: TraceStats.draw(collector.stats(), plain(width)),
+      list: { ...list, lines: list.text.trimEnd().split("\n") },
+      show: TraceWaterfall.draw(run(60), plain(width)),
+      diff: TraceDiff.draw(run(1), run(60), plain(width)),
+      spans: TraceDiff.draw(foreign(12), foreign(34_567), plain(width))
+    }
+  }
+  const columns = ({ lines }: TraceWaterfall.Drawn): ReadonlyArray<string> =>
+    lines.join("\n").match(/(?<= {2})(?!OF TIME)([A-Z][A-Z0-9/]+( [AB])?)(?= {2}|\n)/g) ?? []
+
+  it.each([20, 24, 30, 40, 50, 60])("of %d columns show a number as a whole, or say that it has no room", (width) => {
+    const whole = drawn(undefined)
+    for (const [name, { leftOut, lines }] of Object.entries(drawn(width))) {
+      for (const line of lines) {
+        assert.notMatch(line, /\d( ?[a-zµ]+)?…/, name)
+      }
+      const expected = new Set(columns(whole[name]!))
+      assert.isNotEmpty(expected)
+      for (const column of expected) {
+        assert.isTrue(columns({ lines, leftOut: [] }).includes(column) || leftOut.includes(column), `${name} ${column}`)
+      }
+    }
+  })
+
+  it("leave room for the names of spans", () => {
+    for (const width of [10, 20, 24, 30, 40]) {
+      const { lines } = TraceWaterfall.draw(run(60), plain(width))
+      assert.include(lines.join("\n"), "\ngraph.", String(width))
+    }
+    for (let width = 1; width < 30; width++) {
+      assert.isNotEmpty(TraceWaterfall.draw(tree(...failed), plain(width)).lines)
+    }
+  })
+})
+
 describe("TraceJson.toJson", () => {
   it("is an object with what its runs did, and every span with its times and values", () => {
     const json = JSON.parse(JSON.stringify(TraceJson.toJson(tree(...failed))))
