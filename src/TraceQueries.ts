@@ -114,6 +114,16 @@ export const parts = ({ connection }: Database, traceId: string): ReadonlyArray<
   )
 }
 
+/** The ids of the spans of a trace that came after so many others, in the order in which they came. */
+export const latest = ({ connection }: Database, traceId: string, after: number): ReadonlyArray<string> =>
+  connection
+    .prepare(
+      `SELECT span_id FROM traces JOIN spans ON spans.trace = traces.id
+      WHERE trace_id = ? ORDER BY spans.id LIMIT -1 OFFSET ?`
+    )
+    .all(unhex(traceId) ?? new Uint8Array(), after)
+    .map((row) => hex(row["span_id"] as Uint8Array))
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Removing
 // ---------------------------------------------------------------------------------------------------------------------

@@ -73,7 +73,9 @@ export class TraceStore extends Context.Service<
     readonly resolve: (id: string) => Effect.Effect<string, TraceStoreError>
     /** The spans of a trace, those that began first first. Fails with `TraceNotFound`. */
     readonly read: (traceId: string) => Effect.Effect<ReadonlyArray<StoredSpan>, TraceStoreError>
-    /** The same as one OTLP request, every span byte for byte as it came. Fails with `TraceNotFound`. */
+    /** The ids of the spans of a trace that came after so many others, in the order in which they came. */
+    readonly latest: (traceId: string, after: number) => Effect.Effect<ReadonlyArray<string>, TraceStoreError>
+    /** A trace as one OTLP request, every span byte for byte as it came. Fails with `TraceNotFound`. */
     readonly raw: (traceId: string) => Effect.Effect<Uint8Array, TraceStoreError>
     /** Removes traces by their whole ids, and says how many there were. */
     readonly remove: (traceIds: ReadonlyArray<string>) => Effect.Effect<number, TraceStoreError>
@@ -218,6 +220,8 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
             return parts.length === 1 ? spans : spans.sort((a, b) => Number(a.startNanos - b.startNanos))
           })
         ),
+      latest: (traceId, after) =>
+        reading<ReadonlyArray<string>>([], (database) => TraceQueries.latest(database, traceId, after)),
       raw: (traceId) => Effect.map(parts(traceId), OtlpTraces.join),
       remove: (traceIds) =>
         Effect.suspend(() =>

@@ -31,16 +31,16 @@ export interface News {
   readonly summary: TraceSummary
   readonly tree: TraceTree.TraceTree
   readonly facts: TraceRun.Facts
-  /** The spans that were not there at the last look, in the order in which they ended. */
+  /** The spans that came since the last look, in the order in which they ended. */
   readonly spans: ReadonlyArray<TraceTree.TraceNode>
-  /** Whether the trace has ended since the last look. */
+  /** Whether the root of the trace came since the last look, or another one in the place of the root so far. */
   readonly hasEnded: boolean
 }
 
 interface Known {
   readonly spans: number
   readonly status: TraceSummary["status"]
-  readonly ids: ReadonlySet<string>
+  readonly rootName: string
 }
 
 // A look is at so many traces: whoever runs more of them at once cannot read along.
@@ -56,32 +56,35 @@ export const make = Effect.sync(() => {
     const after = new Map<string, Known>()
     const news: Array<News> = []
     for (const summary of (yield* store.list({ limit: watched })).toReversed()) {
-      const { spans, status, traceId } = summary
+      const { rootName, spans, status, traceId } = summary
       const old = before.get(traceId)
-      if (old?.spans === spans && old.status === status) {
-        after.set(traceId, old)
+      if (first || (old?.spans === spans && old.status === status)) {
+        after.set(traceId, { spans, status, rootName })
         continue
       }
-      // Of a trace that had ended before the first look, all that comes later is new.
-      const read =
-        first && status !== "running"
-          ? []
-          : yield* Effect.catchIf(
-              store.read(traceId),
-              ({ reason }) => reason._tag === "TraceNotFound",
-              () => Effect.succeed([])
-            )
-      after.set(traceId, { spans, status, ids: new Set(read.map(({ spanId }) => spanId)) })
-      if (!first) {
-        const tree = TraceTree.make(read)
-        news.push({
-          summary,
-          tree,
-          facts: TraceRun.facts(tree),
-          spans: tree.nodes.filter(({ span }) => old?.ids.has(span.spanId) !== true).toSorted(byEnd),
-          hasEnded: status !== "running" && (old === undefined || old.status === "running")
-        })
-      }
+      const seen = old?.spans ?? 0
+      const ids = new Set(yield* store.latest(traceId, seen))
+      // More may have come between the two, which are for the next look.
+      after.set(traceId, { spans: seen + ids.size, status, rootName })
+      const read = yield* Effect.catchIf(
+        store.read(traceId),
+        ({ reason }) => reason._tag === "TraceNotFound",
+        () => Effect.succeed([])
+      )
+      const tree = TraceTree.make(read)
+      const fresh = tree.nodes.filter(({ span }) => ids.has(span.spanId))
+      news.push({
+        summary,
+        tree,
+        facts: TraceRun.facts(tree),
+        spans: fresh.toSorted(byEnd),
+        // The root so far may be that of a process that was called, until the one around it comes.
+        hasEnded:
+          status !== "running" &&
+          (old?.status !== status ||
+            old.rootName !== rootName ||
+            fresh.some(({ span }) => span.parentSpanId === undefined))
+      })
     }
     known = after
     return news

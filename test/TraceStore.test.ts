@@ -75,6 +75,19 @@ describe("append and read", () => {
     })
   )
 
+  it.effect("says which spans of a trace came after so many others", () =>
+    Effect.gen(function* () {
+      const store = yield* open(fileIn())
+      yield* put(store, span(3, { ...child, startNanos: 30n }), span(4, child))
+      yield* put(store, span(1, { traceId: id(2) }))
+      yield* put(store, span(4, child), span(2, { ...child, startNanos: 20n }), span(1, { startNanos: 10n }))
+      assert.deepStrictEqual(yield* store.latest(id(1), 0), [3, 4, 2, 1].map(spanId))
+      assert.deepStrictEqual(yield* store.latest(id(1), 2), [2, 1].map(spanId))
+      assert.deepStrictEqual(yield* store.latest(id(1), 5), [])
+      assert.deepStrictEqual(yield* store.latest(id(3), 0), [])
+    })
+  )
+
   it.effect("keeps every byte of a span, also of fields that came after this program", () =>
     Effect.gen(function* () {
       const store = yield* open(fileIn())

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import { join } from "node:path"
 import * as OtlpTraces from "../src/OtlpTraces.ts"
 import { displayWidth } from "../src/TerminalText.ts"
@@ -24,6 +24,13 @@ const watched = Effect.gen(function* () {
   return {
     put: (id: string, ...given: ReadonlyArray<Given>) =>
       store.append(OtlpTraces.request(trace(id.repeat(32), 0, ...given))),
+    // As a run with TRACEPARENT: the flags say that its parent is in another process.
+    putCalled: (id: string, given: Given) =>
+      Effect.suspend(() => {
+        const json = Result.getOrThrow(OtlpTraces.toJson(OtlpTraces.request(trace(id.repeat(32), 0, given))))
+        const flagged = JSON.stringify(json).replaceAll('"spanId"', '"flags":769,"spanId"')
+        return store.append(Result.getOrThrow(OtlpTraces.fromJson(flagged)))
+      }),
     look: Effect.provideService(look, TraceStore.TraceStore, store),
     remove: (id: string) => store.remove([id.repeat(32)])
   }
@@ -58,6 +65,37 @@ describe("TraceTail.make", () => {
         ["d", ["graph.execute"], "ended"]
       ])
       assert.deepStrictEqual(names(yield* look), [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("finds of a trace that had ended before the first look what comes late, and nothing else", () =>
+    Effect.gen(function* () {
+      const { look, put } = yield* watched
+      yield* put("a", run, visit, load)
+      yield* look
+      // It has ended before others that are there.
+      yield* put("a", { ...model, at: [2, 3] })
+      assert.deepStrictEqual(names(yield* look), [["a", ["llm.chat"], "runs"]])
+      yield* put("a", { id: "late", parent: "run", at: [5, 20] })
+      assert.deepStrictEqual(names(yield* look), [["a", ["late"], "runs"]])
+      assert.deepStrictEqual(names(yield* look), [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("takes the end of what another process has called for the end, and then the real one", () =>
+    Effect.gen(function* () {
+      const { look, put, putCalled } = yield* watched
+      // The same graph in both: nothing but the spans tells their roots apart.
+      const called: Given = { ...run, id: "called", parent: "request", at: [3, 4] }
+      yield* look
+      yield* putCalled("a", called)
+      assert.deepStrictEqual(names(yield* look), [["a", ["graph.execute"], "ended"]])
+      yield* put("a", { id: "request", parent: "run", at: [2, 5] })
+      assert.deepStrictEqual(names(yield* look), [["a", ["request"], "runs"]])
+      yield* put("a", run)
+      const [news] = yield* look
+      assert.deepStrictEqual(names([news!]), [["a", ["graph.execute"], "ended"]])
+      assert.strictEqual(news!.summary.endNanos - news!.summary.startNanos, 9_000_000n)
     }).pipe(Effect.scoped)
   )
 })
