@@ -1,5 +1,5 @@
 /**
- * Spans of OpenTelemetry as a request of OTLP: byte for byte what the SDK's own serializer writes.
+ * Spans of OpenTelemetry as the parts of a request of OTLP: byte for byte what the SDK's own serializer writes.
  *
  * That one brings a good part of OpenTelemetry with it, which a run that only shows and keeps its spans does without.
  *
@@ -9,27 +9,34 @@ import type { HrTime, SpanContext } from "@opentelemetry/api"
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import type * as OtlpFormat from "./OtlpFormat.ts"
 import { encode } from "./OtlpProtobuf.ts"
+import type * as OtlpTraces from "./OtlpTraces.ts"
 import * as OtlpValues from "./OtlpValues.ts"
 
-/** The request that holds these spans. */
-export const request = (spans: ReadonlyArray<ReadableSpan>): Uint8Array =>
-  encode("ExportRequest", {
-    resourceSpans: Array.from(
-      Map.groupBy(spans, ({ resource }) => resource),
-      ([resource, spans]) => ({
-        resource: { attributes: keyValues(resource.attributes), droppedAttributesCount: 0 },
-        scopeSpans: Array.from(
-          Map.groupBy(spans, ({ instrumentationScope }) => instrumentationScope),
-          ([scope, spans]) => ({
-            scope: { name: scope.name, ...said("version", scope.version) },
-            spans: spans.map(spanOf),
-            ...said("schemaUrl", scope.schemaUrl)
+/** These spans as the parts of a request, with the messages that the bytes are of. */
+export const parts = (spans: ReadonlyArray<ReadableSpan>): ReadonlyArray<OtlpTraces.ReadPart> =>
+  Array.from(
+    Map.groupBy(spans, ({ resource }) => resource),
+    ([about, spans]) => {
+      const resource = { attributes: keyValues(about.attributes), droppedAttributesCount: 0 }
+      const bytes = encode("Resource", resource)
+      return Array.from(
+        Map.groupBy(spans, ({ instrumentationScope }) => instrumentationScope),
+        ([scope, spans]) => ({
+          source: {
+            resource: bytes,
+            resourceSchema: about.schemaUrl ?? "",
+            scope: encode("Scope", { name: scope.name, ...said("version", scope.version) }),
+            scopeSchema: scope.schemaUrl ?? ""
+          },
+          resource,
+          spans: spans.map((span) => {
+            const message = spanOf(span)
+            return { message, bytes: encode("Span", message) }
           })
-        ),
-        ...said("schemaUrl", resource.schemaUrl)
-      })
-    )
-  })
+        })
+      )
+    }
+  ).flat()
 
 // A text that is there only where it says something.
 const said = <K extends string>(name: K, text: string | undefined): { readonly [_ in K]?: string } =>

@@ -81,10 +81,22 @@ export const hex = (bytes: Uint8Array): string => {
 const digits = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
 
 /** Bytes of hexadecimal digits of either case; `undefined` where the text is something else. */
-export const unhex = (text: string): Uint8Array | undefined =>
-  /^(?:[0-9a-f]{2})*$/i.test(text)
-    ? Uint8Array.from({ length: text.length / 2 }, (_, index) => parseInt(text.slice(2 * index, 2 * index + 2), 16))
-    : undefined
+export const unhex = (text: string): Uint8Array | undefined => {
+  if (!/^(?:[0-9a-f]{2})*$/i.test(text)) {
+    return undefined
+  }
+  const bytes = new Uint8Array(text.length / 2)
+  for (let index = 0; index < bytes.length; index++) {
+    bytes[index] = 16 * digitAt(text, 2 * index) + digitAt(text, 2 * index + 1)
+  }
+  return bytes
+}
+
+// Digits are 0x30 to 0x39, letters are 0x41 to 0x46 and 0x61 to 0x66.
+const digitAt = (text: string, index: number): number => {
+  const code = text.charCodeAt(index)
+  return (code & 15) + (code > 0x40 ? 9 : 0)
+}
 
 const base64 = (bytes: Uint8Array): string => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""))
 

@@ -78,6 +78,20 @@ export interface Part {
   readonly spans: ReadonlyArray<Uint8Array>
 }
 
+/** The same with the messages that the bytes are of. */
+export interface ReadPart {
+  readonly source: Source
+  readonly resource: OtlpFormat.Resource
+  readonly spans: ReadonlyArray<{ readonly bytes: Uint8Array; readonly message: OtlpFormat.Span }>
+}
+
+/** Reads the messages of a part. Throws `Malformed`. */
+export const readPart = ({ source, spans }: Part): ReadPart => ({
+  source,
+  resource: decode("Resource", source.resource),
+  spans: spans.map((bytes) => ({ bytes, message: decode("Span", bytes) }))
+})
+
 /** Takes a request apart. That it is a request is seen as far as the spans, but not what is in each of them. */
 export const split = (request: Uint8Array): Result.Result<ReadonlyArray<Part>, OtlpFormat.Malformed> =>
   attempt(() => {

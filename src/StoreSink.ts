@@ -76,7 +76,7 @@ const buffered = <A extends RecordedSpan | ReadableSpan>(
     const traceIds = new Set<string>()
     const append = (spans: ReadonlyArray<ReadableSpan>): Promise<string | undefined> =>
       run(
-        Effect.suspend(() => store.append(OtlpEncode.request(spans))).pipe(
+        Effect.suspend(() => store.put(OtlpEncode.parts(spans))).pipe(
           Effect.result,
           Effect.map((result) => (Result.isFailure(result) ? result.failure.message : undefined)),
           // Nobody waits for a promise that is rejected.

@@ -6,6 +6,7 @@
 import { transaction, type Database } from "./TraceDatabase.ts"
 import * as TraceFacts from "./TraceFacts.ts"
 import { decode } from "./OtlpProtobuf.ts"
+import type * as OtlpFormat from "./OtlpFormat.ts"
 import type * as OtlpTraces from "./OtlpTraces.ts"
 
 /** What became of spans. */
@@ -20,13 +21,13 @@ export interface Appended {
   readonly traces: number
 }
 
-/** Puts spans in, all or none, as of a time in milliseconds. Throws a `Reason`, and `Malformed`. */
-export const append = (database: Database, parts: ReadonlyArray<OtlpTraces.Part>, now: number): Appended => {
-  // Nobody else waits while they are read.
-  const read = parts.map(({ source, spans }) => ({
+/** Puts spans in, all or none, as of a time in milliseconds. Throws a `Reason`. */
+export const append = (database: Database, parts: ReadonlyArray<OtlpTraces.ReadPart>, now: number): Appended => {
+  // Nobody else waits while they are looked at.
+  const read = parts.map(({ resource, source, spans }) => ({
     source,
-    service: serviceOf(source.resource),
-    spans: spans.map((body) => ({ body, facts: TraceFacts.of(decode("Span", body)) }))
+    service: serviceOf(resource),
+    spans: spans.map(({ bytes, message }) => ({ body: bytes, facts: TraceFacts.of(message) }))
   }))
   return transaction(database, () => {
     const writing = new Writing(database, now)
@@ -43,8 +44,8 @@ export const append = (database: Database, parts: ReadonlyArray<OtlpTraces.Part>
   })
 }
 
-const serviceOf = (resource: Uint8Array): string | null =>
-  decode("Resource", resource).attributes?.find(({ key }) => key === "service.name")?.value?.stringValue ?? null
+const serviceOf = (resource: OtlpFormat.Resource): string | null =>
+  resource.attributes?.find(({ key }) => key === "service.name")?.value?.stringValue ?? null
 
 /** The row of a trace, with the names of its columns. */
 export interface Row {

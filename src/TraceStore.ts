@@ -15,11 +15,11 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { statSync } from "node:fs"
 import { dirname } from "node:path"
 import type { TelemetryConfigError } from "./EnvironmentValues.ts"
 import { Malformed } from "./OtlpFormat.ts"
 import * as OtlpTraces from "./OtlpTraces.ts"
-import { makeFolder } from "./Spool.ts"
 import type { StoredSpan } from "./StoredSpan.ts"
 import * as StoreConfig from "./StoreConfig.ts"
 import * as TraceDatabase from "./TraceDatabase.ts"
@@ -62,6 +62,8 @@ export class TraceStore extends Context.Service<
     readonly file: string
     /** Puts the spans of an OTLP request (`ExportTraceServiceRequest`, protobuf) into the store, all or none. */
     readonly append: (request: Uint8Array) => Effect.Effect<Appended, TraceStoreError>
+    /** The same for whoever has at hand the messages that the bytes are of. */
+    readonly put: (parts: ReadonlyArray<OtlpTraces.ReadPart>) => Effect.Effect<Appended, TraceStoreError>
     /** The traces, those that began last first. */
     readonly list: (filter?: ListFilter) => Effect.Effect<ReadonlyArray<TraceSummary>, TraceStoreError>
     /** One of them, by its whole id. Fails with `TraceNotFound`. */
@@ -122,12 +124,14 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
         const database = connection.toRead()
         return database === undefined ? absent : TraceDatabase.naming(file, () => work(database))
       })
-    const folder = makeFolder(dirname(file), dirname(file)).pipe(
+    // Loaded when it is needed: once, as a rule, for each user.
+    const folder = Effect.promise(() => import("./Spool.ts")).pipe(
+      Effect.flatMap(({ makeFolder }) => makeFolder(dirname(file), dirname(file))),
       Effect.mapError(({ code }) => new TraceStoreError({ reason: unusable(file, code) }))
     )
     const writing = <A>(work: (database: TraceDatabase.Database) => A): Effect.Effect<A, TraceStoreError> =>
       Effect.andThen(
-        Effect.suspend(() => (connection.isReady() ? Effect.void : folder)),
+        Effect.suspend(() => (connection.isReady() || isFolder(dirname(file)) ? Effect.void : folder)),
         attempt(file, () => work(connection.toWrite()))
       )
     const found = <A>(traceId: string, value: A | undefined): Effect.Effect<A, TraceStoreError> =>
@@ -177,16 +181,22 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       }
     }
 
+    const put = Effect.fnUntraced(function* (parts: ReadonlyArray<OtlpTraces.ReadPart>) {
+      const now = yield* Clock.currentTimeMillis
+      const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now))
+      yield* pruneIfDue(now, traces)
+      yield* Effect.ignore(attempt(file, () => moveLog(sizeOf(parts))))
+      return appended
+    })
+
     return {
       file,
-      append: Effect.fnUntraced(function* (request) {
-        const parts = yield* attempt(file, () => Result.getOrThrow(OtlpTraces.split(request)))
-        const now = yield* Clock.currentTimeMillis
-        const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now))
-        yield* pruneIfDue(now, traces)
-        yield* Effect.ignore(attempt(file, () => moveLog(request.length)))
-        return appended
-      }),
+      append: (request) =>
+        Effect.flatMap(
+          attempt(file, () => Result.getOrThrow(OtlpTraces.split(request)).map(OtlpTraces.readPart)),
+          put
+        ),
+      put,
       list: (filter = {}) =>
         reading<ReadonlyArray<TraceSummary>>([], (database) => TraceQueries.list(database, filter)),
       summary: (traceId) =>
@@ -244,6 +254,18 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       )
     }
   })
+
+// Asked at once: what makes a folder answers in a later turn, which the end of a short run would wait for.
+const isFolder = (path: string): boolean => {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+  } catch {
+    return false
+  }
+}
+
+const sizeOf = (parts: ReadonlyArray<OtlpTraces.ReadPart>): number =>
+  parts.reduce((sum, { spans }) => spans.reduce((sum, { bytes }) => sum + bytes.length, sum), 0)
 
 // What is written to the log is some three times as much.
 const longLogBytes = 1_500_000

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "no
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as OtlpEncode from "../src/OtlpEncode.ts"
+import * as OtlpTraces from "../src/OtlpTraces.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as TraceStore from "../src/TraceStore.ts"
 import * as Collector from "./support/Collector.ts"
@@ -373,7 +374,24 @@ describe("Telemetry", () => {
       yield* keeping(varied, Telemetry.layerExporter(kept.exporter, { logEvents: true }))
       const spans = kept.spans() as Array<ReadableSpan>
       assert.isAtLeast(spans.length, 2)
-      assert.deepStrictEqual(OtlpEncode.request(spans), ProtobufTraceSerializer.serializeRequest(spans))
+      const parts = OtlpEncode.parts(spans)
+      const request = OtlpTraces.join(
+        parts.map(({ source, spans }) => ({ source, spans: spans.map(({ bytes }) => bytes) }))
+      )
+      assert.deepStrictEqual(request, ProtobufTraceSerializer.serializeRequest(spans))
+      // And the store takes the spans for what it takes the bytes for.
+      const taken = (write: (store: TraceStore.TraceStore["Service"]) => Effect.Effect<unknown, unknown>) =>
+        Effect.gen(function* () {
+          const store = yield* TraceStore.make({ file: home().file })
+          yield* write(store)
+          const list = yield* store.list()
+          return [list, yield* store.raw(list[0]?.traceId ?? "")]
+        })
+      const [bySpans, byBytes] = yield* Effect.all([
+        taken((store) => store.put(parts)),
+        taken((store) => store.append(request))
+      ])
+      assert.deepStrictEqual(bySpans, byBytes)
     })
   )
 })
