@@ -37,7 +37,13 @@ export const faint = (): ReadonlyArray<string> => {
       continue
     }
     const ground = behind(element)
-    const [a, b] = [luminance(rgba(getComputedStyle(element).color, ground)), luminance(ground)]
+    let opacity = 1
+    for (let next: Element | null = element; next !== null; next = next.parentElement) {
+      opacity *= Number(getComputedStyle(next).opacity)
+    }
+    const colour = rgba(getComputedStyle(element).color, ground)
+    const seen = colour.map((value, index) => value * opacity + ground[index]! * (1 - opacity))
+    const [a, b] = [luminance(seen), luminance(ground)]
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
     if (contrast < 4.5) {
       found.push(`${text.slice(0, 40)} (${element.className}): ${contrast.toFixed(2)}`)

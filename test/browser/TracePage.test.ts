@@ -518,7 +518,11 @@ describe("everybody", { skip }, () => {
         support,
         async (page) => {
           assert.deepStrictEqual(await page.evaluate(faint), [])
-          await press(page, "?")
+          await press(page, "/")
+          await page.keyboard.type("verdict")
+          assert.isAbove(await page.locator(".row.dim").count(), 0)
+          assert.deepStrictEqual(await page.evaluate(faint), [])
+          await press(page, "Escape", "Escape", "?")
           assert.deepStrictEqual(await page.evaluate(faint), [])
         },
         { dark }
