@@ -12,7 +12,7 @@ import { Header } from "./Header.tsx"
 import { Help } from "./Help.tsx"
 import { useMedia, usePrinting, useTheme, useWidth } from "./hooks.ts"
 import { PrintedErrors } from "./PrintedErrors.tsx"
-import { ancestors, firstFailure, middleOf, nothing, rowsOf, stepsAt, without } from "./rows.ts"
+import { ancestors, firstFailure, hiding, middleOf, nothing, rowsOf, stepsAt, without } from "./rows.ts"
 import { find } from "./search.ts"
 import { Lines, Scale, Timeline } from "./Timeline.tsx"
 import { Toolbar } from "./Toolbar.tsx"
@@ -90,15 +90,18 @@ export const TraceView = ({ before, controls, live = false, spans, status }: Tra
     }
   }, [])
   const selectRow = useCallback((at: TraceNode) => select(at, false), [select])
-  const toggle = useCallback(
-    ({ span }: TraceNode) =>
-      setCollapsed((known) =>
-        known.has(span.spanId) ? without(known, [span.spanId]) : new Set([...known, span.spanId])
-      ),
-    []
-  )
+  // Whoever uses keys goes on from the row that has taken in the selected one.
+  const collapse = (ids: ReadonlySet<string>) => {
+    setCollapsed(ids)
+    const instead = selected === undefined ? undefined : hiding(selected, ids)
+    if (instead !== undefined) {
+      setSelectedId(instead.span.spanId)
+    }
+  }
+  const toggle = ({ span }: TraceNode) =>
+    collapse(collapsed.has(span.spanId) ? without(collapsed, [span.spanId]) : new Set([...collapsed, span.spanId]))
   const toLevel = (level: number) =>
-    setCollapsed(
+    collapse(
       new Set(
         tree.nodes
           .filter(({ children, depth }) => children.length > 0 && depth >= level - 1)

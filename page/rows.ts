@@ -23,6 +23,10 @@ export const ancestors = (at: TraceNode): ReadonlyArray<TraceNode> => {
   return all
 }
 
+/** The row in which a span is hidden, where something above it is collapsed. */
+export const hiding = (at: TraceNode, collapsed: ReadonlySet<string>): TraceNode | undefined =>
+  ancestors(at).findLast(({ span }) => collapsed.has(span.spanId))
+
 /** The spans that are not below a collapsed one. */
 export const rowsOf = ({ nodes }: TraceTree.TraceTree, collapsed: ReadonlySet<string>): ReadonlyArray<TraceNode> => {
   if (collapsed.size === 0) {

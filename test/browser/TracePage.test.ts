@@ -548,6 +548,24 @@ describe("everybody", { skip }, () => {
       { dark: true }
     ))
 
+  it("goes on from what hides the selected span when that is collapsed", () =>
+    withPage(support, async (page) => {
+      const grid = page.getByRole("treegrid")
+      const active = async () => page.locator(`[id="${await grid.getAttribute("aria-activedescendant")}"]`)
+      await grid.focus()
+      await press(page, "End")
+      await row(page, "node.subgraph").locator(".twisty").click()
+      assert.match(await current(page), /^node\.subgraph/)
+      assert.strictEqual(await (await active()).getAttribute("aria-expanded"), "false")
+      await press(page, "c")
+      assert.match(await current(page), /^graph\.execute/)
+      assert.strictEqual(await (await active()).count(), 1)
+      await press(page, "e", "End", "2")
+      assert.match(await current(page), /^node\.subgraph/)
+      await press(page, "ArrowUp")
+      assert.match(await current(page), /^node\.router/)
+    }))
+
   it("prints it whole: every row, none of the controls, the errors", () =>
     withPage(support, async (page) => {
       await press(page, "c")
