@@ -12,12 +12,14 @@ export interface GraphViewProps {
   /** The node whose visit is selected, and those that it is in. */
   readonly current: ReadonlySet<Step>
   readonly onSelect: (at: TraceNode) => void
+  /** On paper, where nobody scrolls: as a whole, however small or high. */
+  readonly printing: boolean
 }
 
 // A layout takes a moment for each of them, and a picture of more is none that somebody reads.
 const maximumBoxes = 150
 
-export const GraphView = ({ current, direction, onSelect, runs }: GraphViewProps) => {
+export const GraphView = ({ current, direction, onSelect, printing, runs }: GraphViewProps) => {
   const [wanted, setWanted] = useState(false)
   const byGraph = useMemo(
     () =>
@@ -40,8 +42,17 @@ export const GraphView = ({ current, direction, onSelect, runs }: GraphViewProps
   }
   return (
     <div class="graphs">
-      {byGraph.map(({ graph, runs }) => (
-        <OneGraph key={graph} graph={graph} runs={runs} current={current} direction={direction} onSelect={onSelect} />
+      {byGraph.map(({ graph, runs }, index) => (
+        <OneGraph
+          // Its name comes last in a trace that grows.
+          key={index}
+          graph={graph}
+          runs={runs}
+          current={current}
+          direction={direction}
+          onSelect={onSelect}
+          printing={printing}
+        />
       ))}
     </div>
   )
@@ -52,35 +63,87 @@ const smallest = 0.8
 /** More than this to scroll by is worse than a drawing that goes on to the right. */
 const highest = 1000
 
-/** From left to right, as one reads, or from top to bottom where only that fits. */
-const fitting = (runs: ReadonlyArray<Run>, direction: Direction, width: number | undefined): Drawing => {
-  const drawing = draw(runs, direction)
-  if (direction === "TB" || width === undefined || drawing.width * smallest <= width) {
-    return drawing
-  }
-  const down = draw(runs, "TB")
-  return down.width * smallest <= width && down.height <= highest ? down : drawing
+/** Pixels beside a drawing: what is left free, and a scroll bar. */
+const beside = 28 + 16
+
+// Pixels from margin to margin of a sheet of A4 or letter.
+const sheet = 690
+
+interface Fitting {
+  readonly direction: Direction
+  readonly drawing: Drawing
 }
 
-/** Whether there is more of it to the right. */
-const goesOn = ({ clientWidth, scrollLeft, scrollWidth }: HTMLElement): boolean =>
-  scrollLeft + clientWidth < scrollWidth - 4
+/** From left to right, as one reads, or from top to bottom where only that fits. */
+const fitting = (
+  runs: ReadonlyArray<Run>,
+  wanted: Direction,
+  width: number | undefined,
+  printing: boolean
+): Fitting => {
+  const fit = { direction: wanted, drawing: draw(runs, wanted) }
+  if (wanted === "TB" || width === undefined || fit.drawing.width * smallest <= width) {
+    return fit
+  }
+  const drawing = draw(runs, "TB")
+  const isBetter = printing
+    ? drawing.width < fit.drawing.width
+    : drawing.width * smallest <= width && drawing.height <= highest
+  return isBetter ? { direction: "TB", drawing } : fit
+}
 
-const OneGraph = ({ current, direction, graph, onSelect, runs }: GraphViewProps & { readonly graph: string }) => {
+/**
+ * The drawing that fits. One that grows keeps the direction in which it began: turned, it would push what is below it to
+ * where nobody looks.
+ */
+const useFitting = (
+  runs: ReadonlyArray<Run>,
+  wanted: Direction,
+  width: number | undefined,
+  printing: boolean
+): Drawing => {
+  const kept = useRef<{ readonly wanted: Direction; readonly width: number; readonly direction: Direction }>(undefined)
+  return useMemo(() => {
+    if (!printing && kept.current?.wanted === wanted && kept.current.width === width) {
+      return draw(runs, kept.current.direction)
+    }
+    const { direction, drawing } = fitting(runs, wanted, width, printing)
+    if (!printing && width !== undefined) {
+      kept.current = { wanted, width, direction }
+    }
+    return drawing
+  }, [runs, wanted, width, printing])
+}
+
+/** To which sides there is more of it, as classes. */
+const goesOn = (room: HTMLElement): string =>
+  (room.scrollLeft + room.clientWidth < room.scrollWidth - 4 ? " right" : "") +
+  (room.scrollTop + room.clientHeight < room.scrollHeight - 4 ? " below" : "")
+
+const OneGraph = ({
+  current,
+  direction,
+  graph,
+  onSelect,
+  printing,
+  runs
+}: GraphViewProps & { readonly graph: string }) => {
   const room = useRef<HTMLDivElement>(null)
-  const [width, setWidth] = useState<number>()
-  const [more, setMore] = useState(false)
+  const [seen, setSeen] = useState<number>()
+  const width = printing ? sheet : seen
+  const [more, setMore] = useState("")
   useLayoutEffect(() => {
     const observer = new ResizeObserver(([entry]) => {
-      setWidth(entry?.contentRect.width)
+      setSeen(entry === undefined ? undefined : entry.contentRect.width - beside)
       setMore(goesOn(room.current!))
     })
-    observer.observe(room.current!)
+    // A scroll bar that comes with a drawing must not change it.
+    observer.observe(room.current!.parentElement!)
     return () => observer.disconnect()
   }, [])
-  const drawing = useMemo(() => fitting(runs, direction, width), [runs, direction, width])
+  const drawing = useFitting(runs, direction, width, printing)
   // Smaller, so that it is seen as a whole, but not so small that nobody can read it.
-  const scale = width === undefined ? 1 : Math.min(1, Math.max(smallest, width / drawing.width))
+  const scale = width === undefined ? 1 : Math.min(1, Math.max(printing ? 0 : smallest, width / drawing.width))
   useLayoutEffect(() => {
     // The innermost one: those around it are as large as the graph may be.
     const box = Array.from(room.current!.querySelectorAll<HTMLElement>(".node.current")).at(-1)
@@ -100,11 +163,7 @@ const OneGraph = ({ current, direction, graph, onSelect, runs }: GraphViewProps 
           {line(graph)} · {count(runs.length, "run")}
         </figcaption>
       )}
-      <div
-        class={more ? "graph-scroll more" : "graph-scroll"}
-        ref={room}
-        onScroll={(event) => setMore(goesOn(event.currentTarget))}
-      >
+      <div class={`graph-scroll${more}`} ref={room} onScroll={(event) => setMore(goesOn(event.currentTarget))}>
         <div class="graph-scale" style={{ zoom: String(scale), width: `${drawing.width}px` }}>
           <Picture drawing={drawing} current={current} onSelect={onSelect} />
         </div>

@@ -291,7 +291,13 @@ export const TraceView = ({ before, controls, live = false, spans, status }: Tra
               </button>
             </h2>
             {(graphShown || printing) && (
-              <GraphView runs={drawn} current={current} direction={narrow ? "TB" : "LR"} onSelect={select} />
+              <GraphView
+                runs={drawn}
+                current={current}
+                direction={narrow ? "TB" : "LR"}
+                onSelect={select}
+                printing={printing}
+              />
             )}
           </section>
         )}

@@ -12,7 +12,7 @@ import * as TracePage from "../../src/TracePage.ts"
 import * as Browser from "../support/Browser.ts"
 import { faint } from "./Contrast.ts"
 import { root, scratch } from "../support/Process.ts"
-import { assistant, deep, foreign, hostile, loop, support } from "../support/Traces.ts"
+import { assistant, chain, deep, foreign, hostile, loop, support } from "../support/Traces.ts"
 
 const skip = Browser.missing
 const folder = scratch()
@@ -584,6 +584,51 @@ describe("everybody", { skip }, () => {
       )
       assert.isAbove((await page.pdf()).length, 10_000)
     }))
+
+  it("prints nothing that is wider than the sheet, however long the graph is", () =>
+    withPage(
+      () => chain(14),
+      async (page) => {
+        // A4 within the margins of a browser.
+        await page.setViewportSize({ width: 718, height: 1000 })
+        await page.emulateMedia({ media: "print" })
+        await page.locator(".printed").waitFor()
+        const widths = await page.evaluate(() => ({
+          page: document.documentElement.scrollWidth,
+          graph: document.querySelector(".picture")!.getBoundingClientRect().right,
+          hidden: Array.from(document.querySelectorAll(".graph-scroll, .printed *"))
+            .filter(
+              (element) => element.scrollWidth > element.clientWidth || element.scrollHeight > element.clientHeight
+            )
+            .map((element) => element.className)
+        }))
+        assert.isAtMost(widths.page, 718)
+        assert.isAtMost(widths.graph, 718)
+        assert.deepStrictEqual(widths.hidden, [])
+        await page.emulateMedia({ media: "screen" })
+        await page.locator(".printed").waitFor({ state: "detached" })
+      }
+    ))
+
+  for (const width of [360, 768, 1280]) {
+    it(`has the waterfall below a long graph, ${width} pixels wide, and says that the graph goes on`, () =>
+      withPage(
+        () => chain(14),
+        async (page) => {
+          const box = (await page.locator(".graph-scroll").boundingBox())!
+          assert.isAtMost(box.height, 480)
+          const goesOn = () => page.locator(".graph-scroll:is(.right, .below)").count()
+          for (const [to, sides] of [
+            [0, 1],
+            [1e5, 0]
+          ] as const) {
+            await page.locator(".graph-scroll").evaluate((room, to) => room.scrollTo(to, to), to)
+            await eventually(goesOn, (count) => count === sides)
+          }
+        },
+        { width }
+      ))
+  }
 
   for (const width of [360, 768, 1280, 2200]) {
     it(`sees it ${width} pixels wide, with nothing that sticks out`, () =>

@@ -459,6 +459,32 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui, live", () => {
     await list.close()
   })
 
+  it("leaves the waterfall where it is while the graph above it grows", async () => {
+    const run: Runs.Run = {
+      id: 106,
+      graph: "steps",
+      query: "Step by step",
+      start: Date.now(),
+      steps: Array.from({ length: 12 }, (_, index) => ({ node: `step-${index + 1}`, type: "tool", millis: 40 }))
+    }
+    const spans = Runs.spans(run)
+    await append(home, spans.slice(0, 2))
+    const { close, page } = await open(`${ui.url}#/trace/${Runs.traceId(106)}`)
+    const top = async (nodes: number) => {
+      await counted(page, "figure .node", nodes)
+      return await page.locator(".waterfall").evaluate((part) => part.getBoundingClientRect().top + scrollY)
+    }
+    const before = await top(2)
+    for (let count = 3; count <= 13; count++) {
+      await append(home, spans.slice(count - 1, count))
+      const now = await top(Math.min(count, 12))
+      assert.closeTo(now, before, 40, `${count} spans`)
+    }
+    await page.locator(".pill.ok").waitFor()
+    assert.closeTo(await top(12), before, 40)
+    await close()
+  })
+
   it("watches a program that runs: each step when it has ended, and the end", async () => {
     const { close, page } = await open(ui.url)
     await page.locator("tbody tr, .empty").first().waitFor()

@@ -428,6 +428,23 @@ export const deep = (depth: number): ReadonlyArray<StoredSpan> => {
   }))
 }
 
+/** A graph of so many nodes, one after the other, of which the last failed with a word that no line has room for. */
+export const chain = (nodes: number): ReadonlyArray<StoredSpan> =>
+  spansOf([
+    run("chain", "One after the other", {
+      at: 0,
+      for: nodes * 20,
+      error: "wide".repeat(300),
+      below: Array.from({ length: nodes }, (_, index) =>
+        visit("transform", `step-number-${index + 1}`, index + 1, {
+          at: index * 20,
+          for: 18,
+          ...(index + 1 === nodes ? { error: "wide".repeat(300) } : {})
+        })
+      )
+    })
+  ])
+
 /** A run of a loop, of so many spans: each round is a router and a model with a call, 12 spans. */
 export const loop = (spans: number): ReadonlyArray<StoredSpan> => {
   const rounds = Math.max(1, Math.floor((spans - 1) / 12))
