@@ -6,7 +6,7 @@
 import { isRedactable, redact } from "effect/Redactable"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { longestSecret } from "./Redaction.ts"
+import { hidden, longestSecret } from "./Redaction.ts"
 
 /** What an attribute may hold. */
 export type AttributeValue =
@@ -55,9 +55,9 @@ export const normalizeAll = (values: Readonly<Record<string, unknown>>): Record<
 }
 
 const array = (values: ReadonlyArray<unknown>): AttributeValue => {
-  // What most lists are.
+  // What most lists are. A copy: the program may go on to write into its own.
   if (values.length > 0 && values.every((value) => typeof value === "string")) {
-    return values
+    return values.slice()
   }
   const primitives = values
     .filter((value) => value !== undefined && value !== null)
@@ -162,7 +162,8 @@ const parts = (value: object, budget: Budget): unknown => {
       break
     }
     budget.left -= String(key).length
-    fields[String(key)] = prune(value instanceof Map ? value.get(key) : value[key as keyof typeof value], budget)
+    const part = prune(value instanceof Map ? value.get(key) : value[key as keyof typeof value], budget)
+    fields[String(key)] = hidden(String(key), part)
   }
   return fields
 }

@@ -87,7 +87,7 @@ const textOf = (part: Part): string =>
   part.type === "tool_call"
     ? typeof part.arguments === "string"
       ? part.arguments
-      : (JSON.stringify(part.arguments) ?? "{}")
+      : (JSON.stringify(part.arguments, Redaction.hidden) ?? "{}")
     : part.type === "tool_call_response"
       ? part.response
       : part.content

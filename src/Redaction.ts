@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import { mark, redact, type Redact } from "./Secrets.ts"
 import * as Utf8 from "./Utf8.ts"
 
-export { isSecret, mark, namesSecret, redact, type Redact } from "./Secrets.ts"
+export { hidden, isSecret, mark, namesSecret, redact, type Redact } from "./Secrets.ts"
 
 /** How what leaves the program is redacted, log lines included. Telemetry sets it where patterns are configured. */
 export const Current: Context.Reference<Redact> = Context.Reference("tinyllm/Redaction", {

@@ -162,6 +162,20 @@ export const isSecret = (name: string, value: string | number): boolean =>
     ? !/tokens?$/i.test(name)
     : !tokensName.test(name) || (name.length > "tokens".length && !/^\d{1,9}$/.test(value)))
 
+/**
+ * What is shown of a value in an object, as JSON has them: the whole of it is replaced if the name says that it is a
+ * secret, however deep in it one is. It is a `replacer` of `JSON.stringify`.
+ */
+export const hidden = (name: string, value: unknown): unknown =>
+  namesSecret(name) && holdsSecret(name, value) ? mark : value
+
+const holdsSecret = (name: string, value: unknown): boolean =>
+  typeof value === "string"
+    ? !isMarked(value, 0) && isSecret(name, value)
+    : typeof value === "number"
+      ? isSecret(name, value)
+      : typeof value === "object" && value !== null && Object.values(value).some((part) => holdsSecret(name, part))
+
 // ---------------------------------------------------------------------------------------------------------------------
 // All of it
 // ---------------------------------------------------------------------------------------------------------------------

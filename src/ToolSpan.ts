@@ -94,7 +94,7 @@ const unannotated = <A, E, R>(span: Tracer.Span, self: Effect.Effect<A, E, R>): 
 /** As JSON, without secrets; what is too long is the text of its beginning. */
 const contentOf = (value: unknown, capture: Capture.Capture): string => {
   const json = Result.getOrElse(
-    Result.try(() => JSON.stringify(value)),
+    Result.try(() => JSON.stringify(value, Redaction.hidden)),
     () => undefined
   )
   const text = typeof value === "string" ? value : (json ?? "null")

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Redacted } from "effect"
 import * as Attribute from "../src/Attribute.ts"
 
 describe("Attribute.json", () => {
@@ -12,5 +13,42 @@ describe("Attribute.json", () => {
     const emoji = Attribute.json(["🙂".repeat(5000)], 4097)
     assert.isTrue(String(JSON.parse(emoji)[0]).isWellFormed())
     assert.include(emoji, "…")
+  })
+
+  it("T25 hides the whole of what a key calls a secret, however deep it is, and no more", () => {
+    const shown = (value: unknown): unknown => JSON.parse(Attribute.json(value, 4096))
+    assert.deepStrictEqual(
+      shown({
+        a: { password: ["CANARY", { b: "CANARY" }], apiKey: { value: 12345 } },
+        token: new Map([["value", { text: "CANARY" }]]),
+        secret: "abc"
+      }),
+      {
+        a: { password: "__REDACTED__", apiKey: "__REDACTED__" },
+        token: "__REDACTED__",
+        secret: "__REDACTED__"
+      }
+    )
+    const plain = {
+      input_tokens: { cached: 5, new: 6 },
+      max_token: 512,
+      tokens: ["hello", "world"],
+      hasSecret: true,
+      secret: { enabled: true, list: [] },
+      password: null
+    }
+    assert.deepStrictEqual(shown(plain), plain)
+    assert.deepStrictEqual(shown({ password: Redacted.make("CANARY") }), { password: "<redacted>" })
+  })
+})
+
+describe("Attribute.normalize", () => {
+  it("gives a list of its own, into which the program does not write later", () => {
+    for (const list of [["a"], [1], [true]] as ReadonlyArray<Array<unknown>>) {
+      const value = Attribute.normalize(list)
+      const before = [...list]
+      list.push("later")
+      assert.deepStrictEqual<unknown>(value, before)
+    }
   })
 })

@@ -108,6 +108,21 @@ describe("Messages.messages", () => {
     }
   })
 
+  it("T25 hides the whole of what an argument of a tool calls a secret", () => {
+    const json = Messages.messages(
+      [
+        {
+          role: "assistant",
+          parts: [
+            { type: "tool_call", id: null, name: "login", arguments: { user: "ada", password: [{ a: "CANARY" }] } }
+          ]
+        }
+      ],
+      options
+    )
+    assert.deepStrictEqual(JSON.parse(json)[0].parts[0].arguments, { user: "ada", password: "__REDACTED__" })
+  })
+
   it("cuts names of roles and reasons that no server of Ollama has", () => {
     const json = Messages.messages(
       [{ role: "r".repeat(1_000_000), parts: [], finish_reason: "f".repeat(1_000_000) }],

@@ -165,6 +165,17 @@ describe("content of tool calls", () => {
     })
   )
 
+  it.effect("hides the whole of what it calls a secret", () =>
+    Effect.gen(function* () {
+      const { spans } = yield* record(calls({ door: 1, key: "a", password: { old: ["CANARY"] } }), generate, {
+        captureContent: "SPAN_ONLY"
+      })
+      const all = JSON.stringify(spans.map(textOf))
+      assert.include(all, "__REDACTED__")
+      assert.notInclude(all.replaceAll("CANARY_RESULT", ""), "CANARY")
+    })
+  )
+
   it.effect("is a text where it is no JSON without its secrets", () =>
     Effect.gen(function* () {
       const { spans } = yield* record(calls({ door: 1 }), generate, {
