@@ -142,9 +142,14 @@ const attempt = (run: () => void): void => {
   }
 }
 
-// The SDK's span shows its parts, but keeps the counts of what was dropped for itself.
+// The SDK's span shows its parts, but keeps the counts of what was dropped for itself. It is the active span too, on which
+// libraries write past us.
 const finish = (span: Bridged, guard: SpanGuard.Guard): void => {
-  const parts = span.span as unknown as SpanGuard.Parts
+  const parts = span.span as unknown as SpanGuard.Parts & { readonly status: Otel.SpanStatus }
+  span.span.updateName(guard.name(parts.name))
+  if (parts.status.message !== undefined) {
+    parts.status.message = SpanErrors.description(parts.status.message, guard.redact)
+  }
   const dropped = guard.finish(parts)
   const counts = span.span as unknown as Record<string, unknown>
   const add = (name: string, count: number): void => {

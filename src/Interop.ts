@@ -8,6 +8,7 @@
 import * as Otel from "@opentelemetry/api"
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as EffectTracer from "effect/Tracer"
 import { RecordedSpan } from "./RecordedSpan.ts"
 import * as Span from "./Span.ts"
@@ -47,18 +48,12 @@ const activeParent = (): Option.Option<EffectTracer.AnySpan> => {
   if (active instanceof ActiveSpan) {
     return Option.some(active.span)
   }
-  const { spanId, traceFlags, traceId, traceState } = active.spanContext()
-  return Otel.isSpanContextValid({ traceId, spanId, traceFlags })
-    ? Option.some(
-        TraceContext.externalSpan({
-          traceId,
-          spanId,
-          flags: traceFlags,
-          state: traceState?.serialize()
-        })
-      )
-    : Option.none()
+  const context = active.spanContext()
+  return Otel.isSpanContextValid(context) ? Option.some(external(context)) : Option.none()
 }
+
+const external = ({ spanId, traceFlags, traceId, traceState }: Otel.SpanContext): EffectTracer.ExternalSpan =>
+  TraceContext.externalSpan({ traceId, spanId, flags: traceFlags, state: traceState?.serialize() })
 
 const made = new WeakMap<EffectTracer.AnySpan, ActiveSpan>()
 
@@ -94,22 +89,26 @@ class ActiveSpan implements Otel.Span {
     return this.context
   }
   setAttribute(key: string, value: unknown): this {
-    if (this.span._tag === "Span") {
-      this.span.attribute(key, value)
+    const { span } = this
+    if (span._tag === "Span") {
+      attempt(() => span.attribute(String(key), value))
     }
     return this
   }
   setAttributes(attributes: Otel.Attributes): this {
-    for (const [key, value] of Object.entries(attributes)) {
-      this.setAttribute(key, value)
-    }
+    attempt(() => {
+      for (const [key, value] of Object.entries(attributes)) {
+        this.setAttribute(key, value)
+      }
+    })
     return this
   }
   addEvent(name: string, attributes?: Otel.Attributes | Otel.TimeInput, time?: Otel.TimeInput): this {
-    if (this.span._tag === "Span") {
+    const { span } = this
+    if (span._tag === "Span") {
       const isTime = attributes instanceof Date || Array.isArray(attributes) || typeof attributes === "number"
-      const given = isTime ? attributes : time
-      this.span.event(name, nanos(given), isTime ? undefined : (attributes as Record<string, unknown> | undefined))
+      const values = isTime ? undefined : (attributes as Record<string, unknown> | null | undefined)
+      attempt(() => span.event(String(name), nanos(isTime ? attributes : time), values ?? undefined))
     }
     return this
   }
@@ -117,16 +116,12 @@ class ActiveSpan implements Otel.Span {
     return this.addLinks([link])
   }
   addLinks(links: ReadonlyArray<Otel.Link>): this {
-    if (this.span._tag === "Span") {
-      this.span.addLinks(
-        links.map(({ attributes, context }) => ({
-          span: EffectTracer.externalSpan({
-            traceId: context.traceId,
-            spanId: context.spanId,
-            sampled: (context.traceFlags & 1) === 1
-          }),
-          attributes: attributes ?? {}
-        }))
+    const { span } = this
+    if (span._tag === "Span") {
+      attempt(() =>
+        span.addLinks(
+          links.map(({ attributes, context }) => ({ span: external(context), attributes: attributes ?? {} }))
+        )
       )
     }
     return this
@@ -134,16 +129,21 @@ class ActiveSpan implements Otel.Span {
   // "Ok" is final here: it overrides errors before and after it. Only a failure of the effect itself is one all the same.
   // https://opentelemetry.io/docs/specs/otel/trace/api/#set-status
   setStatus({ code, message }: Otel.SpanStatus): this {
-    if (this.span instanceof RecordedSpan) {
+    const { span } = this
+    if (span instanceof RecordedSpan) {
       if (code === Otel.SpanStatusCode.OK) {
-        this.span.succeed()
-      } else if (code === Otel.SpanStatusCode.ERROR && !this.span.ok) {
-        this.span.fail(message ?? "")
+        span.succeed()
+      } else if (code === Otel.SpanStatusCode.ERROR && !span.ok) {
+        attempt(() => span.fail(String(message ?? "")))
       }
     }
     return this
   }
-  updateName(): this {
+  updateName(name: string): this {
+    const { span } = this
+    if (span instanceof RecordedSpan) {
+      attempt(() => span.rename(String(name)))
+    }
     return this
   }
   end(): void {}
@@ -156,23 +156,44 @@ class ActiveSpan implements Otel.Span {
     )
   }
   recordException(exception: Otel.Exception, time?: Otel.TimeInput): void {
-    if (this.span._tag === "Span") {
-      this.span.event("exception", nanos(time), { ...Span.exception(exception) })
+    const { span } = this
+    if (span._tag === "Span") {
+      attempt(() => span.event("exception", nanos(time), { ...Span.exception(exception) }))
     }
   }
 }
 
-const nanos = (time: Otel.TimeInput | undefined): bigint =>
-  Array.isArray(time)
-    ? BigInt(time[0]) * 1_000_000_000n + BigInt(time[1])
-    : // As OpenTelemetry does: a small number is one of `performance.now`.
-      BigInt(Math.round(milliseconds(time as number | Date | undefined) * 1000)) * 1000n
+// What a library gives may be none of what the types say. The program is not to notice.
+const attempt = (write: () => void): void => void Result.try(write)
 
-const milliseconds = (time: number | Date | undefined): number =>
-  time instanceof Date
-    ? time.getTime()
-    : time === undefined
-      ? performance.timeOrigin + performance.now()
-      : time < performance.timeOrigin
-        ? performance.timeOrigin + time
-        : time
+// Nor may it be a time, or one that OTLP can say. Then it is now.
+const nanos = (time: Otel.TimeInput | undefined): bigint => {
+  const given = Result.getOrElse(
+    Result.try(() => read(time)),
+    () => undefined
+  )
+  return given !== undefined && given >= 0n && given < latest ? given : ofMillis(now())
+}
+
+const latest = 1n << 64n
+
+const read = (time: Otel.TimeInput | undefined): bigint => {
+  if (Array.isArray(time)) {
+    const [seconds, nanos] = time
+    return BigInt(Math.trunc(seconds)) * 1_000_000_000n + BigInt(Math.round((seconds % 1) * 1e9 + nanos))
+  }
+  return ofMillis(
+    time instanceof Date
+      ? time.getTime()
+      : time === undefined || time === null
+        ? now()
+        : // As OpenTelemetry does: a small number is one of `performance.now`.
+          time < performance.timeOrigin
+          ? performance.timeOrigin + time
+          : time
+  )
+}
+
+const now = (): number => performance.timeOrigin + performance.now()
+
+const ofMillis = (millis: number): bigint => BigInt(Math.round(millis * 1000)) * 1000n

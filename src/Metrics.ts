@@ -116,8 +116,8 @@ export const make = (
     },
     onEnd: (span) => {
       const { endTime, name, values } = span
-      if (name === graphSpan) {
-        running.delete(span)
+      // It may have got another name meanwhile.
+      if (running.delete(span)) {
         executions.add(1, { "graph.id": graphId.of(values["graph.id"]), status: statusOf(span) })
       } else if (callSpans.has(name) && endTime !== undefined) {
         onCall(span, endTime)

@@ -102,7 +102,7 @@ const noLinks: Array<Link> = []
 
 export class RecordedSpan implements Tracer.Span {
   readonly _tag = "Span"
-  readonly name: string
+  name: string
   readonly parent: Option.Option<Tracer.AnySpan>
   readonly annotations: Context.Context<never>
   readonly kind: Tracer.SpanKind
@@ -273,6 +273,13 @@ export class RecordedSpan implements Tracer.Span {
     const excess = Math.max(0, kept.length - limits.linkCountLimit)
     this.droppedLinks += excess
     this.recordedLinks = kept.slice(excess)
+  }
+
+  /** Gives it another name, until it ends. */
+  rename(name: string): void {
+    if (this.endTime === undefined) {
+      this.name = this.recorder.guard.name(name)
+    }
   }
 
   /** Marks it as an error, for what is no failure of its effect. */

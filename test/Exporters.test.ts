@@ -337,6 +337,95 @@ describe("interop", () => {
     })
   )
 
+  it.live("the effect's span has the name that a library gives it, until it ends", () =>
+    Effect.gen(function* () {
+      const kept = Kept.make()
+      let active: OtelApi.Span | undefined
+      const write = Effect.sync(() => {
+        active = OtelApi.trace.getActiveSpan()?.updateName("GET /users")
+      })
+      yield* through(
+        Effect.andThen(
+          Effect.withSpan(write, "ours"),
+          Effect.sync(() => active?.updateName("late"))
+        ),
+        kept.exporter,
+        { interop: true }
+      )
+      assert.deepStrictEqual(
+        kept.spans().map(({ name }) => name),
+        ["GET /users"]
+      )
+    })
+  )
+
+  it.live("a link of a library has its tracestate and its flags", () =>
+    Effect.gen(function* () {
+      const kept = Kept.make()
+      const context = { traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: 3 }
+      const write = Effect.sync(() => {
+        OtelApi.trace.getActiveSpan()?.addLink({
+          context: { ...context, traceState: OtelApi.createTraceState("a=1,b=2") },
+          attributes: { why: "retry" }
+        })
+      })
+      yield* through(Effect.withSpan(write, "ours"), kept.exporter, { interop: true })
+      const [link] = kept.spans()[0]?.links ?? []
+      assert.deepInclude(link?.context, context)
+      assert.strictEqual(link?.context.traceState?.serialize(), "a=1,b=2")
+      assert.deepStrictEqual({ ...link?.attributes }, { why: "retry" })
+    })
+  )
+
+  it.live("what a library writes never fails the program, whatever time it gives", () =>
+    Effect.gen(function* () {
+      const kept = Kept.make()
+      const times: ReadonlyArray<unknown> = [
+        Number.NaN,
+        Number.POSITIVE_INFINITY,
+        Number.MAX_VALUE,
+        new Date(Number.NaN),
+        new Date(-1),
+        null,
+        "noon",
+        {},
+        [],
+        [1],
+        [Number.NaN, 0],
+        [Number.MAX_VALUE, 0],
+        [-1, 0],
+        ["a", "b"]
+      ]
+      const write = Effect.sync(() => {
+        const active = OtelApi.trace.getActiveSpan() as OtelApi.Span
+        for (const time of times) {
+          active.addEvent("e", { given: String(time) }, time as OtelApi.TimeInput)
+          active.recordException(new Error("x"), time as OtelApi.TimeInput)
+        }
+        active.addEvent("fraction", [1_700_000_000.5, 0.4])
+        active.addEvent("exact", [1_700_000_000, 123_456_789])
+        // What callers without types do.
+        const wrong = undefined as never
+        active
+          .setAttributes(wrong)
+          .addLinks([{ context: wrong }])
+          .setStatus({ code: 2, message: wrong })
+        active.addEvent("without", null as never)
+      })
+      const before = Date.now() - 1
+      const { exit } = yield* through(Effect.withSpan(write, "ours"), kept.exporter, { interop: true })
+      assert.isTrue(Exit.isSuccess(exit))
+      const events = kept.spans()[0]?.events ?? []
+      assert.lengthOf(events, 2 * times.length + 3)
+      const timeOf = (name: string) => events.find((event) => event.name === name)?.time
+      assert.deepStrictEqual(timeOf("fraction"), [1_700_000_000, 500_000_000])
+      assert.deepStrictEqual(timeOf("exact"), [1_700_000_000, 123_456_789])
+      for (const { attributes, time } of events.filter(({ name }) => name === "e" || name === "exception")) {
+        assert.isAtLeast(time[0] * 1000 + time[1] / 1e6, before, String(attributes?.["given"]))
+      }
+    })
+  )
+
   it.live("a span that the rate did not choose is recording where it may be kept, and else not", () =>
     Effect.gen(function* () {
       const write = Effect.sync(() => {

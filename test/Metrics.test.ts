@@ -9,6 +9,7 @@ import * as Node from "../src/Node.ts"
 import * as NodeClient from "../src/NodeClient.ts"
 import { Ollama } from "../src/Ollama.ts"
 import { OllamaDouble, type Reply } from "../src/OllamaDouble.ts"
+import { RecordedSpan } from "../src/RecordedSpan.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import { version } from "../src/Version.ts"
 import { type CollectedMetric, decode, latest, type Point } from "./support/CollectedMetrics.ts"
@@ -439,6 +440,29 @@ describe("metrics at the collector", () => {
     Effect.gen(function* () {
       for (const temporality of ["cumulative", "DELTA", "lowmemory"]) {
         const collector = yield* Collector.make()
+  it.live("T60 know a run whose span got another name", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make()
+      const renamed = Node.tool(() =>
+        Effect.gen(function* () {
+          let span = yield* Effect.orDie(Effect.currentSpan)
+          while (span.parent._tag === "Some" && span.parent.value._tag === "Span") {
+            span = span.parent.value
+          }
+          assert.instanceOf(span, RecordedSpan)
+          ;(span as RecordedSpan).rename("GET /")
+        })
+      )
+      const { exit } = yield* observe(Graph.run(Graph.single("renamed", renamed), "hi"), { collector, options: traced })
+      assert.isTrue(Exit.isSuccess(exit))
+      const metrics = latest(collector.metricCalls())
+      const points = [{ attributes: { "graph.id": "renamed" }, asInt: 0 }]
+      assert.deepStrictEqual(metrics["tinyllm.graph.active"]?.points, points)
+      assert.strictEqual(metrics["tinyllm.graph.executions"]?.points[0]?.asInt, 1)
+      assert.isTrue(collector.spans().some(({ name }) => name === "GET /"))
+    })
+  )
+
         const until = (calls: number) =>
           Effect.promise(async () => {
             while (collector.metricCalls().length < calls) {
