@@ -45,11 +45,12 @@ export const layer = (options: {
           context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
           return new NodeTracerProvider({
             resource: OtlpResource.make(options.serviceName, options.resourceAttributes).merge(sdkResource()),
-            // All of them, or the SDK asks the environment for the rest and takes what it finds there unseen.
-            spanLimits: options.limits,
+            // All of them, or the SDK asks the environment for the rest and takes what it finds there unseen. The guard cuts
+            // texts, when it has replaced the secrets in them.
+            spanLimits: { ...options.limits, attributeValueLengthLimit: Number.POSITIVE_INFINITY },
             generalLimits: {
               attributeCountLimit: options.limits.attributeCountLimit,
-              attributeValueLengthLimit: options.limits.attributeValueLengthLimit
+              attributeValueLengthLimit: Number.POSITIVE_INFINITY
             },
             sampler: Bridge.obeying(decision, samplerOf(options.sampler)),
             spanProcessors: Array.from(options.processors, failSafe)

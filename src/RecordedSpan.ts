@@ -20,7 +20,7 @@ import * as Sampling from "./Sampling.ts"
 import * as Span from "./Span.ts"
 import * as SpanErrors from "./SpanErrors.ts"
 import * as SpanGuard from "./SpanGuard.ts"
-import { newValues, readable, readableAll, shortened, type Values } from "./SpanValues.ts"
+import { newValues, readable, readableAll, type Values } from "./SpanValues.ts"
 import * as TraceContext from "./TraceContext.ts"
 
 /** What all spans of one tracer share. */
@@ -267,7 +267,7 @@ export class RecordedSpan implements Tracer.Span {
     const { limits } = this.recorder
     const kept = this.recordedLinks.slice()
     for (const link of links) {
-      const { dropped, values } = readableAll(link.attributes, limits.attributePerLinkCountLimit, this.recorder)
+      const { dropped, values } = readableAll(link.attributes, limits.attributePerLinkCountLimit, this.recorder.guard)
       kept.push({ span: link.span, attributes: values, droppedAttributes: dropped })
     }
     const excess = Math.max(0, kept.length - limits.linkCountLimit)
@@ -355,7 +355,7 @@ export class RecordedSpan implements Tracer.Span {
       }
       return
     }
-    this.putAtEnd("error.type", Span.errorType(error.value))
+    this.putAtEnd("error.type", this.recorder.guard.value(Span.errorType(error.value)))
     this.fail(SpanErrors.messageOf(error.value, this.recorder.guard.redact))
     for (const fresh of SpanErrors.toRecord(this, exit, Context.get(this.annotations, Span.Afterwards))) {
       this.addEvent("exception", time, Span.exception(fresh, this.recorder.guard.redact))
@@ -377,7 +377,7 @@ export class RecordedSpan implements Tracer.Span {
   }
 
   private put(key: string, value: Attribute.AttributeValue): void {
-    const { attributeCountLimit, attributeValueLengthLimit } = this.recorder.limits
+    const { attributeCountLimit } = this.recorder.limits
     if (!Object.hasOwn(this.values, key)) {
       if (this.valueCount >= attributeCountLimit) {
         this.droppedAttributes++
@@ -385,14 +385,13 @@ export class RecordedSpan implements Tracer.Span {
       }
       this.valueCount++
     }
-    this.values[key] =
-      attributeValueLengthLimit === Number.POSITIVE_INFINITY ? value : shortened(value, attributeValueLengthLimit)
+    this.values[key] = value
   }
 
   // The newest events stay: an error is the last that happens.
   private addEvent(name: string, time: bigint, attributes: Readonly<Record<string, unknown>> | undefined): void {
     const { limits } = this.recorder
-    const { dropped, values } = readableAll(attributes, limits.attributePerEventCountLimit, this.recorder)
+    const { dropped, values } = readableAll(attributes, limits.attributePerEventCountLimit, this.recorder.guard)
     const events = this.events === noEvents ? [] : this.events
     events.push({ name, time, attributes: values, droppedAttributes: dropped })
     if (events.length > limits.eventCountLimit) {

@@ -108,6 +108,16 @@ export const cutItems = (items: ReadonlyArray<unknown>, bytes: number, redact: R
   ) as ReadonlyArray<string>
 }
 
+/** A text, and every text of a list, of `length` UTF-16 units at most. What is cut does not end in half a character. */
+export const shortened = (value: AttributeValue, length: number): AttributeValue =>
+  typeof value === "string"
+    ? value.length <= length
+      ? value
+      : value.slice(0, length).replace(/[\ud800-\udbff]$/, "")
+    : Array.isArray(value)
+      ? value.map((item: unknown) => (typeof item === "string" ? (shortened(item, length) as string) : item) as string)
+      : value
+
 // A list is cut after the last item that has room.
 const cutValue = (value: AttributeValue, bytes: number): AttributeValue => {
   if (typeof value === "string") {

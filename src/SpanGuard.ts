@@ -20,6 +20,7 @@ import {
   nothing,
   overhead,
   type Parts,
+  shortened,
   shrink,
   sizeOfItems,
   whole
@@ -35,6 +36,8 @@ export interface Options {
   readonly redact: Redaction.Redact
   /** Whether log lines are events. */
   readonly logEvents: boolean
+  /** UTF-16 units of a text in an attribute at most; no limit by default. It cuts what has no secrets any more. */
+  readonly valueLength?: number | undefined
 }
 
 export interface Guard {
@@ -76,28 +79,33 @@ export const defaultBytes = 16 * 1024
 
 /** Makes a guard. */
 export const make = (options: Options): Guard => {
-  const { bytes, redact } = options
+  const { bytes, redact, valueLength = Number.POSITIVE_INFINITY } = options
   const configured = redact !== Redaction.redact
   const names = new Map<string, string>()
-  const keys = new Map<string, string>()
+  const texts = new Map<string, string>()
+  const keys = new Map<string, Key>()
 
-  const clean = (key: string, value: AttributeValue): AttributeValue => {
+  const clean = (key: Key, value: AttributeValue): AttributeValue => {
+    const { kind, written } = key
     if (typeof value === "string") {
-      const kind = kindOf(key)
-      return kind === ordinary || (kind === ours && configured)
+      return kind === ordinary
         ? redact(value)
-        : kind === secret && value !== redactedValue
-          ? Redaction.isSecret(key, value)
-            ? Redaction.mark
-            : redact(value)
-          : value
+        : kind === ours
+          ? cleanText(value)
+          : kind === drawn && configured
+            ? redact(value)
+            : kind === secret && value !== redactedValue
+              ? Redaction.isSecret(written, value)
+                ? Redaction.mark
+                : redact(value)
+              : value
     }
     if (typeof value === "number") {
-      return kindOf(key) === secret && Redaction.isSecret(key, value) ? Redaction.mark : value
+      return kind === secret && Redaction.isSecret(written, value) ? Redaction.mark : value
     }
     return Array.isArray(value) ? cleanItems(key, value) : value
   }
-  const cleanItems = (key: string, values: ReadonlyArray<unknown>): AttributeValue => {
+  const cleanItems = (key: Key, values: ReadonlyArray<unknown>): AttributeValue => {
     const cleaned = values.map((item) => clean(key, item as AttributeValue))
     return cleaned.some((item, index) => item !== values[index])
       ? (cleaned as ReadonlyArray<string>)
@@ -105,27 +113,30 @@ export const make = (options: Options): Guard => {
   }
   const cleanAll = (attributes: Record<string, AttributeValue | undefined>): number => {
     let units = 0
-    for (const key in attributes) {
-      const value = attributes[key]
+    let renamed: Array<Key> | undefined
+    for (const written in attributes) {
+      const value = attributes[written]
       if (value === undefined) {
         continue
       }
-      units += overhead + key.length
-      const cleaned = typeof value === "boolean" ? value : clean(key, value)
-      const name = configured ? shortKey(key) : key
-      if (name !== key) {
-        delete attributes[key]
-        units += name.length
+      const key = keyOf(written)
+      const whole = clean(key, value)
+      const cleaned = valueLength === Number.POSITIVE_INFINITY ? whole : shortened(whole, valueLength)
+      if (cleaned !== value) {
+        attributes[written] = cleaned
       }
-      if (cleaned !== value || name !== key) {
-        attributes[name] = cleaned
+      if (key.shown !== written) {
+        renamed ??= []
+        renamed.push(key)
       }
-      if (typeof cleaned === "number" || typeof cleaned === "boolean") {
-        continue
+      units += overhead + written.length
+      if (typeof cleaned === "string") {
+        units += cleaned.length
+      } else if (typeof cleaned === "object") {
+        units += sizeOfItems(cleaned)
       }
-      units += typeof cleaned === "string" ? cleaned.length : sizeOfItems(cleaned)
     }
-    return units
+    return renamed === undefined ? units : units + rename(attributes, renamed)
   }
 
   // A program has few names, and spans without end.
@@ -141,18 +152,36 @@ export const make = (options: Options): Guard => {
     return cleaned
   }
 
-  // What keys hold is the program's, and the same again and again.
-  const shortKey = (key: string): string => {
-    const known = keys.get(key)
+  // Ids and names of what a program is made of, which are few.
+  const cleanText = (text: string): string => {
+    const known = texts.get(text)
     if (known !== undefined) {
       return known
     }
-    const cleaned = conventional.test(key) ? key : redact(key)
-    if (keys.size < maximumKeys && key.length <= nameBytes) {
-      keys.set(key, cleaned)
+    const cleaned = redact(text)
+    if (texts.size < maximumNames && text.length <= nameBytes) {
+      texts.set(text, cleaned)
     }
     return cleaned
   }
+
+  const keyOf = (written: string): Key => {
+    const known = keys.get(written)
+    if (known !== undefined) {
+      return known
+    }
+    const key = {
+      written,
+      // One that is longer than a span is left out.
+      shown: written.length > bytes || isName(written) ? written : redact(written),
+      kind: kinds.get(written) ?? (Redaction.namesSecret(written) ? secret : ordinary)
+    }
+    if (keys.size < maximumKeys && written.length <= nameBytes) {
+      keys.set(written, key)
+    }
+    return key
+  }
+  const isName = (key: string): boolean => (configured ? conventional : words).test(key)
 
   return {
     redact,
@@ -187,20 +216,31 @@ const maximumNames = 1000
 // Keys
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** What is known of a key. A program has few, and writes them again and again. */
+interface Key {
+  /** As the program wrote it. */
+  readonly written: string
+  /** As it leaves the program, without secrets. */
+  readonly shown: string
+  readonly kind: number
+}
+
 const ordinary = 0
 const ours = 1
 const secret = 2
 const content = 3
+const drawn = 4
 
 // How `Redacted` values show.
 const redactedValue = "<redacted>"
 
-// Ours whose values are ids, or names and settings that somebody configured. There is no secret to look for in them.
-const kinds = new Map<string, number>([
+const kinds: ReadonlyMap<string, number> = new Map([
   ...[...whole].map((key) => [key, content] as const),
+  // Random, and no text of anybody's.
+  ["execution.trace_id", drawn],
+  // Ours whose values are few in a program. What they are is looked at once.
   ...[
     "graph.id",
-    "execution.trace_id",
     "node.id",
     "node.type",
     "llm.model",
@@ -222,16 +262,24 @@ const kinds = new Map<string, number>([
 const conventional =
   /^(?:gen_ai|llm|graph|node|execution|task|router|retry|error|exception|server|tinyllm|effect)\.[a-zA-Z_.]+$/
 
+// Where no patterns are configured, words alone are no secret, whatever they begin with: `npm_package_version`.
+const words = /^[a-z]+(?:[._][a-z]+)*$/
+
 const maximumKeys = 2000
 
-const kindOf = (key: string): number => {
-  const known = kinds.get(key)
-  if (known !== undefined) {
-    return known
+// Keys that show as the same text are numbered, so that each keeps its value. Gives a bound of what that takes.
+const rename = (attributes: Record<string, AttributeValue | undefined>, keys: ReadonlyArray<Key>): number => {
+  let units = 0
+  let number = 1
+  for (const { shown, written } of keys) {
+    let name = shown
+    while (Object.hasOwn(attributes, name)) {
+      number++
+      name = `${shown}_${number}`
+    }
+    attributes[name] = attributes[written]
+    delete attributes[written]
+    units += name.length
   }
-  const kind = Redaction.namesSecret(key) ? secret : ordinary
-  if (kinds.size < maximumKeys && key.length <= nameBytes) {
-    kinds.set(key, kind)
-  }
-  return kind
+  return units
 }

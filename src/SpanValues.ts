@@ -5,7 +5,6 @@
  */
 import * as Result from "effect/Result"
 import * as Attribute from "./Attribute.ts"
-import type { Limits } from "./EnvironmentVariables.ts"
 import type * as SpanGuard from "./SpanGuard.ts"
 
 /** Attributes by their names. Without a prototype, every key is one's own, `__proto__` too. */
@@ -35,7 +34,7 @@ const none: Values = Object.freeze(newValues())
 export const readableAll = (
   given: Readonly<Record<string, unknown>> | undefined,
   countLimit: number,
-  { guard, limits }: { readonly guard: SpanGuard.Guard; readonly limits: Limits }
+  guard: SpanGuard.Guard
 ): { readonly values: Values; readonly dropped: number } => {
   if (given === undefined) {
     return { values: none, dropped: 0 }
@@ -55,10 +54,7 @@ export const readableAll = (
         continue
       }
       count++
-      values[key] =
-        typeof normal === "number" || typeof normal === "boolean"
-          ? normal
-          : shortened(guard.value(normal), limits.attributeValueLengthLimit)
+      values[key] = typeof normal === "number" || typeof normal === "boolean" ? normal : guard.value(normal)
     }
   } catch {
     return { values: piecewise(given, countLimit), dropped }
@@ -87,17 +83,3 @@ const piecewise = (given: Readonly<Record<string, unknown>>, countLimit: number)
   }
   return values
 }
-
-/** A text, and every text of a list, of `length` UTF-16 units at most. What is cut does not end in half a character. */
-export const shortened = (value: Attribute.AttributeValue, length: number): Attribute.AttributeValue =>
-  length === Number.POSITIVE_INFINITY
-    ? value
-    : typeof value === "string"
-      ? value.length <= length
-        ? value
-        : value.slice(0, length).replace(/[\ud800-\udbff]$/, "")
-      : Array.isArray(value)
-        ? value.map(
-            (item: unknown) => (typeof item === "string" ? (shortened(item, length) as string) : item) as string
-          )
-        : value

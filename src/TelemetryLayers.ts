@@ -203,10 +203,16 @@ export const metricsOf = (
       )
 }
 
-export const guardOf = ({ privacy }: TelemetryConfig.Resolved) =>
+export const guardOf = ({ limits, privacy }: TelemetryConfig.Resolved) =>
   Effect.map(
     Effect.promise(() => import("./SpanGuard.ts")),
-    ({ make }) => make({ bytes: privacy.spanBytes.value, redact: privacy.redact, logEvents: privacy.logEvents.value })
+    ({ make }) =>
+      make({
+        bytes: privacy.spanBytes.value,
+        redact: privacy.redact,
+        logEvents: privacy.logEvents.value,
+        valueLength: limits.attributeValueLengthLimit
+      })
   )
 
 export const sinks = (

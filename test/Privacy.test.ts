@@ -1,6 +1,7 @@
 // What leaves the program, looked at from outside: real processes, a real collector, an Ollama double, and canaries in
 // every text that is to stay inside.
 import { assert, describe, it } from "@effect/vitest"
+import * as OtelApi from "@opentelemetry/api"
 import { type ReadableSpan, SimpleSpanProcessor, type SpanExporter } from "@opentelemetry/sdk-trace-base"
 import { ConfigProvider, Console, Effect, Layer, type Scope } from "effect"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
@@ -386,11 +387,20 @@ describe("content of the command line", () => {
   )
 })
 
+// With a tracestate as long as the standard allows.
+const elsewhere = TraceContext.externalSpan({
+  traceId: "1".repeat(32),
+  spanId: "1".repeat(16),
+  flags: 1,
+  state: Array.from({ length: 32 }, (_, i) => `k${i + 10}${"x".repeat(253)}=${"v".repeat(256)}`).join(",")
+})
+
 /** What a tracer hands to an exporter: the one that is ours, or the SDK's. */
 const spansOf = (
   tracer: "own" | "sdk",
   self: Effect.Effect<unknown, unknown>,
-  options: Telemetry.ProgramOptions = {}
+  options: Telemetry.ExporterOptions = {},
+  env: Readonly<Record<string, string>> = {}
 ): Effect.Effect<ReadonlyArray<ReadableSpan>, Telemetry.TelemetryConfigError> => {
   const ended: Array<ReadableSpan> = []
   const exporter: SpanExporter = {
@@ -406,7 +416,7 @@ const spansOf = (
       : Telemetry.layerSdk([new SimpleSpanProcessor(exporter)], options)
   return self.pipe(
     Effect.exit,
-    Effect.provide(Layer.provide(layer, noVariables)),
+    Effect.provide(Layer.provide(layer, ConfigProvider.layer(ConfigProvider.fromEnv({ env })))),
     Effect.map(() => ended)
   )
 }
@@ -472,6 +482,90 @@ describe.each(["own", "sdk"] as const)("spans of the tracer %s", (tracer) => {
       }
     })
   )
+
+  it.live.each(["OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"])(
+    "T25 replace secrets before %s cuts them",
+    (limit) =>
+      Effect.gen(function* () {
+        const url = "postgres://admin:CANARY_PASSWORD@db/orders"
+        const values = { url, list: [url, "b"], id: "see customer-CANARY_NUMBER and", short: "token=abcd" }
+        const work = Effect.gen(function* () {
+          yield* Span.attributes(values)
+          yield* Span.event("e", values)
+          const span = yield* Effect.orDie(Effect.currentSpan)
+          span.addLinks([{ span: elsewhere, attributes: values }])
+          return yield* Effect.fail(new Broken(`${"x".repeat(12)} ${url}`))
+        }).pipe(Effect.withSpan("work", { links: [{ span: elsewhere, attributes: values }] }))
+        const [span] = yield* spansOf(tracer, work, { redact: [/customer-\w+/] }, { [limit]: "24" })
+        const cut = {
+          url: "postgres://__REDACTED__@",
+          list: ["postgres://__REDACTED__@", "b"],
+          id: "see __REDACTED__ and",
+          short: "token=__REDACTED__"
+        }
+        assert.deepStrictEqual<unknown>({ ...span?.attributes }, { ...cut, "error.type": "Broken" })
+        assert.deepStrictEqual<unknown>({ ...span?.events[0]?.attributes }, cut)
+        assert.strictEqual(span?.events[1]?.attributes?.["exception.message"], `${"x".repeat(12)} postgres://`)
+        assert.deepStrictEqual<unknown>(
+          span?.links.map(({ attributes }) => ({ ...attributes })),
+          [cut, cut]
+        )
+      })
+  )
+
+  it.live("T25 hold no secret in keys, types of errors and what is deep in an object", () =>
+    Effect.gen(function* () {
+      const work = Effect.gen(function* () {
+        yield* Span.attributes({
+          "https://me:CANARY@host/": 1,
+          "https://you:CANARY@host/": 2,
+          tools: ["a"]
+        })
+        yield* Effect.annotateCurrentSpan("login", { user: "ada", password: ["CANARY", { old: "CANARY" }] })
+        return yield* Effect.fail({ _tag: "token=CANARY", message: "m" })
+      })
+      const [span] = yield* spansOf(tracer, Effect.withSpan(work, "work"))
+      assert.deepStrictEqual<unknown>(
+        { ...span?.attributes },
+        {
+          login: '{"user":"ada","password":"__REDACTED__"}',
+          tools: ["a"],
+          "error.type": "token=__REDACTED__",
+          "https://__REDACTED__@host/": 1,
+          "https://__REDACTED__@host/_2": 2
+        }
+      )
+    })
+  )
+
+  it.live("T25 hold no secret in what a library writes on the active span", () =>
+    Effect.gen(function* () {
+      const write = Effect.sync(() => {
+        const active = OtelApi.trace.getActiveSpan()
+        active?.updateName("GET https://me:CANARY@host/").addEvent("https://me:CANARY@host/", { "db.password": "x" })
+        active?.setStatus({ code: OtelApi.SpanStatusCode.ERROR, message: "with token=CANARY" })
+      })
+      const [span] = yield* spansOf(tracer, Effect.withSpan(write, "work"), { interop: true })
+      assert.strictEqual(span?.name, "GET https://__REDACTED__@host/")
+      assert.strictEqual(span?.events[0]?.name, "https://__REDACTED__@host/")
+      assert.deepStrictEqual<unknown>({ ...span?.events[0]?.attributes }, { "db.password": "__REDACTED__" })
+      assert.strictEqual(span?.status.message, "with token=__REDACTED__")
+    })
+  )
+
+  it.live("hold lists as they were when they were given", () =>
+    Effect.gen(function* () {
+      const list = ["a"]
+      const work = Effect.andThen(Span.attributes({ list }), Span.event("e", { list })).pipe(Effect.withSpan("work"))
+      const all = Effect.andThen(
+        work,
+        Effect.sync(() => void list.push("later"))
+      )
+      const [span] = yield* spansOf(tracer, Effect.withSpan(all, "whole"))
+      assert.deepStrictEqual(span?.attributes["list"], ["a"])
+      assert.deepStrictEqual(span?.events[0]?.attributes?.["list"], ["a"])
+    })
+  )
 })
 
 describe("the size of a span", () => {
@@ -487,14 +581,6 @@ describe("the size of a span", () => {
     })
 
   const megabytes = (text: string) => text.repeat(10_000_000 / text.length)
-  // A tracestate as long as the standard allows.
-  const elsewhere = TraceContext.externalSpan({
-    traceId: "1".repeat(32),
-    spanId: "1".repeat(16),
-    flags: 1,
-    state: Array.from({ length: 32 }, (_, i) => `k${i + 10}${"x".repeat(253)}=${"v".repeat(256)}`).join(",")
-  })
-
   // The request has the resource too.
   const budget = 16_384 + 400
 

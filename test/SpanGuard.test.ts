@@ -5,7 +5,9 @@ import * as Utf8 from "../src/Utf8.ts"
 
 type Values = SpanGuard.Parts["attributes"]
 
-const guard = SpanGuard.make({ bytes: 16_384, redact: Redaction.redact, logEvents: false })
+const options: SpanGuard.Options = { bytes: 16_384, redact: Redaction.redact, logEvents: false }
+
+const guard = SpanGuard.make(options)
 
 /** A span that has ended, with what a tracer would have kept of these values. */
 const ended = (parts: {
@@ -143,6 +145,85 @@ describe("SpanGuard.finish", () => {
     })
   })
 
+  it("T25 cuts to a limit of characters what has no secrets any more, and to no more than the limit", () => {
+    const { finish } = SpanGuard.make({ ...options, valueLength: 24 })
+    const url = "postgres://admin:CANARY-CANARY@db/orders"
+    const values = (): Values => ({ url, list: [url, "b"], short: "token=abcd", n: 1, "gen_ai.x": "🙂".repeat(13) })
+    const cut = {
+      url: "postgres://__REDACTED__@",
+      list: ["postgres://__REDACTED__@", "b"],
+      short: "token=__REDACTED__",
+      n: 1,
+      "gen_ai.x": "🙂".repeat(12)
+    }
+    const span = {
+      ...ended({ attributes: values(), events: [{ name: "e", attributes: values() }] }),
+      links: [{ attributes: values() }]
+    }
+    assert.deepStrictEqual(finish(span), { attributes: 0, events: 0, links: 0 })
+    assert.deepStrictEqual(span.attributes, cut)
+    assert.deepStrictEqual(span.events[0]?.attributes, cut)
+    assert.deepStrictEqual(span.links[0]?.attributes, cut)
+    for (let valueLength = 1; valueLength < 60; valueLength++) {
+      const { attributes } = ended({ attributes: { url, key: "api_key=CANARY" } })
+      SpanGuard.make({ ...options, valueLength }).finish({ name: "s", attributes, events: [], links: [] })
+      assert.notInclude(JSON.stringify(attributes), "CAN")
+      assert.isTrue(Object.values(attributes).every((value) => String(value).length <= valueLength))
+    }
+  })
+
+  it("T25 replaces what looks like a secret in keys, and no words", () => {
+    const span = ended({
+      attributes: {
+        "https://me:CANARY@host/": 1,
+        "session sk-ant-abcdefghijkl": true,
+        npm_package_version: "1.0.0",
+        "db.pk_customer_number": 2
+      },
+      events: [{ name: "e", attributes: { "AKIAABCDEFGHIJKLMNOP.n": 1 } }]
+    })
+    guard.finish(span)
+    assert.deepStrictEqual(span.attributes, {
+      "https://__REDACTED__@host/": 1,
+      "session __REDACTED__": true,
+      npm_package_version: "1.0.0",
+      "db.pk_customer_number": 2
+    })
+    assert.deepStrictEqual(span.events[0]?.attributes, { "__REDACTED__.n": 1 })
+  })
+
+  it("T25 keeps the values of keys that are the same without their secrets", () => {
+    const own = SpanGuard.make({ ...options, redact: Redaction.withPatterns([/customer-\d+/]) })
+    const span = ended({ attributes: { "customer-1.n": 1, "customer-2.n": 2, "__REDACTED__.n": 0, "customer-3.n": 3 } })
+    assert.deepStrictEqual(own.finish(span), { attributes: 0, events: 0, links: 0 })
+    assert.deepStrictEqual(span.attributes, {
+      "__REDACTED__.n": 0,
+      "__REDACTED__.n_2": 1,
+      "__REDACTED__.n_3": 2,
+      "__REDACTED__.n_4": 3
+    })
+  })
+
+  it("T25 replaces what looks like a secret under our own names", () => {
+    const attributes = {
+      "error.type": "token=abcd1234",
+      "server.address": "https://me:CANARY@host",
+      "node.id": "sk-abcdefghijklmnop",
+      "gen_ai.response.finish_reasons": ["stop", "password=CANARY"]
+    }
+    // What was seen before is known, and replaced again.
+    for (let time = 0; time < 2; time++) {
+      const span = ended({ attributes })
+      guard.finish(span)
+      assert.deepStrictEqual(span.attributes, {
+        "error.type": "token=__REDACTED__",
+        "server.address": "https://__REDACTED__@host",
+        "node.id": "__REDACTED__",
+        "gen_ai.response.finish_reasons": ["stop", "password=__REDACTED__"]
+      })
+    }
+  })
+
   it("keeps every span within its budget, whatever is in it", () => {
     const big = { big: megabytes("x") }
     const cases: Record<string, Parameters<typeof ended>[0]> = {
@@ -152,7 +233,10 @@ describe("SpanGuard.finish", () => {
       "many attributes": {
         attributes: Object.fromEntries(Array.from({ length: 128 }, (_, i) => [`key${i}`, "€".repeat(300)]))
       },
-      "a long key": { attributes: { [megabytes("k")]: 1, short: "x" } },
+      "a long key": { attributes: { [megabytes("k")]: 1, [megabytes("a.")]: 1, short: "x" } },
+      "secrets for keys": {
+        attributes: Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`token=${1000 + i}`, i]))
+      },
       name: { name: megabytes("n") },
       exception: {
         events: [
