@@ -18,8 +18,9 @@ export const origin = ({ source }: Pick<Telemetry.Sourced<unknown>, "source">): 
   source === "flag/program" ? "flag" : source
 
 /** The settings that every report has. */
-export const main = ({ exporters, sampler, serviceName }: Telemetry.Resolved): ReadonlyArray<Line> => [
+export const main = ({ exporters, sampler, serviceName, store }: Telemetry.Resolved): ReadonlyArray<Line> => [
   line("Exporter", exporters.value.join(", ") || "none", exporters),
+  line("Store", store.value?.file ?? "traces are not kept on this machine", store),
   line("Service", serviceName.value, serviceName),
   line("Sampler", Telemetry.samplerName(sampler.value), sampler)
 ]
@@ -60,7 +61,6 @@ export const others = (config: Telemetry.Resolved): ReadonlyArray<Line> => {
       })
     ),
     line("Spool", config.spool.value?.directory ?? "spans that are not sent are lost", config.spool),
-    line("Store", config.store.value?.file ?? "traces are not kept on this machine", config.store),
     line("Context", config.propagators.value.join(", ") || "none", config.propagators),
     line("Content", content(privacy), privacy.capture),
     line("Content", `${privacy.contentBytes.value} bytes of an attribute`, privacy.contentBytes),

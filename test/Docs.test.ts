@@ -383,6 +383,7 @@ const runShell = (command: Pick<Command, "line" | "ollama" | "collector"> & { re
           .replaceAll(command.ollama ? ollamaUrl : nowhere, usualOllama)
           .replaceAll(`${collectorUrl} (TINYLLM_OTLP_ENDPOINT)`, `http://${usualAddress} (default)`)
           .replaceAll(address, usualAddress)
+          .replaceAll(join(folder, "home"), "/home/me/.local/state/tinyllm")
       return {
         ...result,
         stdout: usual(result.stdout),

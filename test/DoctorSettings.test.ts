@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import * as Collector from "./support/Collector.ts"
 import * as Process from "./support/Process.ts"
 
@@ -68,12 +69,24 @@ describe("The settings of tinyllm doctor", () => {
       const names = (stdout: string) => new Set([...stdout.matchAll(/^(.{10})/gm)].map(([, name = ""]) => name.trim()))
       assert.deepStrictEqual(
         [...names(yield* doctor(["--tracing"], {}))],
-        ["Ollama", "Tracing", "Exporter", "Service", "Sampler"]
+        ["Ollama", "Tracing", "Exporter", "Store", "Service", "Sampler"]
       )
       const verbose = yield* doctor(["--tracing", "--verbose"], {})
       const expected = ["Collector", "Protocol", "Timeout", "Gzip", "Queue", "Batch", "Limit", "Context", "Content"]
       assert.includeMembers([...names(verbose)], [...expected, "Span", "Spool", "Keep", "Log level"])
       assert.notMatch(verbose, /\((?!default\)|flag\))\w+\)$/m)
+    })
+  )
+
+  it.live("say where traces are kept on this machine, with tracing and without, and what says that they are not", () =>
+    Effect.gen(function* () {
+      const home = Process.scratch()
+      const kept = `\nStore     ${join(home, "traces.db")} (default)\n`
+      assert.include(yield* doctor(["--tracing"], { TINYLLM_HOME: home }), kept)
+      assert.include(yield* doctor([], { TINYLLM_HOME: home }), kept)
+      const lost = "\nStore     traces are not kept on this machine"
+      assert.include(yield* doctor(["--tracing", "--no-store"], {}), `${lost} (flag)\n`)
+      assert.include(yield* doctor(["--tracing"], { TINYLLM_STORE: "false" }), `${lost} (TINYLLM_STORE)\n`)
     })
   )
 
