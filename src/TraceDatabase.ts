@@ -271,6 +271,10 @@ const steps: ReadonlyArray<string> = [
     span_id BLOB NOT NULL,
     PRIMARY KEY (trace, span_id)
   ) STRICT, WITHOUT ROWID;
+  `,
+  `
+  -- The process that wrote to it last, where its spans are those of that process; it ends with them.
+  ALTER TABLE traces ADD COLUMN writer TEXT;
   `
 ]
 

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import * as ProcessName from "./ProcessName.ts"
 import { naming, transaction, type Database } from "./TraceDatabase.ts"
 import { hex, unhex } from "./OtlpJson.ts"
 import type * as OtlpTraces from "./OtlpTraces.ts"
@@ -60,8 +61,7 @@ const summaryOf = (row: Row): TraceSummary => ({
   service: row.service ?? undefined,
   ...(row.graph === null ? {} : { graph: row.graph }),
   ...(row.query === null ? {} : { query: row.query }),
-  status: row.status as TraceSummary["status"],
-  ...(row.error === null ? {} : { error: row.error }),
+  ...outcomeOf(row),
   startNanos: row.start_nanos,
   endNanos: row.end_nanos,
   spans: Number(row.spans),
@@ -71,6 +71,12 @@ const summaryOf = (row: Row): TraceSummary => ({
   ...(row.output_tokens === null ? {} : { outputTokens: Number(row.output_tokens) }),
   models: JSON.parse(row.models)
 })
+
+// What a process that was killed has left says so from the moment when somebody asks.
+const outcomeOf = ({ error, status, writer }: Row): Pick<TraceSummary, "status" | "error"> =>
+  status === "running" && ProcessName.hasEnded(writer ?? "")
+    ? { status: "interrupted", error: "its process has ended before it did" }
+    : { status: status as TraceSummary["status"], ...(error === null ? {} : { error }) }
 
 /** The id of the trace that began last. */
 export const last = ({ connection }: Database): string | undefined => {

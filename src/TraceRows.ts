@@ -21,8 +21,16 @@ export interface Appended {
   readonly traces: number
 }
 
-/** Puts spans in, all or none, as of a time in milliseconds. Throws a `Reason`. */
-export const append = (database: Database, parts: ReadonlyArray<OtlpTraces.ReadPart>, now: number): Appended => {
+/**
+ * Puts spans in, all or none, as of a time in milliseconds. `writer` names the process that they are of, where that is the
+ * one that writes them. Throws a `Reason`.
+ */
+export const append = (
+  database: Database,
+  parts: ReadonlyArray<OtlpTraces.ReadPart>,
+  now: number,
+  writer: string | null
+): Appended => {
   // Nobody else waits while they are looked at.
   const read = parts.map(({ resource, source, spans }) => ({
     source,
@@ -30,7 +38,7 @@ export const append = (database: Database, parts: ReadonlyArray<OtlpTraces.ReadP
     spans: spans.map(({ bytes, message }) => ({ body: bytes, facts: TraceFacts.of(message) }))
   }))
   return transaction(database, () => {
-    const writing = new Writing(database, now)
+    const writing = new Writing(database, now, writer)
     for (const { service, source, spans } of read) {
       for (const { body, facts } of spans) {
         if (facts === undefined) {
@@ -69,6 +77,8 @@ export interface Row {
   graph_start: bigint | null
   graph: string | null
   query: string | null
+  /** Absent in a file of an earlier format. */
+  writer?: string | null
 }
 
 interface Trace {
@@ -88,10 +98,12 @@ class Writing {
   private readonly traces = new Map<string, Trace>()
   private readonly statements: Statements
   private readonly now: number
+  private readonly writer: string | null
 
-  constructor(database: Database, now: number) {
+  constructor(database: Database, now: number, writer: string | null) {
     this.statements = statementsOf(database)
     this.now = now
+    this.writer = writer
   }
 
   span(source: OtlpTraces.Source, service: string | null, facts: TraceFacts.Facts, body: Uint8Array): void {
@@ -146,6 +158,7 @@ class Writing {
           row.graph_start,
           row.graph,
           row.query,
+          this.writer,
           row.id
         )
       }
@@ -299,7 +312,7 @@ const prepare = ({ connection }: Database) => {
     update: connection.prepare(`
       UPDATE traces SET touched = ?, start_nanos = ?, end_nanos = ?, spans = ?, failed = ?, nodes = ?, input_tokens = ?,
         output_tokens = ?, models = ?, root_rank = ?, root_start = ?, root_name = ?, service = ?, status = ?, error = ?,
-        graph_start = ?, graph = ?, query = ? WHERE id = ?`),
+        graph_start = ?, graph = ?, query = ?, writer = ? WHERE id = ?`),
     findSource: connection.prepare(`
       SELECT id FROM sources
       WHERE trace = ? AND resource = ? AND resource_schema = ? AND scope = ? AND scope_schema = ?`),

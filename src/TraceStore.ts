@@ -20,6 +20,7 @@ import { dirname } from "node:path"
 import type { TelemetryConfigError } from "./EnvironmentValues.ts"
 import { Malformed } from "./OtlpFormat.ts"
 import * as OtlpTraces from "./OtlpTraces.ts"
+import * as ProcessName from "./ProcessName.ts"
 import type { StoredSpan } from "./StoredSpan.ts"
 import * as StoreConfig from "./StoreConfig.ts"
 import * as TraceDatabase from "./TraceDatabase.ts"
@@ -62,7 +63,10 @@ export class TraceStore extends Context.Service<
     readonly file: string
     /** Puts the spans of an OTLP request (`ExportTraceServiceRequest`, protobuf) into the store, all or none. */
     readonly append: (request: Uint8Array) => Effect.Effect<Appended, TraceStoreError>
-    /** The same for whoever has at hand the messages that the bytes are of. */
+    /**
+     * The same for spans of this process, with the messages that their bytes are of. A trace whose root has not come is
+     * interrupted when this process has ended.
+     */
     readonly put: (parts: ReadonlyArray<OtlpTraces.ReadPart>) => Effect.Effect<Appended, TraceStoreError>
     /** The traces, those that began last first. */
     readonly list: (filter?: ListFilter) => Effect.Effect<ReadonlyArray<TraceSummary>, TraceStoreError>
@@ -181,9 +185,9 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       }
     }
 
-    const put = Effect.fnUntraced(function* (parts: ReadonlyArray<OtlpTraces.ReadPart>) {
+    const write = Effect.fnUntraced(function* (parts: ReadonlyArray<OtlpTraces.ReadPart>, writer: string | null) {
       const now = yield* Clock.currentTimeMillis
-      const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now))
+      const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now, writer))
       yield* pruneIfDue(now, traces)
       yield* Effect.ignore(attempt(file, () => moveLog(sizeOf(parts))))
       return appended
@@ -194,9 +198,9 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       append: (request) =>
         Effect.flatMap(
           attempt(file, () => Result.getOrThrow(OtlpTraces.split(request)).map(OtlpTraces.readPart)),
-          put
+          (parts) => write(parts, null)
         ),
-      put,
+      put: (parts) => write(parts, ProcessName.own()),
       list: (filter = {}) =>
         reading<ReadonlyArray<TraceSummary>>([], (database) => TraceQueries.list(database, filter)),
       summary: (traceId) =>

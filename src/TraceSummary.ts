@@ -18,11 +18,12 @@ export interface TraceSummary {
   /** `task.content` of that graph: the start of what it was asked, without secrets, as far as privacy lets it. */
   readonly query?: string | undefined
   /**
-   * How the root ended. `running` says that it has not arrived: the program still runs, or it was killed. A root is a span
+   * How the root ended. `running` says that it has not arrived. Where the program kept its own spans, on this machine, and
+   * has ended without it, that is `interrupted`; of spans that were sent to this machine nobody knows. A root is a span
    * without a parent, or one whose parent is in another process.
    */
   readonly status: "ok" | "error" | "interrupted" | "running"
-  /** What the root failed with: its status message, else its `error.type`. */
+  /** What the root failed with: its status message, else its `error.type`. Or that its process has ended before it. */
   readonly error?: string | undefined
   /** Nanoseconds since 1970: the start of the earliest span. */
   readonly startNanos: bigint

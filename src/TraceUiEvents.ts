@@ -25,8 +25,11 @@ export interface Message {
 export interface View {
   /** What changed since it was asked last, everything the first time; nothing where nothing did. */
   readonly next: Effect.Effect<ReadonlyArray<Message>>
-  /** Whether the last look failed, so that another one is worth it although nothing was heard of a change. */
-  readonly isTroubled?: (() => boolean) | undefined
+  /**
+   * Whether another look is worth it although nothing was heard of a change: the last one failed, or something runs, and may
+   * be killed.
+   */
+  readonly looksAgain?: (() => boolean) | undefined
 }
 
 export const contentType = "text/event-stream; charset=utf-8"
@@ -37,7 +40,7 @@ const retryMillis = 1000
 // A look at much takes its time, and may take a quarter of all.
 const rest = 3
 
-// After trouble there is another look, whatever happens.
+// Where another look is worth it, it is taken so much later.
 const patience = "2 seconds"
 
 /**
@@ -62,7 +65,7 @@ export const send = (
         yield* write(response, text(message))
       }
       yield* Effect.sleep(Duration.max(pause, Duration.times(took, rest)))
-      yield* view.isTroubled?.() === true ? Effect.timeoutOption(PubSub.take(changes), patience) : PubSub.take(changes)
+      yield* view.looksAgain?.() === true ? Effect.timeoutOption(PubSub.take(changes), patience) : PubSub.take(changes)
     }
   }).pipe(Effect.scoped)
 

@@ -43,7 +43,9 @@ const list = (store: Store, query: URLSearchParams): View => {
   const limit = Math.min(maximumRows, Math.max(1, Number.parseInt(query.get("limit") ?? "", 10) || 200))
   let sent: ReadonlyMap<string, string> | undefined
   let hadMore = false
+  let running = false
   return telling(
+    () => running,
     Effect.gen(function* () {
       const text = query.get("text")?.trim().toLowerCase() ?? ""
       const filter = filterOf(query, yield* Clock.currentTimeMillis)
@@ -57,6 +59,7 @@ const list = (store: Store, query: URLSearchParams): View => {
       const moreBefore = hadMore
       sent = now
       hadMore = more
+      running = rows.some(({ status }) => status === "running")
       if (before === undefined) {
         return [{ type: "all", data: { rows, more } }]
       }
@@ -83,6 +86,7 @@ const trace = (store: Store, id: string, lastEventId: string | undefined): View 
   let known = lastEventId
   let wasRunning: boolean | undefined
   return telling(
+    () => wasRunning === true,
     Effect.gen(function* () {
       const summary = yield* store.summary(id)
       const running = summary.status === "running"
@@ -107,6 +111,7 @@ const trace = (store: Store, id: string, lastEventId: string | undefined): View 
         Effect.sync((): ReadonlyArray<Message> => {
           sent.clear()
           known = undefined
+          wasRunning = undefined
           return [{ type: "gone", data: null }]
         })
       )
@@ -184,6 +189,7 @@ const treeOf = (store: Store, id: string) =>
 const whole = (type: string, read: Effect.Effect<unknown, TraceStoreError>): View => {
   let sent: string | undefined
   return telling(
+    () => false,
     Effect.map(read, (data) => {
       const text = JSON.stringify(data)
       const isSame = text === sent
@@ -194,10 +200,10 @@ const whole = (type: string, read: Effect.Effect<unknown, TraceStoreError>): Vie
 }
 
 /** A view that tells the page of trouble with the store, once while it is the same. */
-const telling = (next: Effect.Effect<ReadonlyArray<Message>, TraceStoreError>): View => {
+const telling = (isRunning: () => boolean, next: Effect.Effect<ReadonlyArray<Message>, TraceStoreError>): View => {
   let trouble: string | undefined
   return {
-    isTroubled: () => trouble !== undefined,
+    looksAgain: () => trouble !== undefined || isRunning(),
     next: Effect.match(next, {
       onFailure: ({ message }): ReadonlyArray<Message> => {
         const isSame = message === trouble

@@ -91,7 +91,16 @@ const order = [
   ],
   // Stored traces
   ["Spool", "OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpValues", "OtlpTraces", "OtlpBatches"],
-  ["TraceStoreError", "TraceDatabase", "TraceFacts", "TraceRows", "TraceQueries", "TraceWatch", "TraceStore"],
+  [
+    "ProcessName",
+    "TraceStoreError",
+    "TraceDatabase",
+    "TraceFacts",
+    "TraceRows",
+    "TraceQueries",
+    "TraceWatch",
+    "TraceStore"
+  ],
   [
     "TraceCollectorAnswer",
     "TraceCollectorLimits",
@@ -245,6 +254,7 @@ const knowNode = [
   "OtlpGrpc",
   "OtlpHttp",
   "Program",
+  "ProcessName",
   "Spool",
   "TracePage",
   "TraceCollector",

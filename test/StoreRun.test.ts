@@ -10,6 +10,7 @@ import * as OtlpEncode from "../src/OtlpEncode.ts"
 import * as OtlpTraces from "../src/OtlpTraces.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as TraceStore from "../src/TraceStore.ts"
+import * as TraceUiViews from "../src/TraceUiViews.ts"
 import * as Collector from "./support/Collector.ts"
 import { isolated } from "./support/Isolated.ts"
 import * as Kept from "./support/Kept.ts"
@@ -221,11 +222,12 @@ describe.concurrent("A store that cannot be used leaves a run as it is, but for 
   })
 })
 
-const storing = (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
-  Process.spawnNode("test/fixtures/storing.ts", args, {
-    env: { TINYLLM_TRACING: "true", OTEL_TRACES_EXPORTER: "none", TINYLLM_STORE: "true", ...env },
+const keepingIn = (home: string, program: string, ...args: ReadonlyArray<string>) =>
+  Process.spawnNode(program, args, {
+    env: { TINYLLM_TRACING: "true", OTEL_TRACES_EXPORTER: "none", TINYLLM_STORE: "true", TINYLLM_HOME: home },
     timeoutMillis: 100_000
   })
+const storing = (home: string, ...args: ReadonlyArray<string>) => keepingIn(home, "test/fixtures/storing.ts", ...args)
 
 describe("Processes", () => {
   it(
@@ -235,7 +237,7 @@ describe("Processes", () => {
       const at = home()
       let sure = 0
       for (let round = 0; round < 6; round++) {
-        const running = storing({ TINYLLM_HOME: at.path })
+        const running = storing(at.path)
         // Not always at the same moment.
         await running.waitForStdout(`${40 * (round + 1)}\n`)
         running.kill("SIGKILL")
@@ -251,9 +253,58 @@ describe("Processes", () => {
     }
   )
 
+  it("that are killed leave a trace that says so from then on", timeout, async () => {
+    const at = home()
+    const running = keepingIn(at.path, "test/fixtures/unfinished.ts")
+    await running.waitForStdout("unfinished\n")
+    const trace = (...args: ReadonlyArray<string>) =>
+      Process.runNode("src/Main.ts", ["trace", ...args], { env: { TINYLLM_HOME: at.path }, timeoutMillis: 100_000 })
+    const looks = await Effect.runPromise(
+      Effect.gen(function* () {
+        const store = yield* TraceStore.make({ file: at.file })
+        const views = ["traces", `trace/${(yield* store.list())[0]?.traceId}`].map((path) =>
+          TraceUiViews.view(store, { path, query: new URLSearchParams(), lastEventId: undefined })
+        )
+        const told = Effect.forEach(views, (view) =>
+          Effect.map(view!.next, (messages) => [
+            messages.map(({ data }) => {
+              const { rows, running } = data as { rows?: ReadonlyArray<{ status: string }>; running?: boolean }
+              return rows?.map(({ status }) => status) ?? running
+            }),
+            view!.looksAgain?.()
+          ])
+        )
+        const before = yield* told
+        const again = yield* told
+        const list = yield* Effect.promise(() => trace("ls"))
+        running.kill("SIGKILL")
+        yield* Effect.promise(() => running.exit)
+        return { before, again, list, after: yield* told }
+      }).pipe(Effect.scoped)
+    )
+    assert.match(looks.list.stdout, /  running  /)
+    assert.deepStrictEqual(looks.before, [
+      [[["running"]], true],
+      [[true], true]
+    ])
+    assert.deepStrictEqual(looks.again, [
+      [[], true],
+      [[], true]
+    ])
+    assert.deepStrictEqual(looks.after, [
+      [[["interrupted"]], false],
+      [[false], false]
+    ])
+    assert.match((await trace("ls")).stdout, /  interrupted  /)
+    assert.match((await trace("show", "last")).stdout, /^interrupted · /m)
+    const [listed] = JSON.parse(`[${(await trace("ls", "--json")).stdout.trimEnd().replaceAll("\n", ",")}]`).flat()
+    assert.deepInclude(listed, { status: "interrupted", error: "its process has ended before it did" })
+    assert.isNumber(listed.durationMs)
+  })
+
   it("write at the same time, and nothing is lost or counted twice", timeout, async () => {
     const at = home()
-    const running = Array.from({ length: 3 }, () => storing({ TINYLLM_HOME: at.path }, "60"))
+    const running = Array.from({ length: 3 }, () => storing(at.path, "60"))
     for (const { code, stderr } of await Promise.all(running.map(({ exit }) => exit))) {
       assert.deepStrictEqual([code, stderr], [0, ""])
     }

@@ -629,6 +629,23 @@ describe("the file", () => {
     })
   )
 
+  it.effect("of the first format is read as it is, and brought up to date when it is written to", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      yield* Effect.scoped(Effect.flatMap(open(file), (store) => put(store, span(2, child))))
+      const earlier = new DatabaseSync(file)
+      earlier.exec("ALTER TABLE traces DROP COLUMN writer; PRAGMA user_version = 1")
+      const version = () => earlier.prepare("PRAGMA user_version").get()?.["user_version"]
+      const store = yield* open(file)
+      assert.deepInclude(yield* only(store), { status: "running", spans: 1 })
+      assert.strictEqual(version(), 1)
+      yield* put(store, span(3, child))
+      assert.deepInclude(yield* only(store), { status: "running", spans: 2 })
+      assert.strictEqual(version(), 2)
+      earlier.close()
+    })
+  )
+
   it.effect("whose middle is gone is an error, not a crash", () =>
     Effect.gen(function* () {
       const file = fileIn()
