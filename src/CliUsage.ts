@@ -74,10 +74,11 @@ export const oneLine = (error: EffectCliError.CliError, commandPath: ReadonlyArr
     const { subcommand } = error
     // To a short word every short command is near.
     const suggestions = error.suggestions.filter((name) => Array.from(name).some((char) => subcommand.includes(char)))
-    // Several words are a query, whose command was forgotten.
-    const what = /\s/.test(subcommand) ? "There is no such command" : `There is no command "${path} ${subcommand}"`
-    const ask = commandPath.length > 1 || suggestions.length > 0 ? "" : ` To ask something, write tinyllm run "…".`
-    return harmless(`${what}.${nearest(suggestions)}${ask}`)
+    // What is near to no command may be a query, whose command was forgotten.
+    const isQuery = commandPath.length === 1 && suggestions.length === 0
+    const what =
+      isQuery || /\s/.test(subcommand) ? "There is no such command" : `There is no command "${path} ${subcommand}"`
+    return harmless(`${what}.${nearest(suggestions)}${isQuery ? ` To ask something, write tinyllm run "…".` : ""}`)
   }
   if (error._tag === "UnrecognizedOption" && error.suggestions.length > 0) {
     return harmless(`Unrecognized flag: ${error.option} in command ${path}.${nearest(error.suggestions)}`)
