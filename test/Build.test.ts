@@ -79,7 +79,7 @@ beforeAll(() => {
   }
   const tar = run("tar", ["xf", join(project, packed.filename), "-C", installed, "--strip-components", "1"])
   assert.strictEqual(tar.status, 0, tar.stderr)
-}, 60_000)
+}, 120_000)
 
 afterAll(() => {
   rmSync(folder, { recursive: true, force: true })

@@ -331,7 +331,7 @@ describe("content of the command line", () => {
           assertNone(contents(home), "files")
         })
       ),
-    30_000
+    120_000
   )
 
   it.live("T20 is not repeated where the command is wrong", () =>
