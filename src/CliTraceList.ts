@@ -16,7 +16,7 @@ import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
 import { count } from "./TerminalText.ts"
 import * as TraceList from "./TraceList.ts"
-import { TraceStore } from "./TraceStore.ts"
+import { isFull, TraceStore, type TraceStoreError } from "./TraceStore.ts"
 
 /** Prints a table of the traces, the newest first. */
 export const list = (flags: ListFlags) =>
@@ -75,20 +75,35 @@ export const remove = (flags: RemoveFlags) =>
         exitCode: 2
       })
     }
-    const ids = flags.all
-      ? (yield* store.list()).map(({ traceId }) => traceId)
-      : yield* Effect.forEach(flags.ids, (id) => store.resolve(id.trim()))
-    return yield* stdout.write(`${count(yield* store.remove(Array.from(new Set(ids))), "trace")} removed\n`)
+    const removed = flags.all
+      ? store.clear
+      : Effect.forEach(flags.ids, (id) => store.resolve(id.trim())).pipe(
+          Effect.flatMap((ids) => advising(store.remove(Array.from(new Set(ids)))))
+        )
+    return yield* stdout.write(`${count(yield* removed, "trace")} removed\n`)
   }).pipe(CliTraceStore.provide)
+
+// Removing takes room for a moment, unless all goes.
+const advising = <A>(removing: Effect.Effect<A, TraceStoreError>) =>
+  Effect.mapError(removing, (error) =>
+    isFull(error)
+      ? new CommandFailed({
+          text: `${error.message}; "tinyllm trace rm --all --yes" removes all traces there`,
+          exitCode: 1
+        })
+      : error
+  )
 
 /** Removes the traces that are too old, or too many. */
 export const prune = (flags: PruneFlags) =>
   Effect.gen(function* () {
     const store = yield* TraceStore
     const stdout = yield* Stdout
-    const removed = yield* store.prune({
-      ...(Option.isSome(flags.keep) ? { maximumTraces: flags.keep.value } : {}),
-      ...(Option.isSome(flags.olderThan) ? { maximumAge: Duration.millis(flags.olderThan.value) } : {})
-    })
+    const removed = yield* advising(
+      store.prune({
+        ...(Option.isSome(flags.keep) ? { maximumTraces: flags.keep.value } : {}),
+        ...(Option.isSome(flags.olderThan) ? { maximumAge: Duration.millis(flags.olderThan.value) } : {})
+      })
+    )
     yield* stdout.write(`${count(removed, "trace")} removed\n`)
   }).pipe(CliTraceStore.provide)

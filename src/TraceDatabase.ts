@@ -9,10 +9,10 @@
  *
  * @since 0.1.0
  */
-import { accessSync, closeSync, constants, openSync, statSync } from "node:fs"
+import { accessSync, closeSync, constants, openSync, rmSync, statSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
-import { StoreBusy, StoreDamaged, StoreNewer, StoreUnusable, unusable } from "./TraceStoreError.ts"
+import { full, StoreBusy, StoreDamaged, StoreNewer, StoreUnusable, unusable } from "./TraceStoreError.ts"
 
 /** Why a file cannot be used. */
 export type Reason = StoreUnusable | StoreDamaged | StoreNewer | StoreBusy
@@ -81,6 +81,18 @@ const begun = (database: Database): Database | undefined => {
     }
   }
 }
+
+/**
+ * Removes a file, with what is beside it. Whoever has it open sees that it has gone, and begins another one. Throws a
+ * `Reason`.
+ */
+export const discard = (file: string): void =>
+  naming(file, () => {
+    // The file is the last to go: what somebody makes beside it meanwhile is removed by SQLite, when a new file is empty.
+    for (const end of ["-wal", "-shm", ""]) {
+      rmSync(`${file}${end}`, { force: true })
+    }
+  })
 
 /** Work on a file; whatever SQLite or the system throws becomes a `Reason`. */
 export const naming = <A>(file: string, work: () => A): A => {
@@ -333,7 +345,7 @@ const reasonOf = (file: string, error: unknown): unknown => {
   if (errcode !== undefined) {
     const why = (text: string) => new StoreUnusable({ file, why: text, cause: error })
     if (hasNoRoom(error)) {
-      return why("is on a disk that is full")
+      return why(full)
     }
     switch (kindOf(error)) {
       case 5: // BUSY

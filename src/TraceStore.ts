@@ -27,6 +27,7 @@ import * as TraceDatabase from "./TraceDatabase.ts"
 import * as TraceQueries from "./TraceQueries.ts"
 import * as TraceRows from "./TraceRows.ts"
 import {
+  isFull,
   RequestInvalid,
   StoreBusy,
   StoreDamaged,
@@ -85,6 +86,11 @@ export class TraceStore extends Context.Service<
     readonly raw: (traceId: string) => Effect.Effect<Uint8Array, TraceStoreError>
     /** Removes traces by their whole ids, and says how many there were. */
     readonly remove: (traceIds: ReadonlyArray<string>) => Effect.Effect<number, TraceStoreError>
+    /**
+     * Removes all traces, and says how many there were. It does so also where a disk is full, which removing some of them
+     * takes room on.
+     */
+    readonly clear: Effect.Effect<number, TraceStoreError>
     /** Removes the traces that are too old, or too many, and says how many that were. */
     readonly prune: (keeping?: Partial<Keeping>) => Effect.Effect<number, TraceStoreError>
     /**
@@ -245,6 +251,22 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
             (isThere) => (isThere ? writing((database) => TraceQueries.remove(database, traceIds)) : Effect.succeed(0))
           )
         ),
+      clear: Effect.gen(function* () {
+        const ids = yield* reading<ReadonlyArray<string>>([], (database) =>
+          TraceQueries.list(database, {}).map(({ traceId }) => traceId)
+        )
+        if (ids.length === 0) {
+          return 0
+        }
+        const discard = attempt(file, () => {
+          connection.close()
+          TraceDatabase.discard(file)
+          return ids.length
+        })
+        return yield* writing((database) => TraceQueries.remove(database, ids)).pipe(
+          Effect.catchIf(isFull, () => discard)
+        )
+      }),
       prune: (keeping) =>
         Effect.flatMap(
           reading(false, () => true),

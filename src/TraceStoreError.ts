@@ -17,12 +17,15 @@ export class StoreUnusable extends Schema.TaggedError<StoreUnusable>()("StoreUnu
   }
 }
 
+/** What is wrong where there is no room. */
+export const full = "is on a disk that is full"
+
 const problems: Readonly<Record<string, string>> = {
   EACCES: "may not be written",
   EPERM: "may not be written",
   EROFS: "may not be written",
-  ENOSPC: "is on a disk that is full",
-  EDQUOT: "is on a disk that is full",
+  ENOSPC: full,
+  EDQUOT: full,
   ENOTDIR: "has a file in its path where a folder should be",
   EEXIST: "has a file in its path where a folder should be"
 }
@@ -104,3 +107,7 @@ export class TraceStoreError extends Schema.TaggedError<TraceStoreError>()("Trac
     return this.reason.message
   }
 }
+
+/** Whether what failed did so for want of room. */
+export const isFull = ({ reason }: TraceStoreError): boolean =>
+  reason._tag === "StoreUnusable" && reason.why.startsWith(full)

@@ -193,11 +193,21 @@ describe.concurrent("A store that cannot be used leaves a run as it is, but for 
       const list = await full("trace", "ls", "--json")
       assert.deepStrictEqual([list.code, list.stderr], [0, ""])
       assert.include(list.stdout, trace!.traceId)
-      const remove = await full("trace", "rm", "last")
-      assert.deepStrictEqual(
-        [remove.code, remove.stderr],
-        [1, `tinyllm: the trace store ${at.file} is on a disk that is full\n`]
-      )
+      for (const some of [
+        ["rm", "last"],
+        ["prune", "--older-than", "1ms"]
+      ]) {
+        const { code, stderr, stdout } = await full("trace", ...some)
+        const advice = `"tinyllm trace rm --all --yes" removes all traces there`
+        assert.deepStrictEqual(
+          [code, stdout, stderr],
+          [1, "", `tinyllm: the trace store ${at.file} is on a disk that is full; ${advice}\n`]
+        )
+      }
+      const clear = await full("trace", "rm", "--all", "--yes")
+      assert.deepStrictEqual([clear.code, clear.stdout, clear.stderr], [0, "1 trace removed\n", ""])
+      assert.isFalse(existsSync(at.file))
+      assert.deepStrictEqual(await at.list(), [])
     }
   )
 

@@ -799,6 +799,26 @@ describe("the file", () => {
     })
   )
 
+  it.effect("that is discarded is made again by those who have it open, and they see the same one", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      const [one, other] = [yield* open(file), yield* open(file)]
+      yield* put(one, span(1))
+      yield* put(other, span(2, child))
+      TraceDatabase.discard(file)
+      assert.deepStrictEqual(readdirSync(dirname(file)), [])
+      assert.deepStrictEqual(yield* one.list(), [])
+      yield* put(other, span(1, { traceId: id(2) }))
+      yield* put(one, span(2, { ...child, traceId: id(2) }))
+      for (const store of [one, other]) {
+        assert.deepInclude(yield* only(store), { traceId: id(2), spans: 2 })
+      }
+      assert.strictEqual(yield* one.clear, 1)
+      assert.deepStrictEqual(yield* other.list(), [])
+      assert.strictEqual(yield* other.clear, 0)
+    })
+  )
+
   it.live("that is locked is waited for, without keeping others of this process waiting", () =>
     Effect.gen(function* () {
       const file = fileIn()
