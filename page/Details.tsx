@@ -4,7 +4,7 @@ import { useState } from "preact/hooks"
 import type { Value, Values } from "../src/StoredSpan.ts"
 import type { Call, Step } from "../src/TraceRun.ts"
 import { errors, number, outcome, type TraceNode, type TraceTree } from "../src/TraceTree.ts"
-import { count, duration, integer, line, moment, speed, visible } from "./format.ts"
+import { count, cut, duration, integer, line, moment, speed, visible } from "./format.ts"
 import { detail, of } from "./kind.ts"
 import { plain } from "./search.ts"
 
@@ -323,7 +323,7 @@ const Long = ({ class: name = "text", text }: { readonly text: string; readonly 
   return (
     <>
       <span class={name} dir="auto">
-        {visible(left > 0 ? text.slice(0, length) : text)}
+        {visible(left > 0 ? cut(text, length) : text)}
         {left > 0 && "…"}
       </span>
       {left > 0 && (

@@ -1,6 +1,6 @@
 /** The errors of a trace on paper. */
 import * as TraceTree from "../src/TraceTree.ts"
-import { line, visible } from "./format.ts"
+import { cut, line, visible } from "./format.ts"
 
 /** On paper nothing can be selected, and errors are what one looks for. */
 export const PrintedErrors = ({ nodes }: { readonly nodes: ReadonlyArray<TraceTree.TraceNode> }) => {
@@ -13,8 +13,8 @@ export const PrintedErrors = ({ nodes }: { readonly nodes: ReadonlyArray<TraceTr
           <h3>
             {line(at.span.name)}: {line(error.type ?? "Error")}
           </h3>
-          <p>{visible(error.message.slice(0, 2000))}</p>
-          {error.stack !== undefined && <pre>{visible(error.stack.slice(0, 4000))}</pre>}
+          <p>{visible(cut(error.message, 2000))}</p>
+          {error.stack !== undefined && <pre>{visible(cut(error.stack, 4000))}</pre>}
         </article>
       ))}
     </section>

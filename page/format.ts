@@ -67,8 +67,12 @@ export const visible = (text: string): string =>
     (char) => `⟨U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`
   )
 
+/** The start of a text, no longer than that many characters, and never half of one. */
+export const cut = (text: string, length: number): string =>
+  text.slice(0, /[\ud800-\udbff]/.test(text.charAt(length - 1)) ? length - 1 : length)
+
 /** A text on one line, and no longer than that many characters: what a row or a heading has room for. */
 export const line = (text: string, length = 200): string => {
-  const start = text.length > length ? `${text.slice(0, length)}…` : text
+  const start = text.length > length ? `${cut(text, length)}…` : text
   return visible(start.replace(/\s*[\r\n]+\s*/g, " ↵ ").replaceAll("\t", " "))
 }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest"
-import { visible } from "../page/format.ts"
+import { cut, line, visible } from "../page/format.ts"
 
 describe("visible", () => {
   it("shows what cannot be seen, and what turns the direction of a text", () => {
@@ -8,5 +8,14 @@ describe("visible", () => {
 
   it("leaves lines lines, and pictures of several parts whole", () => {
     assert.strictEqual(visible("one\ntwo\t👩‍👩‍👧 👩🏽‍💻 ❤️‍🔥"), "one\ntwo\t👩‍👩‍👧 👩🏽‍💻 ❤️‍🔥")
+  })
+})
+
+describe("line", () => {
+  it("cuts between characters, never within one", () => {
+    assert.strictEqual(line("ab👩cd", 3), "ab…")
+    assert.strictEqual(line("ab👩cd", 4), "ab👩…")
+    assert.strictEqual(cut("👩👩", 2), "👩")
+    assert.strictEqual(line("ab👩", 4), "ab👩")
   })
 })
