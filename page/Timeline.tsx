@@ -1,10 +1,10 @@
 /** What stands above the waterfall: the whole trace in small, to zoom into, and the scale of what is shown. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import { outcome, type TraceTree } from "../src/TraceTree.ts"
-import { duration } from "./format.ts"
 import { useWidth } from "./hooks.ts"
 import { of } from "./kind.ts"
-import { type Span, ticks, within } from "./zoom.ts"
+import { ticks } from "./ticks.ts"
+import { type Span, within } from "./zoom.ts"
 
 export interface TimelineProps {
   readonly tree: TraceTree
@@ -113,13 +113,9 @@ export const Scale = ({ about, zoom }: { readonly about: number; readonly zoom: 
   const length = zoom.to - zoom.from
   return (
     <div class="scale">
-      {ticks(zoom, about).map((at) => (
+      {ticks(zoom, about).map(({ at, text }) => (
         <span key={at} class="tick" style={{ left: `${(100 * (at - zoom.from)) / length}%` }}>
-          {at === 0
-            ? "0"
-            : duration(at)
-                .replace(/(\.\d*?)0+ /, "$1 ")
-                .replace(". ", " ")}
+          {text}
         </span>
       ))}
     </div>
@@ -129,7 +125,7 @@ export const Scale = ({ about, zoom }: { readonly about: number; readonly zoom: 
 /** The lines of the scale, behind the bars. */
 export const Lines = ({ about, zoom }: { readonly about: number; readonly zoom: Span }) => (
   <div class="lines" aria-hidden="true">
-    {ticks(zoom, about).map((at) => (
+    {ticks(zoom, about).map(({ at }) => (
       <span key={at} style={{ left: `${(100 * (at - zoom.from)) / (zoom.to - zoom.from)}%` }} />
     ))}
   </div>

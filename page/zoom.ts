@@ -28,15 +28,3 @@ export const pan = (whole: number, span: Span, share: number): Span => {
   const by = share * (span.to - span.from)
   return within(whole, { from: span.from + by, to: span.to + by })
 }
-
-/** Moments at round distances, about so many. */
-export const ticks = ({ from, to }: Span, about: number): ReadonlyArray<number> => {
-  const raw = (to - from) / Math.max(1, about)
-  const power = 10 ** Math.floor(Math.log10(raw))
-  const distance = ([1, 2, 5, 10].find((factor) => factor * power >= raw) ?? 10) * power
-  const first = Math.ceil(from / distance)
-  return Array.from(
-    { length: Math.max(0, Math.floor(to / distance) - first + 1) },
-    (_, index) => (first + index) * distance
-  )
-}
