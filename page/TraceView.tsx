@@ -12,7 +12,7 @@ import { Header } from "./Header.tsx"
 import { Help } from "./Help.tsx"
 import { useMedia, usePrinting, useTheme, useWidth } from "./hooks.ts"
 import { PrintedErrors } from "./PrintedErrors.tsx"
-import { ancestors, firstFailure, hiding, middleOf, nothing, rowsOf, stepsAt, without } from "./rows.ts"
+import { ancestors, firstFailure, hiding, middleOf, nothing, placesOf, rowsOf, stepsAt, without } from "./rows.ts"
 import { find } from "./search.ts"
 import { Lines, Scale, Timeline } from "./Timeline.tsx"
 import { Toolbar } from "./Toolbar.tsx"
@@ -55,6 +55,7 @@ export const TraceView = ({ before, controls, live = false, spans, status }: Tra
   // Where there is room for details there are some from the start.
   const selected = chosen ?? (wide ? (firstFailure(tree) ?? tree.roots[0]) : undefined)
   const rows = useMemo(() => rowsOf(tree, printing ? nothing : collapsed), [tree, collapsed, printing])
+  const places = useMemo(() => placesOf(tree), [tree])
   const matches = useMemo(() => (query.trim() === "" ? undefined : find(tree.nodes, query)), [tree, query])
   const matching = useMemo(() => (matches === undefined ? undefined : new Set(matches)), [matches])
 
@@ -335,6 +336,7 @@ export const TraceView = ({ before, controls, live = false, spans, status }: Tra
               <Waterfall
                 grid={grid}
                 rows={rows}
+                places={places}
                 collapsed={collapsed}
                 selected={selected}
                 found={

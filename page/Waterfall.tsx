@@ -4,13 +4,14 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks"
 import { outcome, type TraceNode } from "../src/TraceTree.ts"
 import { duration, line } from "./format.ts"
 import { detail, type Kind, of } from "./kind.ts"
+import type { Place } from "./rows.ts"
 import type { Span } from "./zoom.ts"
 
 export interface WaterfallProps {
   readonly grid: RefObject<HTMLDivElement | null>
   /** The rows to show: what is below a collapsed one is not among them. */
   readonly rows: ReadonlyArray<TraceNode>
-  /** How many there would be with nothing collapsed. */
+  readonly places: ReadonlyMap<TraceNode, Place>
   readonly collapsed: ReadonlySet<string>
   readonly selected: TraceNode | undefined
   readonly matches: ReadonlySet<TraceNode> | undefined
@@ -31,8 +32,21 @@ export const rowId = ({ span }: TraceNode): string => `row-${span.spanId}`
 const maximumIndent = 10
 
 export const Waterfall = (props: WaterfallProps) => {
-  const { collapsed, found, grid, matches, onSelect, onToggle, onZoomTo, rowHeight, rows, selected, whole, zoom } =
-    props
+  const {
+    collapsed,
+    found,
+    grid,
+    matches,
+    onSelect,
+    onToggle,
+    onZoomTo,
+    places,
+    rowHeight,
+    rows,
+    selected,
+    whole,
+    zoom
+  } = props
   const body = useRef<HTMLDivElement>(null)
   const [first, last] = useVisible(body, rows.length, rowHeight, whole)
   const slots = useRef(1)
@@ -55,6 +69,7 @@ export const Waterfall = (props: WaterfallProps) => {
             key={(first + index) % slots.current}
             at={at}
             place={first + index}
+            beside={places.get(at)}
             top={(first + index) * rowHeight}
             zoom={zoom}
             collapsed={collapsed.has(at.span.spanId)}
@@ -105,26 +120,28 @@ const useVisible = (body: RefObject<HTMLElement | null>, count: number, height: 
 interface RowProps extends Pick<WaterfallProps, "zoom" | "onSelect" | "onToggle" | "onZoomTo"> {
   readonly at: TraceNode
   readonly place: number
+  /** Its place among those with the same parent. */
+  readonly beside: Place | undefined
   readonly top: number
   readonly collapsed: boolean
   readonly selected: boolean
   readonly state: "" | "found" | "dim"
 }
 
-const Row = ({ at, collapsed, onSelect, onToggle, onZoomTo, place, selected, state, top, zoom }: RowProps) => {
+const Row = ({ at, beside, collapsed, onSelect, onToggle, onZoomTo, place, selected, state, top, zoom }: RowProps) => {
   const { children, depth, durationNanos, offsetNanos, parent, span } = at
   const kind = of(span)
   const ended = outcome(span)
   const more = detail(span)
   const service = span.resource["service.name"]
   const other = typeof service === "string" && parent !== undefined && parent.span.resource["service.name"] !== service
-  const siblings = parent?.children.length
   return (
     <div
       id={rowId(at)}
       role="row"
       aria-level={depth + 1}
-      aria-setsize={siblings}
+      aria-setsize={beside?.of}
+      aria-posinset={beside?.nth}
       aria-rowindex={place + 1}
       aria-selected={selected}
       aria-expanded={children.length === 0 ? undefined : !collapsed}
@@ -149,8 +166,12 @@ const Row = ({ at, collapsed, onSelect, onToggle, onZoomTo, place, selected, sta
         )}
         {depth > maximumIndent && <span class="depth">{depth}</span>}
         <span class="label">
-          {other && <span class="service">{line(service, 40)}</span>} <b>{line(span.name)}</b>{" "}
-          {more !== "" && <span class="more">{line(more)}</span>}
+          {other && (
+            <span class="service" title={line(service)}>
+              {line(service, 40)}
+            </span>
+          )}{" "}
+          <b>{line(span.name)}</b> {more !== "" && <span class="more">{line(more)}</span>}
         </span>
         {at.severed !== undefined && (
           <span class="depth" title={severed[at.severed]}>

@@ -23,6 +23,20 @@ export const ancestors = (at: TraceNode): ReadonlyArray<TraceNode> => {
   return all
 }
 
+/** Which one of those with the same parent a span is, from 1, and how many they are. */
+export interface Place {
+  readonly nth: number
+  readonly of: number
+}
+
+/** The place of each span. */
+export const placesOf = ({ nodes, roots }: TraceTree.TraceTree): ReadonlyMap<TraceNode, Place> =>
+  new Map(
+    [roots, ...nodes.map(({ children }) => children)].flatMap((all) =>
+      all.map((at, index) => [at, { nth: index + 1, of: all.length }] as const)
+    )
+  )
+
 /** The row in which a span is hidden, where something above it is collapsed. */
 export const hiding = (at: TraceNode, collapsed: ReadonlySet<string>): TraceNode | undefined =>
   ancestors(at).findLast(({ span }) => collapsed.has(span.spanId))

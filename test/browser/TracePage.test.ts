@@ -399,6 +399,28 @@ describe("the page of a trace", { skip }, () => {
       assert.strictEqual(await current(page), "GET /checkout")
     }))
 
+  it("leaves room for the name of a span beside that of its program, however long that is", () =>
+    withPage(
+      () =>
+        foreign().map((span, index) =>
+          index === 0 ? span : { ...span, resource: { "service.name": "s".repeat(80) } }
+        ),
+      async (page) => {
+        const hidden = await rows(page)
+          .locator(".label")
+          .evaluateAll((labels) =>
+            labels
+              .filter((label) => {
+                const name = label.querySelector("b")!.getBoundingClientRect()
+                return name.left + Math.min(name.width, 60) > label.getBoundingClientRect().right
+              })
+              .map((label) => label.textContent)
+          )
+        assert.deepStrictEqual(hidden, [])
+        assert.strictEqual(await page.locator(".service").first().getAttribute("title"), "s".repeat(80))
+      }
+    ))
+
   it("shows no spans at all", () =>
     withPage(
       () => [],
@@ -493,6 +515,11 @@ describe("everybody", { skip }, () => {
       const active = await grid.getAttribute("aria-activedescendant")
       assert.strictEqual(await selected(page).getAttribute("id"), active)
       assert.strictEqual(await selected(page).getAttribute("aria-level"), "2")
+      assert.strictEqual(await selected(page).getAttribute("aria-posinset"), "1")
+      await press(page, "ArrowLeft", "ArrowDown")
+      assert.strictEqual(await selected(page).getAttribute("aria-posinset"), "2")
+      assert.strictEqual(await selected(page).getAttribute("aria-setsize"), "7")
+      await press(page, "ArrowUp")
       await selected(page).getByRole("gridcell", { name: "236 ms, begins at 2.0 ms" }).waitFor()
       await press(page, "?")
       const nameless = await page.evaluate(() =>
