@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact"
 import { useState } from "preact/hooks"
 import type { Facts } from "../src/TraceRun.ts"
-import { asText, outcome, type TraceTree } from "../src/TraceTree.ts"
+import { asText, errors, outcome, type TraceNode, type TraceTree } from "../src/TraceTree.ts"
 import { line, moment } from "./format.ts"
 import type { Theme } from "./hooks.ts"
 
@@ -11,6 +11,9 @@ export interface HeaderProps {
   readonly facts: Facts
   readonly live: boolean
   readonly status: string | undefined
+  /** Where the error arose that it failed with, to say here what it was. */
+  readonly failure: TraceNode | undefined
+  readonly onFailure: (at: TraceNode) => void
   readonly before: ComponentChildren
   readonly controls: ComponentChildren
   readonly theme: Theme
@@ -18,7 +21,19 @@ export interface HeaderProps {
   readonly onHelp: () => void
 }
 
-export const Header = ({ before, controls, facts, live, onHelp, onTheme, status, theme, tree }: HeaderProps) => {
+export const Header = ({
+  before,
+  controls,
+  facts,
+  failure,
+  live,
+  onFailure,
+  onHelp,
+  onTheme,
+  status,
+  theme,
+  tree
+}: HeaderProps) => {
   const [root] = tree.roots
   const [run] = facts.runs
   const services = new Set(tree.nodes.map(({ span }) => asText(span.resource["service.name"]) ?? "unknown"))
@@ -44,6 +59,11 @@ export const Header = ({ before, controls, facts, live, onHelp, onTheme, status,
           </span>
           <TraceId id={tree.traceId} />
         </p>
+        {ended === "error" && failure !== undefined && (
+          <button type="button" class="failed-with" onClick={() => onFailure(failure)} title="Go to it">
+            {said(failure)}
+          </button>
+        )}
         {/* In one that runs, what contains others comes after them. */}
         {tree.missingParents.length > 0 && !live && (
           <p class="notice">
@@ -68,6 +88,12 @@ export const Header = ({ before, controls, facts, live, onHelp, onTheme, status,
       </div>
     </header>
   )
+}
+
+/** What a span failed with. */
+const said = (at: TraceNode): string => {
+  const [error] = errors(at)
+  return line([error?.type ?? "Error", error?.message ?? ""].filter((part) => part !== "").join(": "), 300)
 }
 
 const endings = {

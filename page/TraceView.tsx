@@ -276,6 +276,8 @@ export const TraceView = ({ before, controls, live = false, spans, status }: Tra
           facts={facts}
           live={live}
           status={status}
+          failure={wide ? undefined : firstFailure(tree)}
+          onFailure={select}
           before={before}
           controls={controls}
           theme={theme}

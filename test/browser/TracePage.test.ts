@@ -421,6 +421,22 @@ describe("the page of a trace", { skip }, () => {
       }
     ))
 
+  it("says on a narrow screen, below the heading, what a run failed with, and leads there", () =>
+    withPage(
+      support,
+      async (page) => {
+        const failure = page.locator(".header").getByRole("button", { name: "The answer is not JSON" })
+        assert.strictEqual(await details(page).count(), 0)
+        assert.include(await failure.innerText(), "AnswerInvalid: The answer is not JSON: it ends within a text")
+        await failure.click()
+        assert.match(await current(page), /^node\.object verdict/)
+        assert.include(await details(page).innerText(), "The answer is not JSON")
+        await page.setViewportSize({ width: 1280, height: 800 })
+        await failure.waitFor({ state: "detached" })
+      },
+      { width: 768 }
+    ))
+
   it("shows no spans at all", () =>
     withPage(
       () => [],
@@ -550,6 +566,10 @@ describe("everybody", { skip }, () => {
           assert.isAbove(await page.locator(".row.dim").count(), 0)
           assert.deepStrictEqual(await page.evaluate(faint), [])
           await press(page, "Escape", "Escape", "?")
+          assert.deepStrictEqual(await page.evaluate(faint), [])
+          await press(page, "Escape")
+          await page.setViewportSize({ width: 768, height: 800 })
+          await page.locator(".header .failed-with").waitFor()
           assert.deepStrictEqual(await page.evaluate(faint), [])
         },
         { dark }
