@@ -13,7 +13,7 @@ import type { Keeping, ListFilter, TraceSummary } from "./TraceSummary.ts"
 
 /** The traces that fit, those that began last first. */
 export const list = ({ connection }: Database, filter: ListFilter): ReadonlyArray<TraceSummary> => {
-  const conditions: Array<string> = []
+  const conditions: Array<string> = [isThere]
   const values: Array<string | bigint | number> = []
   const where = (condition: string, value: string | bigint): void => {
     conditions.push(condition)
@@ -32,12 +32,15 @@ export const list = ({ connection }: Database, filter: ListFilter): ReadonlyArra
     where("start_nanos >= ?", column(filter.sinceNanos))
   }
   const statement = connection.prepare(
-    `SELECT * FROM traces ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}
+    `SELECT * FROM traces WHERE ${conditions.join(" AND ")}
     ORDER BY start_nanos DESC, id DESC LIMIT ?`
   )
   statement.setReadBigInts(true)
   return (statement.all(...values, filter.limit ?? -1) as unknown as ReadonlyArray<Row>).map(summaryOf)
 }
+
+// Not what is left of a trace that is being removed, see `pruneSome`.
+const isThere = "touched >= 0"
 
 // What a column holds: no trace is further away than that.
 const column = (nanos: bigint): bigint => (nanos < 0n ? 0n : nanos > 2n ** 63n - 1n ? 2n ** 63n - 1n : nanos)
@@ -80,7 +83,9 @@ const outcomeOf = ({ error, status, writer }: Row): Pick<TraceSummary, "status" 
 
 /** The id of the trace that began last. */
 export const last = ({ connection }: Database): string | undefined => {
-  const row = connection.prepare("SELECT trace_id FROM traces ORDER BY start_nanos DESC, id DESC LIMIT 1").get()
+  const row = connection
+    .prepare(`SELECT trace_id FROM traces WHERE ${isThere} ORDER BY start_nanos DESC, id DESC LIMIT 1`)
+    .get()
   return row === undefined ? undefined : hex(row["trace_id"] as Uint8Array)
 }
 
@@ -90,10 +95,11 @@ export const beginning = (
   start: string
 ): { readonly ids: ReadonlyArray<string>; readonly count: number } => {
   const range = [unhex(start.padEnd(32, "0")) ?? new Uint8Array(), unhex(start.padEnd(32, "f")) ?? new Uint8Array()]
+  const among = `trace_id BETWEEN ? AND ? AND ${isThere}`
   const rows = connection
-    .prepare("SELECT trace_id FROM traces WHERE trace_id BETWEEN ? AND ? ORDER BY start_nanos DESC LIMIT 5")
+    .prepare(`SELECT trace_id FROM traces WHERE ${among} ORDER BY start_nanos DESC LIMIT 5`)
     .all(...range)
-  const count = connection.prepare("SELECT count(*) AS n FROM traces WHERE trace_id BETWEEN ? AND ?").get(...range)
+  const count = connection.prepare(`SELECT count(*) AS n FROM traces WHERE ${among}`).get(...range)
   return { ids: rows.map((row) => hex(row["trace_id"] as Uint8Array)), count: Number(count?.["n"]) }
 }
 
@@ -153,11 +159,11 @@ export const pruneSome = (
   const { connection, file } = database
   const oldest = now - Duration.toMillis(Duration.fromInputUnsafe(keeping.maximumAge))
   // To look costs nobody a turn.
-  const ids = naming(file, () =>
+  const due = naming(file, () =>
     connection
       .prepare(
-        `SELECT id FROM traces WHERE touched < ? UNION
-        SELECT id FROM (SELECT id FROM traces ORDER BY touched DESC, id DESC LIMIT -1 OFFSET ?) LIMIT ?`
+        `SELECT id, touched FROM traces WHERE touched < max(?, 0) UNION
+        SELECT id, touched FROM (SELECT id, touched FROM traces ORDER BY touched DESC, id DESC LIMIT -1 OFFSET ?) LIMIT ?`
       )
       .all(
         Number.isFinite(oldest) ? Math.floor(oldest) : 0,
@@ -165,22 +171,33 @@ export const pruneSome = (
         atOnce
       )
   )
-  if (ids.length === 0) {
+  if (due.length === 0) {
     return { traces: 0, more: false }
   }
   return transaction(database, () => {
+    const find = connection.prepare("SELECT 1 FROM traces WHERE id = ? AND touched = ?")
     const removeSpans = connection.prepare(
       "DELETE FROM spans WHERE id IN (SELECT id FROM spans WHERE trace = ? LIMIT ?)"
     )
     const removeTrace = connection.prepare("DELETE FROM traces WHERE id = ?")
+    // What is left of a trace is none any more: nobody finds it, and a span that comes begins another one. Ids are shorter.
+    const bury = connection.prepare(
+      "UPDATE traces SET touched = -1, trace_id = CAST('what is left of trace ' || id AS BLOB) WHERE id = ?"
+    )
     let traces = 0
     let left = spansAtOnce
-    for (const { id } of ids) {
+    for (const { id, touched } of due) {
+      // Somebody has written to it since, or to another one that has its number now.
+      if (find.get(id as number, touched as number) === undefined) {
+        continue
+      }
       left -= Number(removeSpans.run(id as number, left).changes)
+      const remove = left === 0 ? bury : removeTrace
+      remove.run(id as number)
+      traces += Number(touched) < 0 ? 0 : 1
       if (left === 0) {
         break
       }
-      traces += Number(removeTrace.run(id as number).changes)
     }
     return { traces, more: true }
   })

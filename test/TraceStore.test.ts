@@ -20,6 +20,7 @@ import { DatabaseSync } from "node:sqlite"
 import * as OtlpTraces from "../src/OtlpTraces.ts"
 import type { StoredSpan, Values } from "../src/StoredSpan.ts"
 import * as TraceDatabase from "../src/TraceDatabase.ts"
+import * as TraceQueries from "../src/TraceQueries.ts"
 import * as TraceStore from "../src/TraceStore.ts"
 import { scratch } from "./support/Process.ts"
 
@@ -451,6 +452,42 @@ describe("remove and prune", () => {
       }
       assert.strictEqual(yield* Fiber.join(pruning), 1)
       assert.isAtLeast(turns, 8)
+    })
+  )
+
+  it.effect("begins a trace anew when a span comes while it is being removed", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      const store = yield* open(file)
+      yield* put(store, ...Array.from({ length: 1200 }, (_, n) => span(n + 1, n === 0 ? {} : child)))
+      yield* put(store, span(1, { traceId: id(2), startNanos: 1n }))
+      yield* TestClock.adjust("1 hour")
+      const database = TraceDatabase.make(file)
+      const step = () => {
+        const keeping = { maximumTraces: 1000, maximumAge: "30 minutes" } as const
+        return TraceQueries.pruneSome(database, keeping, 3_600_000)
+      }
+      const rows = (table: string) => database.connection.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"]
+      yield* put(store, span(2, { ...child, traceId: id(2) }))
+      assert.deepStrictEqual(step(), { traces: 1, more: true })
+      assert.isAbove(Number(rows("spans")), 2)
+      // What is left of it is nowhere.
+      assert.deepStrictEqual(yield* ids(store), [2])
+      assert.strictEqual(yield* store.resolve("last"), id(2))
+      assert.strictEqual(yield* store.resolve("0"), id(2))
+      for (const gone of [store.summary(id(1)), store.read(id(1)), store.resolve(id(1))]) {
+        assert.deepStrictEqual(yield* Effect.flip<unknown, unknown, never>(gone), notFound(id(1)))
+      }
+      yield* put(store, span(5000, { ...child, startNanos: 7n }))
+      assert.deepInclude(yield* store.summary(id(1)), { spans: 1, startNanos: 7n, rootName: "span 5000" })
+      let removed = 0
+      for (let some = step(); some.more; some = step()) {
+        removed += some.traces
+      }
+      assert.strictEqual(removed, 0)
+      assert.lengthOf(yield* store.read(id(1)), 1)
+      assert.deepStrictEqual([rows("traces"), rows("spans"), rows("sources")], [2, 3, 2])
+      database.connection.close()
     })
   )
 
