@@ -45,7 +45,10 @@ export interface AgentOptions<In, Tools extends Record<string, AiTool.Any>, E, R
    * there is nobody to ask.
    */
   readonly tools: LanguageModel.ToolkitInput<Tools, E, R>
-  /** How often the model is asked at most: 10 by default, at least 1. Tools it asks for in the last round are not run. */
+  /**
+   * How often the model is asked with tools at most: 10 by default, at least 1. Tools it asks for in the last round are not
+   * run. With `schema` it is asked once more after its rounds, without tools.
+   */
   readonly maxRounds?: number | undefined
   /** How many tools of one round run at once; all of them by default. */
   readonly concurrency?: number | "unbounded" | undefined

@@ -42,6 +42,9 @@ export interface LayerOptions {
    * How many calls of one model are sent at a time; the others wait here, in their order. 1 by default, as many as Ollama
    * works on unless its `OLLAMA_NUM_PARALLEL` says otherwise; `Infinity` for no limit. All layers of a process with the
    * same server and number share it. Less than 1 throws a `RangeError`.
+   *
+   * A call has its permit until its answer is complete: who calls the same model while more than 8192 parts of a stream
+   * are left unread waits for themselves, until `idleTimeout`.
    */
   readonly permitsPerModel?: number | undefined
   /**

@@ -181,7 +181,7 @@ describe("Node.agent", () => {
     }).pipe(Effect.provide([layer, handlers, Spans.layer]))
   })
 
-  it.effect("gives an object of a schema: the model is asked once more, and held to it", () => {
+  it.effect("gives an object of a schema: the model is asked once more than in its rounds, and held to it", () => {
     const Answer = Schema.Struct({ on: Schema.Date, sum: Schema.Int })
     const agent = Node.agent({ model: "m", prompt: (_: string) => "x", tools: toolkit, schema: Answer, maxRounds: 2 })
     const { layer, requests } = scripted(
@@ -195,6 +195,7 @@ describe("Node.agent", () => {
       const { output } = yield* run(agent, "x")
       assert.strictEqual(output.sum, 3)
       assert.strictEqual(output.on.getUTCFullYear(), 2026)
+      assert.lengthOf(requests, 3)
       assert.isUndefined(requests[1]?.format)
       assert.isUndefined(requests[2]?.tools)
       assert.nestedInclude(requests[2]?.format, { "properties.on.type": "string", additionalProperties: false })
