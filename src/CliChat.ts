@@ -14,7 +14,7 @@ import * as Stream from "effect/Stream"
 import * as Assistant from "./Assistant.ts"
 import { CommandFailed, failed, isUnreachable } from "./CliError.ts"
 import type { ChatFlags } from "./CliFlags.ts"
-import { modelsOf, ollama, optionsOf, whatHadCome } from "./CliRun.ts"
+import { modelsOf, ollama, optionsOf, tellUnused, whatHadCome } from "./CliRun.ts"
 import * as Graph from "./Graph.ts"
 import * as Logs from "./Logs.ts"
 import * as Node from "./Node.ts"
@@ -33,6 +33,7 @@ import { type Session, Typing } from "./Typing.ts"
 export const chat = (flags: ChatFlags) =>
   Effect.gen(function* () {
     const model = (yield* modelsOf({ ...flags, routerModel: Option.none() })).model ?? Assistant.defaultModel
+    yield* tellUnused(flags)
     const answer = yield* Progress.makeAnswer
     const screen: { session?: Session | undefined } = {}
     const stderr: Stderr = {

@@ -60,8 +60,10 @@ const telemetryFlags = {
     Flag.optional
   ),
   traceFormat: Flag.Literals("trace-format", ["tree", "json"]).pipe(
-    Flag.withDescription("How the console shows spans: a tree for each trace, or a JSON object for each span"),
-    Flag.withDefault("tree")
+    Flag.withDescription(
+      "How the console shows spans: a tree for each trace, by default, or a JSON object for each span"
+    ),
+    Flag.optional
   )
 }
 
@@ -123,7 +125,7 @@ export const runFlags = {
   ),
   stream: Flag.Boolean("stream").pipe(
     Flag.withDescription("Print the answer as it comes; on in a terminal, --no-stream waits for the whole answer"),
-    Flag.withDefault(true)
+    Flag.optional
   ),
   ...logFlags
 }

@@ -19,6 +19,7 @@ import * as Progress from "./Progress.ts"
 import { Stderr } from "./Stderr.ts"
 import { Stdout } from "./Stdout.ts"
 import * as Telemetry from "./Telemetry.ts"
+import { commandLine } from "./TelemetryConfig.ts"
 
 /** Runs a graph on a query and prints the answer. */
 export const run = (flags: RunFlags) =>
@@ -26,6 +27,13 @@ export const run = (flags: RunFlags) =>
     if (flags.query.trim() === "") {
       return yield* new CommandFailed({ text: `The query is empty. Write it after "run", in quotes.`, exitCode: 2 })
     }
+    if (flags.json && Option.contains(flags.stream, true)) {
+      return yield* new CommandFailed({
+        text: "Write --json or --stream, not both: the object has the whole answer.",
+        exitCode: 2
+      })
+    }
+    yield* tellUnused(flags)
     const answer = yield* Progress.makeAnswer
     yield* Effect.gen(function* () {
       const graph = Assistant.make(yield* modelsOf(flags))
@@ -72,22 +80,22 @@ export const modelsOf = (flags: Pick<RunFlags, "model" | "routerModel">) =>
     }
   })
 
+type TelemetryFlags = Pick<
+  RunFlags,
+  | "tracing"
+  | "exporter"
+  | "otlpEndpoint"
+  | "otlpProtocol"
+  | "samplingRate"
+  | "keepErrors"
+  | "store"
+  | "serviceName"
+  | "captureContent"
+>
+
 /** What the flags say about telemetry; the environment says the rest. */
 export const optionsOf = (
-  flags: Pick<
-    RunFlags,
-    | "tracing"
-    | "exporter"
-    | "otlpEndpoint"
-    | "otlpProtocol"
-    | "samplingRate"
-    | "keepErrors"
-    | "store"
-    | "serviceName"
-    | "captureContent"
-  > & {
-    readonly traceFormat?: RunFlags["traceFormat"]
-  }
+  flags: TelemetryFlags & { readonly traceFormat?: RunFlags["traceFormat"] | undefined }
 ): Telemetry.Options => {
   const given = {
     enableTracing: Option.getOrUndefined(flags.tracing),
@@ -99,10 +107,31 @@ export const optionsOf = (
     store: Option.getOrUndefined(flags.store),
     serviceName: Option.getOrUndefined(flags.serviceName),
     captureContent: Option.getOrUndefined(flags.captureContent),
-    traceFormat: flags.traceFormat
+    traceFormat: Option.getOrUndefined(flags.traceFormat ?? Option.none())
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
+
+/** Says which flags change nothing: those of traces where nobody asked for any, and that of a console that shows none. */
+export const tellUnused = Effect.fnUntraced(function* (flags: TelemetryFlags & Pick<RunFlags, "traceFormat">) {
+  const given = [
+    ...(Option.isSome(flags.traceFormat) ? ["--trace-format"] : []),
+    ...(Option.isSome(flags.samplingRate) ? ["--sampling-rate"] : []),
+    ...(Option.contains(flags.keepErrors, true) ? ["--keep-errors"] : [])
+  ]
+  if (given.length === 0) {
+    return
+  }
+  const stderr = yield* Stderr
+  const { enabled, exporters } = yield* Telemetry.resolve(optionsOf(flags), commandLine)
+  // Whoever turned tracing off knows it.
+  if (enabled.source === "default") {
+    const are = given.length === 1 ? "is" : "are"
+    stderr.write(`tinyllm: ${given.join(", ")} ${are} not used: tracing is off. Turn it on with --tracing.\n`)
+  } else if (enabled.value && Option.isSome(flags.traceFormat) && !exporters.value.includes("console")) {
+    stderr.write(`tinyllm: --trace-format is not used by the exporter ${exporters.value.join() || "none"}.\n`)
+  }
+})
 
 /**
  * The client, for the demo server where that is asked for. They load only now: what is not used costs no time.
@@ -134,7 +163,7 @@ export const ollama = ({
 const execute = Effect.fnUntraced(function* (flags: RunFlags, graph: Assistant.Assistant, answer: Progress.Answer) {
   const stdout = yield* Stdout
   const stderr = yield* Stderr
-  const streams = flags.stream && !flags.json && stdout.isTerminal
+  const streams = Option.getOrElse(flags.stream, () => true) && !flags.json && stdout.isTerminal
   if (!streams && !stderr.isTerminal) {
     return yield* printWhole(flags, yield* Graph.run(graph, flags.query))
   }

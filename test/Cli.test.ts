@@ -320,6 +320,40 @@ describe("tinyllm run", () => {
     })
   )
 
+  it.live("refuses --json and --stream together, and says which flags are for traces that nobody asked for", () =>
+    Effect.gen(function* () {
+      const of = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
+        Effect.map(cli(["run", "1 + 1", "--demo", ...args], { env }), ({ code, stderr, stdout }) => ({
+          code,
+          stdout,
+          said: stderr.split("\n").filter((line) => line.startsWith("tinyllm: ") && !line.includes("no language model"))
+        }))
+      assert.deepStrictEqual(yield* of(["--json", "--stream"]), {
+        code: 2,
+        stdout: "",
+        said: ["tinyllm: Write --json or --stream, not both: the object has the whole answer."]
+      })
+      assert.include((yield* of(["--json", "--no-stream"])).stdout, '"answer":"2"')
+      const answered = (...said: Array<string>) => ({ code: 0, stdout: "2\n", said })
+      const off = "tracing is off. Turn it on with --tracing."
+      assert.deepStrictEqual(
+        yield* of(["--trace-format", "json"]),
+        answered(`tinyllm: --trace-format is not used: ${off}`)
+      )
+      assert.deepStrictEqual(
+        yield* of(["--sampling-rate", "0.5", "--keep-errors"]),
+        answered(`tinyllm: --sampling-rate, --keep-errors are not used: ${off}`)
+      )
+      assert.deepStrictEqual(
+        yield* of(["--trace-format", "json", "--exporter", "none"]),
+        answered("tinyllm: --trace-format is not used by the exporter none.")
+      )
+      // Whoever turned it off knows it, and who turned it on elsewhere has what they asked for.
+      assert.deepStrictEqual(yield* of(["--trace-format", "json", "--no-tracing"]), answered())
+      assert.deepStrictEqual(yield* of(["--trace-format", "tree"], { TINYLLM_TRACING: "true" }), answered())
+    })
+  )
+
   it.live("answers a query that begins with a dash, after --", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* cli(["run", "--demo", "--", "-5 + 3"])).stdout, "-2\n")

@@ -54,6 +54,16 @@ describe("tinyllm chat, from a pipe", () => {
     )
   )
 
+  it.live("says which flags are for traces that nobody asked for", () =>
+    withOllama(parrot, (env) =>
+      Effect.gen(function* () {
+        const { code, stderr, stdout } = yield* chat("one", env, ["--trace-format", "json"])
+        assert.deepStrictEqual([code, stdout], [0, "You said: one\n"])
+        assert.strictEqual(stderr, "tinyllm: --trace-format is not used: tracing is off. Turn it on with --tracing.\n")
+      })
+    )
+  )
+
   it.live("tells of a turn that failed on one line and goes on without it; its end is the last turn's", () =>
     withOllama(
       {
