@@ -12,7 +12,12 @@ import type { Field, Fields, Messages, Scalar, Table } from "./OtlpFormat.ts"
 
 /** Reads a message. Fields that are not in the table are passed over. Throws `Malformed`. */
 export const decode = <K extends keyof Messages>(message: K, bytes: Uint8Array): Messages[K] =>
-  withReader(bytes, (reader) => read(tables[message], reader, 0)) as Messages[K]
+  withReader(bytes, (reader) =>
+    read(tables[message], reader, { left: message === "ExportRequest" ? Infinity : mostMessages }, 0)
+  ) as Messages[K]
+
+// Messages in a span, or what it is of. One that is empty has two bytes, and takes many more in memory.
+const mostMessages = 500_000
 
 /** Calls back with every field of a message that is bytes, and where they are. Throws `Malformed`. */
 export const eachBytes = (bytes: Uint8Array, found: (number: number, content: Uint8Array) => void): void =>
@@ -39,7 +44,10 @@ const withReader = <A>(bytes: Uint8Array, use: (reader: BinaryReader) => A): A =
   }
 }
 
-const read = (table: Table, reader: BinaryReader, depth: number): Fields => {
+const read = (table: Table, reader: BinaryReader, inner: { left: number }, depth: number): Fields => {
+  if (inner.left-- <= 0) {
+    throw new Malformed(`it has more than ${mostMessages} parts`)
+  }
   let message: Fields = {}
   while (reader.pos < reader.len) {
     const [number, wire] = reader.tag()
@@ -51,7 +59,7 @@ const read = (table: Table, reader: BinaryReader, depth: number): Fields => {
     const value =
       typeof field.type === "string"
         ? readScalar[field.type](reader)
-        : read(field.type, new BinaryReader(reader.bytes()), deeper(depth))
+        : read(field.type, new BinaryReader(reader.bytes()), inner, deeper(depth))
     if (field.repeated) {
       ;((message[field.name] ??= []) as Array<unknown>).push(value)
     } else {

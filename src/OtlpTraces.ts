@@ -45,7 +45,26 @@ export const toJson = (request: Uint8Array): Result.Result<object, OtlpFormat.Ma
 
 /** A request from the text of OTLP/JSON. */
 export const fromJson = (text: string): Result.Result<Uint8Array, OtlpFormat.Malformed> =>
-  attempt(() => encode("ExportRequest", OtlpJson.fromJson(text)))
+  attempt(() => {
+    if (beginnings(text) > mostBeginnings) {
+      throw new OtlpFormat.Malformed(`it has more than ${mostBeginnings} objects and lists`)
+    }
+    return encode("ExportRequest", OtlpJson.fromJson(text))
+  })
+
+// An object takes two bytes, and many more in memory. 20 MiB of short attributes have no more than a million of them.
+const mostBeginnings = 1_500_000
+
+const beginnings = (text: string): number => {
+  let count = 0
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index)
+    if (code === 0x7b || code === 0x5b) {
+      count++
+    }
+  }
+  return count
+}
 
 const attempt = <A>(work: () => A): Result.Result<A, OtlpFormat.Malformed> =>
   Result.try({
@@ -85,22 +104,16 @@ export interface ReadPart {
   readonly spans: ReadonlyArray<{ readonly bytes: Uint8Array; readonly message: OtlpFormat.Span }>
 }
 
-/** Reads the messages of a part. Throws `Malformed`. */
-export const readPart = ({ source, spans }: Part): ReadPart => ({
-  source,
-  resource: decode("Resource", source.resource),
-  spans: spans.map((bytes) => ({ bytes, message: decode("Span", bytes) }))
-})
-
 /** Takes a request apart. That it is a request is seen as far as the spans, but not what is in each of them. */
 export const split = (request: Uint8Array): Result.Result<ReadonlyArray<Part>, OtlpFormat.Malformed> =>
   attempt(() => {
     const parts: Array<Part> = []
+    const counted = counting()
     eachBytes(request, (field, content) => {
       if (field === 1) {
-        const ofResource = contents(content)
+        const ofResource = contents(content, counted)
         for (const scopeSpans of ofResource.lists) {
-          const ofScope = contents(scopeSpans)
+          const ofScope = contents(scopeSpans, counted)
           parts.push({
             source: {
               resource: ofResource.about,
@@ -116,8 +129,21 @@ export const split = (request: Uint8Array): Result.Result<ReadonlyArray<Part>, O
     return parts
   })
 
+// One that is empty has two bytes, and takes hundreds in memory. No 20 MiB of spans with ids and names have so many.
+const mostSpans = 300_000
+
+const counting = () => {
+  let count = 0
+  return (): void => {
+    count++
+    if (count > mostSpans) {
+      throw new OtlpFormat.Malformed(`it has more than ${mostSpans} spans and scopes`)
+    }
+  }
+}
+
 // `ResourceSpans` and `ScopeSpans` have the same three fields: what it is about, a list, and the address of a schema.
-const contents = (message: Uint8Array) => {
+const contents = (message: Uint8Array, counted: () => void) => {
   let about = new Uint8Array()
   let schema = ""
   const lists: Array<Uint8Array> = []
@@ -125,6 +151,7 @@ const contents = (message: Uint8Array) => {
     if (field === 1) {
       about = content as Uint8Array<ArrayBuffer>
     } else if (field === 2) {
+      counted()
       lists.push(content)
     } else if (field === 3) {
       schema = new TextDecoder().decode(content)

@@ -21,25 +21,35 @@ export interface Appended {
   readonly traces: number
 }
 
+/** Spans of one source, each with what the rows want to know of it; without, where its ids are no ids. */
+export interface Part {
+  readonly source: OtlpTraces.Source
+  readonly service: string | null
+  readonly spans: ReadonlyArray<{ readonly body: Uint8Array; readonly facts: TraceFacts.Facts | undefined }>
+}
+
+/** Looks at spans whose messages are at hand. */
+export const ofMessages = ({ resource, source, spans }: OtlpTraces.ReadPart): Part => ({
+  source,
+  service: serviceOf(resource),
+  spans: spans.map(({ bytes, message }) => ({ body: bytes, facts: TraceFacts.of(message) }))
+})
+
+/** Looks at spans of which there are the bytes, and keeps nothing else of what it reads. Throws `Malformed`. */
+export const ofBytes = ({ source, spans }: OtlpTraces.Part): Part => ({
+  source,
+  service: serviceOf(decode("Resource", source.resource)),
+  spans: spans.map((body) => ({ body, facts: TraceFacts.of(decode("Span", body)) }))
+})
+
 /**
  * Puts spans in, all or none, as of a time in milliseconds. `writer` names the process that they are of, where that is the
  * one that writes them. Throws a `Reason`.
  */
-export const append = (
-  database: Database,
-  parts: ReadonlyArray<OtlpTraces.ReadPart>,
-  now: number,
-  writer: string | null
-): Appended => {
-  // Nobody else waits while they are looked at.
-  const read = parts.map(({ resource, source, spans }) => ({
-    source,
-    service: serviceOf(resource),
-    spans: spans.map(({ bytes, message }) => ({ body: bytes, facts: TraceFacts.of(message) }))
-  }))
-  return transaction(database, () => {
+export const append = (database: Database, parts: ReadonlyArray<Part>, now: number, writer: string | null): Appended =>
+  transaction(database, () => {
     const writing = new Writing(database, now, writer)
-    for (const { service, source, spans } of read) {
+    for (const { service, source, spans } of parts) {
       for (const { body, facts } of spans) {
         if (facts === undefined) {
           writing.invalid++
@@ -50,7 +60,6 @@ export const append = (
     }
     return writing.end()
   })
-}
 
 const serviceOf = (resource: OtlpFormat.Resource): string | null =>
   resource.attributes?.find(({ key }) => key === "service.name")?.value?.stringValue ?? null

@@ -191,7 +191,7 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       }
     }
 
-    const write = Effect.fnUntraced(function* (parts: ReadonlyArray<OtlpTraces.ReadPart>, writer: string | null) {
+    const write = Effect.fnUntraced(function* (parts: ReadonlyArray<TraceRows.Part>, writer: string | null) {
       const now = yield* Clock.currentTimeMillis
       const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now, writer))
       yield* pruneIfDue(now, traces)
@@ -203,10 +203,11 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       file,
       append: (request) =>
         Effect.flatMap(
-          attempt(file, () => Result.getOrThrow(OtlpTraces.split(request)).map(OtlpTraces.readPart)),
+          // Whoever waits for the file does not have to read it again.
+          attempt(file, () => Result.getOrThrow(OtlpTraces.split(request)).map(TraceRows.ofBytes)),
           (parts) => write(parts, null)
         ),
-      put: (parts) => write(parts, ProcessName.own()),
+      put: (parts) => Effect.suspend(() => write(parts.map(TraceRows.ofMessages), ProcessName.own())),
       list: (filter = {}) =>
         reading<ReadonlyArray<TraceSummary>>([], (database) => TraceQueries.list(database, filter)),
       summary: (traceId) =>
@@ -290,8 +291,8 @@ const isFolder = (path: string): boolean => {
   }
 }
 
-const sizeOf = (parts: ReadonlyArray<OtlpTraces.ReadPart>): number =>
-  parts.reduce((sum, { spans }) => spans.reduce((sum, { bytes }) => sum + bytes.length, sum), 0)
+const sizeOf = (parts: ReadonlyArray<TraceRows.Part>): number =>
+  parts.reduce((sum, { spans }) => spans.reduce((sum, { body }) => sum + body.length, sum), 0)
 
 // What is written to the log is some three times as much.
 const longLogBytes = 1_500_000

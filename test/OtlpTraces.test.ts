@@ -4,6 +4,7 @@ import { resourceFromAttributes } from "@opentelemetry/resources"
 import type { ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import * as Result from "effect/Result"
 import { assert, describe, it } from "vitest"
+import { decode } from "../src/OtlpProtobuf.ts"
 import * as OtlpTraces from "../src/OtlpTraces.ts"
 import type { StoredSpan } from "../src/StoredSpan.ts"
 
@@ -301,6 +302,24 @@ describe("fromJson", () => {
 })
 
 describe("split and join", () => {
+  it("refuses spans and scopes without end, which take more memory than bytes", () => {
+    const empty = (bytes: number) => Buffer.alloc(bytes, Buffer.from([0x12, 0]))
+    const within = (field: number, content: Uint8Array) => {
+      const length = [0, 7, 14, 21].map((bits) => ((content.length >> bits) & 127) | (bits < 21 ? 128 : 0))
+      return Buffer.concat([Buffer.from([field * 8 + 2, ...length]), content])
+    }
+    for (const request of [within(1, empty(1_000_000)), within(1, within(2, empty(1_000_000)))]) {
+      const refused = OtlpTraces.split(request)
+      assert.isTrue(Result.isFailure(refused) && refused.failure.message === "it has more than 300000 spans and scopes")
+    }
+    assert.isTrue(Result.isSuccess(OtlpTraces.split(within(1, within(2, empty(500_000))))))
+    const objects = OtlpTraces.fromJson(`{"resourceSpans":[${"{},".repeat(1_500_000)}{}]}`)
+    assert.isTrue(Result.isFailure(objects) && objects.failure.message === "it has more than 1500000 objects and lists")
+    // Attributes of one span.
+    const span = Buffer.alloc(1_200_000, Buffer.from([0x4a, 0]))
+    assert.throws(() => decode("Span", span), "it has more than 500000 parts")
+  })
+
   it("takes a request apart and puts it together, byte for byte", () => {
     const request = requestOf(...varied)
     const parts = Result.getOrThrow(OtlpTraces.split(request))
