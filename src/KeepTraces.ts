@@ -154,6 +154,8 @@ export const make = (options: Options, sinks: ReadonlyArray<Sink>): Keeper => {
       }
     },
     end: (time) => {
+      // From now on what gave way is a loss, whatever becomes of the rest of its trace.
+      over = true
       for (const trace of open) {
         const spans = trace.pending?.length ?? 0
         const kept = isSlow(trace, time)
@@ -162,7 +164,6 @@ export const make = (options: Options, sinks: ReadonlyArray<Sink>): Keeper => {
         }
         decide(trace, kept)
       }
-      over = true
       lose(undecided.traces, reasons.traces)
       lose(undecided.spans, reasons.spans)
     }

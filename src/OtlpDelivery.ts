@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
-import type { Accepted, Outcome, Reason } from "./OtlpAnswers.ts"
+import type { Accepted, Failed, Outcome, Reason } from "./OtlpAnswers.ts"
 import type { Call, OtlpClient } from "./OtlpClient.ts"
 
 /**
@@ -64,6 +64,8 @@ export const make = (options: {
   let settled = false
   let call: Call | undefined
   let pause: NodeJS.Timeout | undefined
+  // When the collector wants the next attempt, if it says so, and what it said.
+  let wanted: { readonly at: number; readonly outcome: Failed } | undefined
 
   const settle = (end: End): void => {
     if (!settled) {
@@ -110,6 +112,7 @@ export const make = (options: {
         fail(outcome, outcome.unwanted)
       } else if (!settled) {
         again?.(failures, outcome)
+        wanted = outcome.retryAfterMillis === undefined ? undefined : { at: resumed, outcome }
         pause = setTimeout(attempt, millis)
       }
     }
@@ -118,9 +121,12 @@ export const make = (options: {
   return {
     start: attempt,
     hurry: () => {
-      if (pause !== undefined) {
+      if (pause !== undefined && wanted === undefined) {
         clearTimeout(pause)
         pause = setTimeout(attempt, pauseMillis(1, true))
+      } else if (pause !== undefined && wanted !== undefined && wanted.at > endOf()) {
+        clearTimeout(pause)
+        fail(wanted.outcome)
       }
     },
     giveUp: (reason) => {

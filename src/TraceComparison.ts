@@ -203,8 +203,14 @@ const alignUnordered = <A, B>(
 ): Aligned<A, B> => {
   // Which item has which of them. An item that finds all taken lets another one look for a different one.
   const owners = new Map<B, number>()
-  const place = (index: number, seen: Set<B>): boolean =>
-    recorded.some((other) => {
+  const place = (index: number, seen: Set<B>): boolean => {
+    // Of many that are alike, each would else move all before it.
+    const free = recorded.find((other) => !owners.has(other) && cost(items[index]!, other) === 0)
+    if (free !== undefined) {
+      owners.set(free, index)
+      return true
+    }
+    return recorded.some((other) => {
       if (seen.has(other) || cost(items[index]!, other) !== 0) {
         return false
       }
@@ -216,6 +222,7 @@ const alignUnordered = <A, B>(
       }
       return false
     })
+  }
   for (const index of items.keys()) {
     place(index, new Set())
   }

@@ -326,6 +326,22 @@ describe("keep", () => {
     })
   )
 
+  it.effect("T55 of one trace that had not ended when the program did, what gave way is counted, too", () =>
+    Effect.gen(function* () {
+      const open = Effect.gen(function* () {
+        const root = yield* Effect.makeSpan("root", { root: true })
+        yield* Effect.forEach(
+          Array.from({ length: 10_500 }),
+          () => Effect.withSpan(Effect.void, "child", { parent: root }),
+          { discard: true }
+        )
+      })
+      const { stderr } = yield* run(open, { samplingRate: 0, keep: { errors: true } })
+      assert.match(stderr, /^tinyllm: 10000 spans not exported: their traces had not ended/m)
+      assert.match(stderr, /^tinyllm: 500 spans not exported: more spans waited/m)
+    })
+  )
+
   it.live(
     "T54 of ten thousand runs every failed one is complete, and a tenth of the others, and no trace is partial",
     () =>

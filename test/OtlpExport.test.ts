@@ -116,6 +116,22 @@ describe("Another attempt", () => {
     })
   )
 
+  it.live("T42 is not made before the collector wants it because the program ends", () =>
+    Effect.gen(function* () {
+      const times: Array<number> = []
+      const collector = yield* Collector.make({
+        mode: (call) => {
+          times.push(performance.now())
+          return call === 1 ? { refuse: "UNAVAILABLE", retryMillis: 1000 } : "ok"
+        }
+      })
+      const { stderr } = yield* send(Effect.andThen(spans(1), Effect.sleep("200 millis")), collector.url, atOnce)
+      assert.strictEqual(stderr, "")
+      assert.lengthOf(collector.calls(), 2)
+      assert.isAtLeast((times[1] ?? 0) - (times[0] ?? 0), 990)
+    })
+  )
+
   it.live("T42 is not made when that would be too late", () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make({ mode: { refuse: "UNAVAILABLE", retryMillis: 60_000 } })
@@ -124,6 +140,18 @@ describe("Another attempt", () => {
       assert.include(stderr, "answered UNAVAILABLE")
       assert.lengthOf(collector.calls(), 1)
       assert.isBelow(performance.now() - begin, 2000)
+    })
+  )
+
+  it.live("T42 is given up when the program ends, where the collector wants it later than that may take", () =>
+    Effect.gen(function* () {
+      const collector = yield* Collector.make({ mode: { refuse: "UNAVAILABLE", retryMillis: 60_000 } })
+      const { stderr } = yield* send(Effect.andThen(spans(1), Effect.sleep("200 millis")), collector.url, {
+        ...atOnce,
+        OTEL_EXPORTER_OTLP_TIMEOUT: "120000"
+      })
+      assert.include(stderr, "answered UNAVAILABLE: refused by the test")
+      assert.lengthOf(collector.calls(), 1)
     })
   )
 

@@ -381,6 +381,14 @@ describe("TelemetryTest.expectTrace", () => {
     }).pipe(Effect.provide(TelemetryTest.layer()))
   )
 
+  it.effect("finds its way among two thousand children that are alike", () =>
+    Effect.gen(function* () {
+      const alike = Array.from({ length: 2000 }, () => "a")
+      yield* span("root", ...alike.map((name) => span(name)))
+      yield* expectTrace({ name: "root", children: unordered(alike) })
+    }).pipe(Effect.provide(TelemetryTest.layer()))
+  )
+
   it.effect("compares children in any order, or some of them, when told so", () =>
     Effect.gen(function* () {
       yield* span("root", marked("a", { n: 1 }), marked("a", { n: 2 }), span("b"), span("c"))
