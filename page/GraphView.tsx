@@ -60,11 +60,11 @@ export const GraphView = ({ current, direction, onSelect, printing, runs }: Grap
 
 const smallest = 0.8
 
-/** More than this to scroll by is worse than a drawing that goes on to the right. */
-const highest = 1000
+/** What style.css leaves for it: more to scroll by is worse than a drawing that goes on to the right. */
+const highest = () => Math.max(0.6 * window.innerHeight, 320) - 20
 
-/** Pixels beside a drawing: what is left free, and a scroll bar. */
-const beside = 28 + 16
+/** Pixels beside a drawing that are left free. */
+const beside = 28
 
 // Pixels from margin to margin of a sheet of A4 or letter.
 const sheet = 690
@@ -88,7 +88,7 @@ const fitting = (
   const drawing = draw(runs, "TB")
   const isBetter = printing
     ? drawing.width < fit.drawing.width
-    : drawing.width * smallest <= width && drawing.height <= highest
+    : drawing.width * smallest <= width && drawing.height <= highest()
   return isBetter ? { direction: "TB", drawing } : fit
 }
 

@@ -218,12 +218,15 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui", () => {
     const other = await serve(own)
     const { close, page } = await open(other.url)
     await counted(page, "tbody tr", 2)
-    const cut = await page
-      .locator("td.c-time")
-      .evaluateAll((cells) =>
-        cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)
-      )
-    assert.deepStrictEqual(cut, [])
+    for (const width of [390, 768, 1280]) {
+      await page.setViewportSize({ width, height: 800 })
+      const cut = await page
+        .locator("td.c-time")
+        .evaluateAll((cells) =>
+          cells.filter((cell) => cell.scrollWidth > cell.clientWidth).map((cell) => cell.textContent)
+        )
+      assert.deepStrictEqual(cut, [], `${width} pixels`)
+    }
     assert.strictEqual(await page.locator(".c-name", { hasText: graph }).getAttribute("title"), graph)
     await close()
     other.kill("SIGINT")
@@ -465,23 +468,27 @@ describe.skipIf(Browser.missing)("the page of tinyllm ui, live", () => {
       graph: "steps",
       query: "Step by step",
       start: Date.now(),
-      steps: Array.from({ length: 12 }, (_, index) => ({ node: `step-${index + 1}`, type: "tool", millis: 40 }))
+      steps: Array.from({ length: 5 }, (_, index) => ({
+        node: `a-step-with-a-long-name-${index + 1}`,
+        type: "tool",
+        millis: 40
+      }))
     }
     const spans = Runs.spans(run)
     await append(home, spans.slice(0, 2))
-    const { close, page } = await open(`${ui.url}#/trace/${Runs.traceId(106)}`)
+    const { close, page } = await open(`${ui.url}#/trace/${Runs.traceId(106)}`, { width: 720 })
     const top = async (nodes: number) => {
       await counted(page, "figure .node", nodes)
       return await page.locator(".waterfall").evaluate((part) => part.getBoundingClientRect().top + scrollY)
     }
     const before = await top(2)
-    for (let count = 3; count <= 13; count++) {
+    for (let count = 3; count <= 6; count++) {
       await append(home, spans.slice(count - 1, count))
-      const now = await top(Math.min(count, 12))
+      const now = await top(Math.min(count, 5))
       assert.closeTo(now, before, 40, `${count} spans`)
     }
     await page.locator(".pill.ok").waitFor()
-    assert.closeTo(await top(12), before, 40)
+    assert.closeTo(await top(5), before, 40)
     await close()
   })
 
