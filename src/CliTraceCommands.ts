@@ -153,7 +153,9 @@ const prune = Command.make("prune", pruneFlags, (flags) =>
     (module) => module.prune(flags)
   )
 ).pipe(
-  Command.withDescription("Remove the traces that are too old or too many, as happens by itself now and then"),
+  Command.withDescription(
+    "Remove the traces that are too old, too many or too large, as happens by itself now and then"
+  ),
   Command.withExamples([{ command: "tinyllm trace prune --older-than 7d --keep 100", description: "Keep fewer" }])
 )
 

@@ -1,5 +1,5 @@
 /**
- * Whether traces are kept in the local store, where, how many and for how long.
+ * Whether traces are kept in the local store, where, how many, for how long and in how much room.
  *
  * @since 0.1.0
  */
@@ -12,10 +12,13 @@ import type { Sourced } from "./EnvironmentValues.ts"
 import * as StatePlace from "./StatePlace.ts"
 import type { Keeping } from "./TraceSummary.ts"
 
-/** How many traces are kept where nobody says another number, and for how long. */
-export const keeping: Keeping = { maximumTraces: 1000, maximumAge: Duration.days(30) }
+/** How many traces are kept where nobody says another number, for how long, and in how much room. */
+export const keeping: Keeping = { maximumTraces: 1000, maximumAge: Duration.days(30), maximumBytes: 2 ** 30 }
 
 const maximumTraces = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+
+// A store with nothing in it has some 60 000.
+const leastBytes = 1_000_000
 
 const age = (input: unknown): Option.Option<Duration.Duration> =>
   Option.filter(Duration.fromInput(input as Duration.Input), (duration) => Duration.toMillis(duration) > 0)
@@ -29,13 +32,15 @@ export const StoreOption = Schema.Union([
     /** How many traces are kept; 1 000 by default. */
     maximumTraces: Schema.optional(maximumTraces),
     /** How long a trace is kept; `"30 days"` by default. */
-    maximumAge: Schema.optional(Schema.declare((input): input is Duration.Input => Option.isSome(age(input))))
+    maximumAge: Schema.optional(Schema.declare((input): input is Duration.Input => Option.isSome(age(input)))),
+    /** How many bytes all of them may take, 1 000 000 at least; 1 GiB by default. */
+    maximumBytes: Schema.optional(Schema.Int.check(Schema.isGreaterThanOrEqualTo(leastBytes)))
   })
 ])
 export type StoreOption = typeof StoreOption.Type
 
 /** What the option must be, for messages. */
-export const allowed = `true, false, or an object with file (an absolute path), maximumTraces, maximumAge ("30 days")`
+export const allowed = `true, false, or an object with file (an absolute path), maximumTraces, maximumAge ("30 days"), maximumBytes (${leastBytes} or more)`
 
 /** Where traces are kept, and how many. */
 export interface Settings {
@@ -70,7 +75,8 @@ export const resolve = Effect.fnUntraced(function* (
       usual: value.usual,
       keeping: {
         maximumTraces: value.own.maximumTraces ?? bounds.maximumTraces,
-        maximumAge: value.own.maximumAge ?? bounds.maximumAge
+        maximumAge: value.own.maximumAge ?? bounds.maximumAge,
+        maximumBytes: value.own.maximumBytes ?? bounds.maximumBytes
       }
     }
   }
@@ -97,8 +103,12 @@ const keepingInEnvironment = Effect.gen(function* (): Effect.fn.Return<Keeping, 
     /^\d{1,9}$/.test(text) && Number(text) >= 1 ? Option.some(Number(text)) : Option.none()
   )
   const maximumAge = yield* ours("TINYLLM_STORE_MAX_AGE", `a duration such as "30 days"`, age)
+  const bytes = yield* ours("TINYLLM_STORE_MAX_BYTES", `an integer of ${leastBytes} or more`, (text) =>
+    /^\d{1,15}$/.test(text) && Number(text) >= leastBytes ? Option.some(Number(text)) : Option.none()
+  )
   return {
     maximumTraces: traces?.value ?? keeping.maximumTraces,
-    maximumAge: maximumAge?.value ?? keeping.maximumAge
+    maximumAge: maximumAge?.value ?? keeping.maximumAge,
+    maximumBytes: bytes?.value ?? keeping.maximumBytes
   }
 })

@@ -148,7 +148,8 @@ export const remove = (database: Database, traceIds: ReadonlyArray<string>): num
   })
 
 /**
- * Removes some of the traces that are too old, or too many, as far as it takes no long time. Says how many have gone, and
+ * Removes some of the traces that are too old, or too many, or else one for which there is no room, as far as it takes no
+ * long time. Says how many have gone, and
  * whether there may be more: others write in between, and it is called again.
  */
 export const pruneSome = (
@@ -159,7 +160,7 @@ export const pruneSome = (
   const { connection, file } = database
   const oldest = now - Duration.toMillis(Duration.fromInputUnsafe(keeping.maximumAge))
   // To look costs nobody a turn.
-  const due = naming(file, () =>
+  const dueByNumber = naming(file, () =>
     connection
       .prepare(
         `SELECT id, touched FROM traces WHERE touched < max(?, 0) UNION
@@ -171,6 +172,7 @@ export const pruneSome = (
         atOnce
       )
   )
+  const due = dueByNumber.length > 0 ? dueByNumber : dueBySize(database, keeping.maximumBytes)
   if (due.length === 0) {
     return { traces: 0, more: false }
   }
@@ -203,6 +205,20 @@ export const pruneSome = (
   })
 }
 
+// The one that was written to longest ago, but for the last. What is free in the file is used again, and does not count.
+const dueBySize = (database: Database, maximumBytes: number) =>
+  naming(database.file, () => {
+    const pages = pragma(database, "page_count") - pragma(database, "freelist_count")
+    return pages * pragma(database, "page_size") <= maximumBytes
+      ? []
+      : database.connection
+          .prepare(
+            `SELECT id, touched FROM (SELECT id, touched FROM traces ORDER BY touched DESC, id DESC LIMIT -1 OFFSET 1)
+            ORDER BY touched, id LIMIT 1`
+          )
+          .all()
+  })
+
 // What is removed while others wait.
 const atOnce = 20
 const spansAtOnce = 500
@@ -211,16 +227,18 @@ const spansAtOnce = 500
  * Gives some room in the file back to the system where much of it is free, and says whether there is more to give. What
  * is free otherwise is used again.
  */
-export const shrinkSome = ({ connection, file }: Database, hasBegun: boolean): boolean =>
-  naming(file, () => {
-    const pages = (of: string) => Number(Object.values(connection.prepare(`PRAGMA ${of}`).get() ?? {})[0])
-    const free = pages("freelist_count")
-    if (!hasBegun && (free <= 1000 || free <= pages("page_count") / 4)) {
+export const shrinkSome = (database: Database, hasBegun: boolean): boolean =>
+  naming(database.file, () => {
+    const free = pragma(database, "freelist_count")
+    if (!hasBegun && (free <= 1000 || free <= pragma(database, "page_count") / 4)) {
       return false
     }
-    connection.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`)
-    return pages("freelist_count") < free
+    database.connection.exec(`PRAGMA incremental_vacuum(${pagesAtOnce})`)
+    return pragma(database, "freelist_count") < free
   })
+
+const pragma = ({ connection }: Database, name: "freelist_count" | "page_count" | "page_size"): number =>
+  Number(Object.values(connection.prepare(`PRAGMA ${name}`).get() ?? {})[0])
 
 // Of 4 096 bytes.
 const pagesAtOnce = 250

@@ -48,7 +48,7 @@ export type { Appended, Keeping, ListFilter, TraceSummary } from "./TraceSummary
 export interface Options {
   /** The database, an absolute path. */
   readonly file: string
-  /** By default 1 000 traces, for 30 days. */
+  /** By default 1 000 traces, for 30 days, in 1 GiB. */
   readonly keeping?: Partial<Keeping> | undefined
 }
 
@@ -91,7 +91,7 @@ export class TraceStore extends Context.Service<
      * takes room on.
      */
     readonly clear: Effect.Effect<number, TraceStoreError>
-    /** Removes the traces that are too old, or too many, and says how many that were. */
+    /** Removes the traces that are too old, or too many, or for which there is no room, and says how many that were. */
     readonly prune: (keeping?: Partial<Keeping>) => Effect.Effect<number, TraceStoreError>
     /**
      * Emits when it begins to watch, and then whenever the store has changed, whichever process did it. Several changes in
@@ -105,8 +105,8 @@ export class TraceStore extends Context.Service<
     Layer.effect(TraceStore, Effect.map(make(options), TraceStore.of))
 
   /**
-   * The store of the user: `traces.db` in the folder of the user's state, with what `TINYLLM_STORE_MAX_TRACES` and
-   * `TINYLLM_STORE_MAX_AGE` say. Fails where there is no such folder, or a variable is wrong.
+   * The store of the user: `traces.db` in the folder of the user's state, with what `TINYLLM_STORE_MAX_TRACES`,
+   * `TINYLLM_STORE_MAX_AGE` and `TINYLLM_STORE_MAX_BYTES` say. Fails where there is no such folder, or a variable is wrong.
    */
   static readonly layerConfig: Layer.Layer<TraceStore, TelemetryConfigError> = Layer.unwrap(
     Effect.map(
@@ -170,12 +170,15 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
         return sum
       })
     // When a process begins to write, then now and then.
-    const due = { at: Number.NEGATIVE_INFINITY, traces: 0 }
-    const pruneIfDue = Effect.fnUntraced(function* (now: number, traces: number) {
+    const due = { at: Number.NEGATIVE_INFINITY, traces: 0, bytes: 0 }
+    const pruneIfDue = Effect.fnUntraced(function* (now: number, traces: number, bytes: number) {
       due.traces += traces
-      if (now >= due.at || due.traces > Math.max(10, kept.maximumTraces / 10)) {
+      due.bytes += bytes
+      const isMuch = due.traces > Math.max(10, kept.maximumTraces / 10) || due.bytes > kept.maximumBytes / 10
+      if (now >= due.at || isMuch) {
         due.at = now + pruneEveryMillis
         due.traces = 0
+        due.bytes = 0
         yield* Effect.ignore(prune(kept))
       }
     })
@@ -194,8 +197,9 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
     const write = Effect.fnUntraced(function* (parts: ReadonlyArray<TraceRows.Part>, writer: string | null) {
       const now = yield* Clock.currentTimeMillis
       const { traces, ...appended } = yield* writing((database) => TraceRows.append(database, parts, now, writer))
-      yield* pruneIfDue(now, traces)
-      yield* Effect.ignore(attempt(file, () => moveLog(sizeOf(parts))))
+      const bytes = sizeOf(parts)
+      yield* pruneIfDue(now, traces, bytes)
+      yield* Effect.ignore(attempt(file, () => moveLog(bytes)))
       return appended
     })
 

@@ -55,12 +55,14 @@ export interface ListFilter {
   readonly limit?: number | undefined
 }
 
-/** How many traces are kept, and for how long. */
+/** How many traces are kept, for how long, and in how much room. */
 export interface Keeping {
   /** 1 000 by default. The ones that were written to last stay. */
   readonly maximumTraces: number
   /** 30 days by default, from the moment when the last of its spans came. */
   readonly maximumAge: Duration.Input
+  /** 1 GiB by default. The one that was written to last stays, however large it is. */
+  readonly maximumBytes: number
 }
 
 /** What became of the spans of a request. */

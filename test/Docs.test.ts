@@ -1106,6 +1106,7 @@ describe("names in the documents", () => {
       store: String(config.store.value !== undefined),
       "store.maximumTraces": String(StoreConfig.keeping.maximumTraces),
       "store.maximumAge": `${Duration.toDays(StoreConfig.keeping.maximumAge)} days`,
+      "store.maximumBytes": String(StoreConfig.keeping.maximumBytes),
       spanBudgetBytes: String(config.privacy.spanBytes.value),
       contentBudgetBytes: String(config.privacy.contentBytes.value),
       logEvents: String(config.privacy.logEvents.value)

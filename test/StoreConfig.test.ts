@@ -32,13 +32,19 @@ describe("StoreConfig.resolve", () => {
       const keeping = (option: StoreConfig.StoreOption, env: Record<string, string>) =>
         Effect.map(inEnvironment(StoreConfig.resolve(option, false), { ...home, ...env }), ({ value }) => [
           value?.keeping.maximumTraces,
-          Duration.toHours(value?.keeping.maximumAge ?? 0)
+          Duration.toHours(value?.keeping.maximumAge ?? 0),
+          value?.keeping.maximumBytes
         ])
-      const variables = { TINYLLM_STORE_MAX_TRACES: "20", TINYLLM_STORE_MAX_AGE: "12 hours" }
-      assert.deepStrictEqual(yield* keeping(true, {}), [1000, 30 * 24])
-      assert.deepStrictEqual(yield* keeping(true, variables), [20, 12])
-      assert.deepStrictEqual(yield* keeping({ maximumTraces: 5 }, variables), [5, 12])
-      assert.deepStrictEqual(yield* keeping({ maximumAge: "1 hour" }, variables), [20, 1])
+      const variables = {
+        TINYLLM_STORE_MAX_TRACES: "20",
+        TINYLLM_STORE_MAX_AGE: "12 hours",
+        TINYLLM_STORE_MAX_BYTES: "1000000"
+      }
+      assert.deepStrictEqual(yield* keeping(true, {}), [1000, 30 * 24, 1024 ** 3])
+      assert.deepStrictEqual(yield* keeping(true, variables), [20, 12, 1e6])
+      assert.deepStrictEqual(yield* keeping({ maximumTraces: 5 }, variables), [5, 12, 1e6])
+      assert.deepStrictEqual(yield* keeping({ maximumAge: "1 hour" }, variables), [20, 1, 1e6])
+      assert.deepStrictEqual(yield* keeping({ maximumBytes: 5e6 }, variables), [20, 12, 5e6])
     })
   )
 
@@ -50,6 +56,14 @@ describe("StoreConfig.resolve", () => {
     [
       { TINYLLM_STORE_MAX_AGE: "0 days" },
       'TINYLLM_STORE_MAX_AGE must be a duration such as "30 days", but got "0 days".'
+    ],
+    [
+      { TINYLLM_STORE_MAX_BYTES: "0999999" },
+      'TINYLLM_STORE_MAX_BYTES must be an integer of 1000000 or more, but got "0999999".'
+    ],
+    [
+      { TINYLLM_STORE_MAX_BYTES: "1GB" },
+      'TINYLLM_STORE_MAX_BYTES must be an integer of 1000000 or more, but got "1GB".'
     ]
   ])("refuses %j", ([env, message]) =>
     Effect.gen(function* () {
@@ -75,6 +89,8 @@ describe("The option store", () => {
     [{ maximumTraces: 0 }],
     [{ maximumAge: "soon" }],
     [{ maximumAge: -1 }],
+    [{ maximumBytes: 999_999 }],
+    [{ maximumBytes: 2e6 + 0.5 }],
     [{ folder: "/t" }]
   ])("refuses %j", ([store]) =>
     Effect.gen(function* () {

@@ -19,6 +19,7 @@ import { dirname, join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as OtlpTraces from "../src/OtlpTraces.ts"
 import type { StoredSpan, Values } from "../src/StoredSpan.ts"
+import * as StoreConfig from "../src/StoreConfig.ts"
 import * as TraceDatabase from "../src/TraceDatabase.ts"
 import * as TraceQueries from "../src/TraceQueries.ts"
 import * as TraceStore from "../src/TraceStore.ts"
@@ -464,7 +465,7 @@ describe("remove and prune", () => {
       yield* TestClock.adjust("1 hour")
       const database = TraceDatabase.make(file)
       const step = () => {
-        const keeping = { maximumTraces: 1000, maximumAge: "30 minutes" } as const
+        const keeping = { ...StoreConfig.keeping, maximumAge: "30 minutes" } as const
         return TraceQueries.pruneSome(database, keeping, 3_600_000)
       }
       const rows = (table: string) => database.connection.prepare(`SELECT count(*) AS n FROM ${table}`).get()?.["n"]
@@ -488,6 +489,40 @@ describe("remove and prune", () => {
       assert.lengthOf(yield* store.read(id(1)), 1)
       assert.deepStrictEqual([rows("traces"), rows("spans"), rows("sources")], [2, 3, 2])
       database.connection.close()
+    })
+  )
+
+  it.effect("prunes by the room that traces take, and leaves the one that was written to last", () =>
+    Effect.gen(function* () {
+      const file = fileIn()
+      const store = yield* open(file, { maximumBytes: 2_000_000 })
+      const large = (trace: number, n = 1) =>
+        put(
+          store,
+          span(n, { traceId: id(trace), startNanos: BigInt(trace), attributes: { text: "x".repeat(500_000) } })
+        )
+      for (let n = 1; n <= 3; n++) {
+        yield* large(n)
+        yield* TestClock.adjust("1 second")
+      }
+      yield* put(store, span(2, { ...child, traceId: id(1) }))
+      assert.deepStrictEqual(yield* ids(store), [3, 2, 1], "while there is room")
+      // By itself, after a tenth of the room.
+      yield* TestClock.adjust("1 second")
+      yield* large(4)
+      assert.deepStrictEqual(yield* ids(store), [4, 3, 1], "the one that was written to longest ago has gone")
+      assert.strictEqual(yield* store.prune(), 0)
+      assert.strictEqual(yield* store.prune({ maximumBytes: 1_200_000 }), 1)
+      assert.deepStrictEqual(yield* ids(store), [4, 1])
+      for (let n = 2; n <= 6; n++) {
+        yield* large(4, n)
+      }
+      assert.deepStrictEqual(yield* ids(store), [4])
+      assert.lengthOf(yield* store.read(id(4)), 6)
+      // What is free is used again.
+      yield* TestClock.adjust("1 second")
+      yield* large(5)
+      assert.deepStrictEqual(yield* ids(store), [5])
     })
   )
 
