@@ -61,7 +61,7 @@ export const Header = ({
         </p>
         {ended === "error" && failure !== undefined && (
           <button type="button" class="failed-with" onClick={() => onFailure(failure)} title="Go to it">
-            {said(failure)}
+            <span>{said(failure)}</span>
           </button>
         )}
         {/* In one that runs, what contains others comes after them. */}
