@@ -22,6 +22,8 @@ import { pan, type Span, within, zoom as zoomBy } from "./zoom.ts"
 
 type TraceNode = TraceTree.TraceNode
 
+const minute = 60e9
+
 export interface TraceViewProps {
   /** All spans of one trace that are there, in any order. A new array is a new state of the trace: it may grow. */
   readonly spans: ReadonlyArray<StoredSpan>
@@ -269,7 +271,9 @@ export const TraceView = ({ before, controls, live = false, spans, status }: Tra
   const about = Math.max(2, Math.floor(useWidth(scale) / 90))
   const drawn = facts.runs.filter((run) => run.steps.length > 0)
   return (
-    <div class={`trace ${wide ? "wide" : selected === undefined ? "" : "sheet"}`}>
+    <div
+      class={`trace ${wide ? "wide" : selected === undefined ? "" : "sheet"}${tree.durationNanos < minute ? "" : " long"}`}
+    >
       <main aria-busy={live}>
         <Header
           tree={tree}

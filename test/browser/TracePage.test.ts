@@ -12,7 +12,7 @@ import * as TracePage from "../../src/TracePage.ts"
 import * as Browser from "../support/Browser.ts"
 import { faint } from "./Contrast.ts"
 import { root, scratch } from "../support/Process.ts"
-import { assistant, chain, deep, foreign, hostile, loop, support } from "../support/Traces.ts"
+import { assistant, chain, deep, foreign, hostile, loop, spansOf, support } from "../support/Traces.ts"
 
 const skip = Browser.missing
 const folder = scratch()
@@ -436,6 +436,26 @@ describe("the page of a trace", { skip }, () => {
       },
       { width: 768 }
     ))
+
+  for (const [seconds, text] of [
+    [59.9, "59.90 s"],
+    [3599, "59 min 59 s"],
+    [1_799_999, "499 h 59 min"]
+  ] as const) {
+    it(`has room for ${text} beside the longest bar`, () =>
+      withPage(
+        () => spansOf([{ name: "batch", at: 0, for: seconds * 1000 }]),
+        async (page) => {
+          const length = page.locator(".length")
+          assert.strictEqual(await length.innerText(), text)
+          assert.isTrue(
+            await length.evaluate(
+              (length) => length.getBoundingClientRect().right <= length.closest(".time")!.getBoundingClientRect().right
+            )
+          )
+        }
+      ))
+  }
 
   it("shows no spans at all", () =>
     withPage(
