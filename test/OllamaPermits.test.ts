@@ -199,6 +199,32 @@ describe("permits", () => {
       )
     )
   )
+
+  it.live("who asks it while much of a stream is left unread waits until the stream is stopped for that", () =>
+    Effect.gen(function* () {
+      const inner: Array<string> = []
+      const error = yield* stream(ask("outer")).pipe(
+        Stream.runForEach(() =>
+          inner.length > 0 ? Effect.void : Effect.map(chat(ask("inner")), ({ text }) => void inner.push(text))
+        ),
+        Effect.timeout("25 seconds"),
+        Effect.flip
+      )
+      assert.deepStrictEqual(inner, ["x"])
+      assert.include(String(error), "was left unread for 3 s, so it was stopped")
+      const [outer, second] = yield* waits
+      assert.isUndefined(outer)
+      assert.isAtLeast(Number(second), 2)
+    }).pipe(
+      Effect.provide(
+        against(
+          ({ messages }) =>
+            messages[0]?.content === "outer" ? { text: Array.from({ length: 20_000 }, () => "a ") } : "x",
+          { idleTimeout: "3 seconds" }
+        )
+      )
+    )
+  )
 })
 
 describe("OllamaPermits.take", () => {
