@@ -9,6 +9,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import { trimmed } from "./TraceContext.ts"
 
 /** What a key stands for. */
 export interface Entry {
@@ -149,8 +150,6 @@ const property = (text: string): string | undefined => {
       ? key
       : `${key}=${value}`
 }
-
-const trimmed = (text: string): string => text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "")
 
 // Only what must be, so that a header does not grow from service to service.
 const encode = (text: string): string =>

@@ -55,7 +55,7 @@ export const propagators = ["tracecontext", "baggage", "b3", "b3multi"] as const
 export type Propagator = (typeof propagators)[number]
 
 /** How much telemetry says about itself on standard error: problems of that level and above. */
-export const logLevels = ["none", "error", "warn", "info", "debug", "verbose", "all"] as const
+const logLevels = ["none", "error", "warn", "info", "debug", "verbose", "all"] as const
 export type LogLevel = (typeof logLevels)[number]
 
 /** What the environment says; `undefined` is unset. */

@@ -51,7 +51,7 @@ export interface Read {
 }
 
 /** The variable that turns metrics on. */
-export const metricsExporter = "OTEL_METRICS_EXPORTER"
+const metricsExporter = "OTEL_METRICS_EXPORTER"
 
 /** Reads all of them; the others only where the first turns metrics on. `given` is what flags or the program say. */
 export const read = Effect.fnUntraced(function* (given: {

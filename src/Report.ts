@@ -57,7 +57,7 @@ export const otherReasons = "for other reasons"
 export const tooFast = "they came faster than they could be sent"
 
 /** Why spans were lost that had been kept on disk. */
-export const noRoom = "the spool has no more room for them"
+const noRoom = "the spool has no more room for them"
 
 /** Why spans were lost that ended when everything had been handed over. */
 export const tooLate = "they ended after the end of the program"

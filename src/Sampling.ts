@@ -47,7 +47,7 @@ const digits = 14
 const two56 = 2n ** 56n
 
 /** The threshold of a share, as 14 hexadecimal digits; `undefined` for a share that is too small to be kept at all. */
-export const thresholdOf = (share: number): string | undefined => {
+const thresholdOf = (share: number): string | undefined => {
   // The share times 2^56 is exact; the share's complement is not.
   const kept = BigInt(Math.round(share * 2 ** 56))
   return kept <= 0n ? undefined : (two56 - kept).toString(16).padStart(digits, "0")

@@ -71,7 +71,7 @@ export const pushCommand = (settings: Settings | undefined, to: string): string 
   return `tinyllm trace push${to}${directory}`
 }
 
-const word = (text: string): string => (/^[\w./:\\@%+-]+$/.test(text) ? text : `'${text}'`)
+const word = (text: string): string => (/^[\w./:\\@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
 
 /** The folder of the spool where nobody names another one; `undefined` when the user has no home. */
 export const directory: Effect.Effect<string | undefined, TelemetryConfigError> = Effect.suspend(() =>

@@ -33,6 +33,20 @@ export interface Later {
   readonly reason: string
 }
 
+/** What broke off on its way. */
+export const broken: Refused = {
+  _tag: "Refused",
+  code: "INVALID_ARGUMENT",
+  reason: "The request did not arrive whole."
+}
+
+/** What there is no room for beside what is under way. */
+export const busy: Later = {
+  _tag: "Later",
+  code: "RESOURCE_EXHAUSTED",
+  reason: "There is no memory for the request now."
+}
+
 /** When who was told "later" may come again. */
 export const retrySeconds = 1
 

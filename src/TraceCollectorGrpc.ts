@@ -12,7 +12,7 @@ import type { handleUnaryCall, ServerInterceptor } from "@grpc/grpc-js"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Socket } from "node:net"
-import { response, status } from "./TraceCollectorAnswer.ts"
+import { broken, busy, response, status } from "./TraceCollectorAnswer.ts"
 import type { Later, Refused } from "./TraceCollectorAnswer.ts"
 import type { Intake } from "./TraceCollectorIntake.ts"
 import type { Limits } from "./TraceCollectorLimits.ts"
@@ -227,9 +227,7 @@ const others: Refused = {
   reason: "Only traces are stored here, no metrics and no logs."
 }
 const otherProtocol: Refused = { _tag: "Refused", code: "INVALID_ARGUMENT", reason: "This is no gRPC." }
-const busy: Later = { _tag: "Later", code: "RESOURCE_EXHAUSTED", reason: "There is no memory for the request now." }
 const slow: Later = { _tag: "Later", code: "UNAVAILABLE", reason: "The request did not arrive in time." }
-const broken: Refused = { _tag: "Refused", code: "INVALID_ARGUMENT", reason: "The request did not arrive whole." }
 
 const statusOf = (answer: Refused | Later) => {
   const metadata = new Metadata()

@@ -10,7 +10,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Http from "node:http"
 import { isIP } from "node:net"
 import { gunzip } from "node:zlib"
-import { response, responseJson, retrySeconds, status, statusJson } from "./TraceCollectorAnswer.ts"
+import { broken, busy, response, responseJson, retrySeconds, status, statusJson } from "./TraceCollectorAnswer.ts"
 import type { Answer, Later, Refused } from "./TraceCollectorAnswer.ts"
 import type { Intake } from "./TraceCollectorIntake.ts"
 import type { Limits } from "./TraceCollectorLimits.ts"
@@ -84,7 +84,7 @@ export const make = (options: {
   return {
     server: () => {
       const server = Http.createServer({
-        headersTimeout: limits.headersMillis,
+        headersTimeout: Math.min(limits.headersMillis, limits.requestMillis),
         requestTimeout: limits.requestMillis,
         keepAliveTimeout: limits.idleMillis,
         connectionsCheckingInterval: Math.min(limits.headersMillis, 1000)
@@ -247,9 +247,7 @@ const noGzip: Refused = {
   code: "INVALID_ARGUMENT",
   reason: "The body is no gzip, or only a part of one."
 }
-const broken: Refused = { _tag: "Refused", code: "INVALID_ARGUMENT", reason: "The request did not arrive whole." }
 const ending: Later = { _tag: "Later", code: "UNAVAILABLE", reason: "The collector is ending." }
-const busy: Later = { _tag: "Later", code: "RESOURCE_EXHAUSTED", reason: "There is no memory for the request now." }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
@@ -281,7 +279,7 @@ const send = (
       ...(answer._tag === "Later" ? { "retry-after": String(retrySeconds) } : {}),
       ...refusal.headers
     })
-    .end(request.method === "HEAD" ? undefined : body)
+    .end(body)
 }
 
 // https://opentelemetry.io/docs/specs/otlp/#failures-1

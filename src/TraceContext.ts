@@ -56,8 +56,8 @@ export const format = ({ flags, spanId, traceId }: TraceParent): string =>
 
 const isZero = (id: string): boolean => /^0+$/.test(id)
 
-// Optional white space of HTTP: no line ends, no spaces of Unicode.
-const trimmed = (text: string): string => text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "")
+/** A text without optional white space of HTTP around it: no line ends, no spaces of Unicode. */
+export const trimmed = (text: string): string => text.replace(/^[ \t]+/, "").replace(/[ \t]+$/, "")
 
 // ---------------------------------------------------------------------------------------------------------------------
 // tracestate

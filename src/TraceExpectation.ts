@@ -134,7 +134,8 @@ export const matches = (expected: ExpectedValue, value: Value | undefined): bool
   }
   if (typeof expected === "function") {
     return Result.getOrElse(
-      Result.try(() => expected(value)),
+      // A promise is no yes.
+      Result.try(() => expected(value) === true),
       () => false
     )
   }

@@ -381,6 +381,20 @@ describe("TelemetryTest.expectTrace", () => {
     }).pipe(Effect.provide(TelemetryTest.layer()))
   )
 
+  it.effect("looks at each text from its start, and takes a promise for no yes", () =>
+    Effect.gen(function* () {
+      yield* marked("a", { text: "xb" })
+      yield* marked("a", { text: "xb" })
+      const a = { name: "a", attributes: { text: /b/g } }
+      yield* expectTraces([a, a])
+      const promised = (async () => true) as unknown as () => boolean
+      assert.include(
+        (yield* mismatch(expectTrace({ name: "a", attributes: { text: promised } }))).message,
+        "attribute text"
+      )
+    }).pipe(Effect.provide(TelemetryTest.layer()))
+  )
+
   it.effect("finds its way among two thousand children that are alike", () =>
     Effect.gen(function* () {
       const alike = Array.from({ length: 2000 }, () => "a")

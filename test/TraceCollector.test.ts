@@ -369,6 +369,44 @@ describe("TraceCollector.make", () => {
     })
   )
 
+  it.live("has memory for others while what has arrived is stored, and stores it though its sender has gone", () =>
+    Effect.gen(function* () {
+      const held = yield* Deferred.make<void>()
+      let begun = 0
+      let stored = 0
+      const { ports } = yield* make({
+        sink: () =>
+          Effect.suspend(() => {
+            begun++
+            return Effect.as(Deferred.await(held), { spans: 1, rejected: 0 })
+          }).pipe(Effect.tap(() => Effect.sync(() => stored++))),
+        // As much as one call, or one body of unknown length, may take; with a little more for those that have arrived.
+        limits: { memoryBytes: 10 * 1024 * 1024, httpBodyBytes: 9 * 1024 * 1024, patienceMillis: 100 }
+      })
+      const small = Sender.request(1)
+      const client = Sender.grpcClient(ports.grpc)
+      const calls = [Sender.call(client, small), Sender.call(client, small)]
+      yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => begun === 2 }), Effect.timeout("5 seconds"))
+      const gone = Net.connect(ports.http, "127.0.0.1")
+      const body = `${small.length.toString(16)}\r\n${small.toString("latin1")}\r\n0\r\n\r\n`
+      gone.write(
+        `POST /v1/traces HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-protobuf\r\n` +
+          `transfer-encoding: chunked\r\n\r\n${body}`,
+        "latin1"
+      )
+      yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => begun === 3 }), Effect.timeout("5 seconds"))
+      gone.destroy()
+      const last = Sender.call(client, small)
+      yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => begun === 4 }), Effect.timeout("5 seconds"))
+      yield* Deferred.succeed(held, undefined)
+      for (const answer of yield* promise(() => Promise.all([...calls, last]))) {
+        assert.strictEqual(answer.code, "OK")
+      }
+      yield* Effect.sleep("5 millis").pipe(Effect.repeat({ until: () => stored === 4 }), Effect.timeout("5 seconds"))
+      client.close()
+    })
+  )
+
   it.live("sends away for a moment what it has no memory for", () =>
     Effect.gen(function* () {
       const held = yield* Deferred.make<void>()
