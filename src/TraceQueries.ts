@@ -149,8 +149,7 @@ export const remove = (database: Database, traceIds: ReadonlyArray<string>): num
 
 /**
  * Removes some of the traces that are too old, or too many, or else one for which there is no room, as far as it takes no
- * long time. Says how many have gone, and
- * whether there may be more: others write in between, and it is called again.
+ * long time. Says how many have gone, and whether there may be more: others write in between, and it is called again.
  */
 export const pruneSome = (
   database: Database,
