@@ -172,7 +172,7 @@ const found = (
       fix: "Restart the collector, or see what is between here and there"
     }
   }
-  return unreachable || !speech.listening
+  return unreachable && !speech.listening
     ? { exitCode: 10, text: `nothing listens: ${reason}`, fix: "Start a collector there, or correct the endpoint" }
     : { exitCode: 1, text: `it does not work: ${reason}`, fix: seeLog }
 }

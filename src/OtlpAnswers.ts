@@ -31,6 +31,8 @@ export interface Failed extends Reason {
   readonly retryable: boolean
   /** Whether it is the spans that the collector does not want, today or any other day. */
   readonly unwanted: boolean
+  /** Whether they are too many for one request: fewer of them may be accepted. */
+  readonly tooLarge: boolean
   /** What the collector asks to wait before that, in milliseconds; `undefined` where it asks for nothing. */
   readonly retryAfterMillis?: number | undefined
   /** Whether nobody was there at all. */

@@ -30,8 +30,8 @@ const timerMillis = 20
 /** How it ended. */
 export type End =
   | Accepted
-  /** `unwanted` says that it is the spans that the collector does not want. */
-  | { readonly _tag: "Failed"; readonly reason: Reason; readonly unwanted: boolean }
+  /** `unwanted` says that it is the spans that the collector does not want, `tooLarge` that they are too many at once. */
+  | { readonly _tag: "Failed"; readonly reason: Reason; readonly unwanted: boolean; readonly tooLarge: boolean }
 
 /** A request on its way. */
 export interface Delivery {
@@ -73,7 +73,8 @@ export const make = (options: {
       done(end)
     }
   }
-  const fail = (reason: Reason, unwanted = false): void => settle({ _tag: "Failed", reason, unwanted })
+  const fail = (reason: Reason, { tooLarge = false, unwanted = false }: Partial<Failed> = {}): void =>
+    settle({ _tag: "Failed", reason, unwanted, tooLarge })
 
   // When the end of the program will be over.
   const endOf = (): number => (endsSince() ?? Number.POSITIVE_INFINITY) + endMillis
@@ -109,7 +110,7 @@ export const make = (options: {
       const nobody = outcome.unreachable && (failures >= unreachableAttempts || performance.now() > patience)
       const inVain = resumed > (nobody ? patience : atEnd)
       if (!outcome.retryable || inVain || resumed >= until) {
-        fail(outcome, outcome.unwanted)
+        fail(outcome, outcome)
       } else if (!settled) {
         again?.(failures, outcome)
         wanted = outcome.retryAfterMillis === undefined ? undefined : { at: resumed, outcome }

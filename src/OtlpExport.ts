@@ -206,7 +206,8 @@ export const make = (options: {
         } else if (end.unwanted) {
           forget(held, () => lose(batch, end.reason))
         } else {
-          down = end.reason
+          // That one batch is too large says nothing of others.
+          down = end.tooLarge ? down : end.reason
           keep(batch, request, end.reason, held)
         }
         next()

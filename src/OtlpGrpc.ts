@@ -240,6 +240,7 @@ const failed = (
     retryable: retryable.has(code) || (code === resourceExhausted && retryAfterMillis !== undefined),
     retryAfterMillis,
     unwanted: unwanted.has(code),
+    tooLarge: code === resourceExhausted && /larger than max|too large/i.test(text),
     unreachable: nobody || unknown || unconnected,
     silent: code === deadlineExceeded,
     unauthorised: code === permissionDenied || code === unauthenticated

@@ -187,6 +187,7 @@ const failure = (reason: Reason): Failed => ({
   ...reason,
   retryable: false,
   unwanted: false,
+  tooLarge: false,
   unreachable: false,
   silent: false,
   unauthorised: false
@@ -220,6 +221,7 @@ const answered = (
     ),
     retryable: retryable.has(status),
     unwanted: unwanted.has(status),
+    tooLarge: status === 413,
     retryAfterMillis: RetryAfter.millis(response.headers["retry-after"], Date.now()),
     unauthorised: status === 401 || status === 403
   }

@@ -27,7 +27,7 @@ export interface Pushed {
   readonly rejected: ReadonlyArray<{ readonly spans: number; readonly reason: string }>
   /** Files that are not what was written, and why; they were skipped. */
   readonly damaged: ReadonlyArray<{ readonly name: string; readonly damage: string }>
-  /** Files that the collector does not want, today or any other day; they stay. */
+  /** Files that the collector does not want, today or any other day, or not in one piece; they stay. */
   readonly refused: ReadonlyArray<{ readonly name: string; readonly spans: number; readonly reason: string }>
   /** Files that somebody else is sending. */
   readonly elsewhere: number
@@ -84,7 +84,8 @@ export const push = (options: {
         continue
       }
       yield* taken.release
-      if (end.unwanted) {
+      // What a collector does not take of one file says nothing of those behind it.
+      if (end.unwanted || end.tooLarge) {
         done.refused.push({ name: file.name, spans: file.spans, reason: end.reason.reason })
         continue
       }

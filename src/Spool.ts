@@ -242,9 +242,14 @@ export const list = (
 /** Whether somebody else is sending a file. */
 export const isFree = ({ sender }: File, now: number): boolean =>
   sender === undefined ||
-  (sender.host === host
-    ? (sender.pid !== process.pid && !isAlive(sender.pid)) || now - sender.since > longestHere
-    : now - sender.since > longestElsewhere)
+  (sender.host === host ? hasEnded(sender) || now - sender.since > longestHere : now - sender.since > longestElsewhere)
+
+// In a container, a program that is started again has the number that it had before.
+const hasEnded = ({ pid, since }: Sender): boolean =>
+  pid === process.pid ? since < Date.now() - 1000 * process.uptime() - clockMillis : !isAlive(pid)
+
+// What the two clocks may have drifted apart.
+const clockMillis = 1000
 
 // Of a process on this machine we see whether it lives, but not whether its number has been given to another one.
 const longestHere = 24 * 60 * 60 * 1000

@@ -29,6 +29,8 @@ const start = async () => ({
   grpcHangs: await Collector.start({ mode: "hang" }),
   httpHangs: await HttpCollector.start({ mode: "hang" }),
   silent: await Listener.start(),
+  closing: await Listener.start((socket) => void socket.destroy()),
+  other: await Listener.start((socket) => void socket.write("SSH-2.0-x\r\n")),
   grpcBroken: await Collector.start({ mode: { refuse: "UNIMPLEMENTED" } }),
   httpMissing: await HttpCollector.start({ mode: { status: 404 } }),
   rejecting: await Collector.start({ mode: { reject: 1, message: "no room" } })
@@ -248,6 +250,13 @@ const cases: ReadonlyArray<Case> = [
     verdict: /^it hangs: no answer from /,
     fix: /Restart/
   },
+  ...(["closing", "other"] as const).map((name) => ({
+    what: `a port accepts and is ${name}`,
+    url: () => servers[name].url,
+    code: 1,
+    verdict: /^it does not work: no connection to /,
+    fix: /log/
+  })),
   {
     what: "a port accepts and says nothing, in TLS",
     url: () => tls("silent"),

@@ -515,6 +515,20 @@ describe("The spool of a program", () => {
     })
   )
 
+  it.live("gets the batch that was too large, and not those that wait behind it", () =>
+    Effect.gen(function* () {
+      const home = Spool.home()
+      const collector = yield* Collector.make({
+        mode: (call) =>
+          call === 1 ? { refuse: "RESOURCE_EXHAUSTED", details: "Received message larger than max (5 vs 4)" } : "ok"
+      })
+      const { stderr } = yield* spooling(collector.port, { directory: home.directory }, 40)
+      assert.include(stderr, "tinyllm: 1 span not exported: ")
+      assert.lengthOf(collector.spans(), 39)
+      assert.lengthOf(home.spans(), 1)
+    })
+  )
+
   it.live("is only for its owner", () =>
     Effect.gen(function* () {
       const home = Spool.home()

@@ -1,9 +1,21 @@
 // `tinyllm trace push`, and the files between a run and it: real processes, a real collector.
 import { Effect } from "effect"
 import { execFileSync } from "node:child_process"
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from "node:fs"
+import { createHash } from "node:crypto"
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
+import { hostname } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "vitest"
+import * as SpoolFiles from "../src/Spool.ts"
 import * as Telemetry from "../src/Telemetry.ts"
 import * as Closing from "./support/Closing.ts"
 import * as Collector from "./support/Collector.ts"
@@ -181,6 +193,44 @@ describe.concurrent("tinyllm trace push", () => {
     assert.strictEqual(refused.code, 1)
     assert.include(refused.stderr, "2 spans in 2 files not sent, they stay:")
     assert.lengthOf(locked.calls(), 1)
+  })
+
+  it("sends what is behind a file that is too large for the collector, over HTTP and over gRPC", async () => {
+    const over = {
+      http: await HttpCollector.start({ mode: (call) => (call === 1 ? { status: 413 } : "ok") }),
+      grpc: await Collector.start({
+        mode: (call) =>
+          call === 1 ? { refuse: "RESOURCE_EXHAUSTED", details: "Received message larger than max (5 vs 4)" } : "ok"
+      })
+    }
+    for (const [protocol, collector] of Object.entries(over)) {
+      closing(collector)
+      const home = Spool.home()
+      await spool(home, 3)
+      const [first = ""] = home.names()
+      const flags = protocol === "http" ? ["--otlp-protocol", "http/protobuf"] : []
+      const { code, stderr, stdout } = await push(home, collector.url, flags)
+      assert.strictEqual(code, 1)
+      assert.strictEqual(stdout, `2 spans in 2 files sent to ${collector.url.slice(7)}\n`)
+      assert.include(stderr, `${first} with 1 span stays: `)
+      assert.deepStrictEqual(home.names(), [first])
+    }
+  })
+
+  it("takes over what a program had that was started again under its number, as containers do", async () => {
+    const home = Spool.home()
+    await spool(home, 1)
+    const [name = ""] = home.names()
+    const host = createHash("sha256").update(hostname()).digest("hex").slice(0, 8)
+    const isFree = async (since: number) => {
+      const sent = `${name}.${since}-${process.pid}-${host}`
+      renameSync(join(home.directory, home.names()[0] ?? ""), join(home.directory, sent))
+      const { files } = await Effect.runPromise(SpoolFiles.list(home.directory))
+      assert.lengthOf(files, 1)
+      return SpoolFiles.isFree(files[0]!, Date.now())
+    }
+    assert.isFalse(await isFree(Date.now()))
+    assert.isTrue(await isFree(Math.round(Date.now() - 1000 * process.uptime()) - 60_000))
   })
 
   it("says what an acknowledged file lost", async () => {
