@@ -104,11 +104,17 @@ export interface ReadPart {
   readonly spans: ReadonlyArray<{ readonly bytes: Uint8Array; readonly message: OtlpFormat.Span }>
 }
 
-/** Takes a request apart. That it is a request is seen as far as the spans, but not what is in each of them. */
-export const split = (request: Uint8Array): Result.Result<ReadonlyArray<Part>, OtlpFormat.Malformed> =>
+/**
+ * Takes a request apart. That it is a request is seen as far as the spans, but not what is in each of them. Fails where it
+ * has more spans and scopes than `most`, which is no limit by default.
+ */
+export const split = (
+  request: Uint8Array,
+  most = Number.POSITIVE_INFINITY
+): Result.Result<ReadonlyArray<Part>, OtlpFormat.Malformed> =>
   attempt(() => {
     const parts: Array<Part> = []
-    const counted = counting()
+    const counted = counting(most)
     eachBytes(request, (field, content) => {
       if (field === 1) {
         const ofResource = contents(content, counted)
@@ -129,15 +135,12 @@ export const split = (request: Uint8Array): Result.Result<ReadonlyArray<Part>, O
     return parts
   })
 
-// One that is empty has two bytes, and takes hundreds in memory. No 20 MiB of spans with ids and names have so many.
-const mostSpans = 300_000
-
-const counting = () => {
+const counting = (most: number) => {
   let count = 0
   return (): void => {
     count++
-    if (count > mostSpans) {
-      throw new OtlpFormat.Malformed(`it has more than ${mostSpans} spans and scopes`)
+    if (count > most) {
+      throw new OtlpFormat.Malformed(`it has more than ${most} spans and scopes`)
     }
   }
 }

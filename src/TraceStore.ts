@@ -208,7 +208,7 @@ export const make = ({ file, keeping }: Options): Effect.Effect<TraceStore["Serv
       append: (request) =>
         Effect.flatMap(
           // Whoever waits for the file does not have to read it again.
-          attempt(file, () => Result.getOrThrow(OtlpTraces.split(request)).map(TraceRows.ofBytes)),
+          attempt(file, () => Result.getOrThrow(OtlpTraces.split(request, mostSpans)).map(TraceRows.ofBytes)),
           (parts) => write(parts, null)
         ),
       put: (parts) => Effect.suspend(() => write(parts.map(TraceRows.ofMessages), ProcessName.own())),
@@ -297,6 +297,10 @@ const isFolder = (path: string): boolean => {
 
 const sizeOf = (parts: ReadonlyArray<TraceRows.Part>): number =>
   parts.reduce((sum, { spans }) => spans.reduce((sum, { body }) => sum + body.length, sum), 0)
+
+// A span that is empty has two bytes in a request, and takes hundreds in memory. No 20 MiB of spans with ids and names have
+// so many.
+const mostSpans = 300_000
 
 // What is written to the log is some three times as much.
 const longLogBytes = 1_500_000

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import * as Net from "node:net"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "vitest"
 import type { StoredSpan } from "../src/StoredSpan.ts"
 import { TraceStore } from "../src/TraceStore.ts"
@@ -73,6 +74,34 @@ describe.concurrent("tinyllm collect", { timeout: 120_000 }, () => {
       { code, stderr: stderr.split("\n").slice(1), stdout },
       { code: 130, stderr: ["tinyllm collect: 3 spans in 2 requests stored, 1 request refused", ""], stdout: "" }
     )
+  })
+
+  it("outlives a few kilobytes that are millions of spans, scopes, objects or attributes", async () => {
+    // In so little memory that they would end it.
+    const collector = await start([], undefined, { NODE_OPTIONS: "--max-old-space-size=512" })
+    const message = (field: number, content: Uint8Array) => {
+      const length = [0, 7, 14, 21].map((bits) => ((content.length >> bits) & 127) | (bits < 21 ? 128 : 0))
+      return Buffer.concat([Buffer.from([field * 8 + 2, ...length]), content])
+    }
+    const empty = (tag: number) => Buffer.alloc(19 * 1024 * 1024, Buffer.from([tag, 0]))
+    const json = (list: string, end: string) => Buffer.from(`${list}${"{},".repeat(6_000_000)}{}${end}`)
+    const scopes = message(1, empty(0x12))
+    const spans = message(1, message(2, empty(0x12)))
+    const attributes = message(1, message(2, message(2, empty(0x4a))))
+    const post = (body: Buffer, type: string) =>
+      Sender.post(collector.ports.http, gzipSync(body), {
+        headers: { "content-type": type, "content-encoding": "gzip" }
+      })
+    for (const body of [scopes, spans, attributes]) {
+      const { status, text } = await post(body, "application/x-protobuf")
+      assert.strictEqual(status, 400)
+      assert.match(text, /it has more than \d00000 (?:spans and scopes|parts)/)
+    }
+    const objects = await post(json('{"resourceSpans":[', "]}"), "application/json")
+    assert.deepStrictEqual([objects.status, /more than \d+ objects/.test(objects.text)], [400, true])
+    assert.strictEqual((await Sender.post(collector.ports.http, Sender.request(1))).status, 200)
+    const { stderr } = await collector.stop()
+    assert.include(stderr, "tinyllm collect: 1 span in 1 request stored, 4 requests refused\n")
   })
 
   it("says what docs/traces.md quotes", async () => {

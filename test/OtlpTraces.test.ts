@@ -309,7 +309,7 @@ describe("split and join", () => {
       return Buffer.concat([Buffer.from([field * 8 + 2, ...length]), content])
     }
     for (const request of [within(1, empty(1_000_000)), within(1, within(2, empty(1_000_000)))]) {
-      const refused = OtlpTraces.split(request)
+      const refused = OtlpTraces.split(request, 300_000)
       assert.isTrue(Result.isFailure(refused) && refused.failure.message === "it has more than 300000 spans and scopes")
     }
     assert.isTrue(Result.isSuccess(OtlpTraces.split(within(1, within(2, empty(500_000))))))
