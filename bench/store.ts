@@ -1,6 +1,7 @@
 // What it costs to keep traces on this machine, and to look at them: `trace ls` and `trace show` as processes.
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { mkdtempSync, statSync, writeFileSync } from "node:fs"
+import { rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -23,7 +24,8 @@ const inFolder = async <A>(use: (folder: string) => Promise<A>): Promise<A> => {
   try {
     return await use(folder)
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    // The thread that moves the log of a store ends some time after the store.
+    await rm(folder, { recursive: true, force: true, maxRetries: 10 })
   }
 }
 

@@ -7,10 +7,10 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync
 } from "node:fs"
+import { rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -81,9 +81,7 @@ beforeAll(() => {
   assert.strictEqual(tar.status, 0, tar.stderr)
 }, 120_000)
 
-afterAll(() => {
-  rmSync(folder, { recursive: true, force: true })
-})
+afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 10 }))
 
 describe("npm pack", () => {
   it("takes out of package.json what only a clone needs, and puts it back", () => {
