@@ -71,7 +71,6 @@ const message = {
   tool_name: "string",
   tool_call_id: "string"
 }
-const calledFunction = { name: "string", arguments: "api.ToolCallFunctionArguments" }
 
 /** Reads the body of a request. */
 export const read = (path: string, text: string): Result.Result<Body, Refusal> => {
@@ -132,17 +131,30 @@ const endOfObject = (text: string): number | undefined => {
 
 const typeError = (path: string, body: Body): string | undefined => {
   const [struct, fields] = structs[path] ?? ["", {}]
+  const eachMessage = (errorOf: (at: string, each: Body) => string | undefined) =>
+    // The name of a message while it is read.
+    elementError(`${struct}.messages`, "api.Alias", body["messages"], errorOf)
   const error =
     fieldError(struct, body, fields) ??
-    elementError(`${struct}.messages`, "api.Message", body["messages"], (at, each) => fieldError(at, each, message)) ??
-    elementError(`${struct}.messages`, "api.Message", body["messages"], (at, { tool_calls: calls }) =>
+    eachMessage((at, each) => fieldError(at, each, message)) ??
+    eachMessage((at, { tool_calls: calls }) =>
       elementError(`${at}.tool_calls`, "api.ToolCall", calls, (at, call) =>
-        elementError(`${at}.function`, "api.ToolCallFunction", [call["function"]], (at, each) =>
-          fieldError(at, each, calledFunction)
-        )
+        elementError(`${at}.function`, "api.ToolCallFunction", [call["function"]], calledError)
       )
     )
   return error ?? imageError(body)
+}
+
+// Arguments are read by a library of its own, with its own words.
+// https://github.com/buger/jsonparser/blob/master/parser.go
+const calledError = (at: string, called: Body): string | undefined => {
+  const { arguments: given } = called
+  return (
+    fieldError(at, called, { name: "string" }) ??
+    (given === undefined || given === null || isObject(given)
+      ? undefined
+      : "Value looks like object, but can't find closing '}' symbol")
+  )
 }
 
 const fieldError = (at: string, body: Body, fields: Readonly<Record<string, string>>): string | undefined => {
@@ -191,8 +203,6 @@ const fits = (type: string, value: unknown): boolean => {
       return typeof value === "boolean"
     case "int":
       return Number.isInteger(value)
-    case "api.ToolCallFunctionArguments":
-      return isObject(value)
     default:
       return type.startsWith("map") ? isObject(value) : Array.isArray(value)
   }
