@@ -144,7 +144,9 @@ export const TraceView = ({ before, controls, live = false, spans, status }: Tra
 
   const keyDown = (event: KeyboardEvent): void => {
     const target = event.target instanceof Element ? event.target : document.body
-    if (event.ctrlKey || event.metaKey || event.altKey || help || target.closest("input, select, textarea, dialog")) {
+    // The help is asked itself whether it is open: that it has closed is heard of a moment later.
+    const isElsewhere = document.querySelector("dialog[open]") ?? target.closest("input, select, textarea")
+    if (event.ctrlKey || event.metaKey || event.altKey || isElsewhere !== null) {
       return
     }
     const key = event.shiftKey && event.key.startsWith("Arrow") ? `Shift ${event.key}` : event.key
