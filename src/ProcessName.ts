@@ -20,13 +20,21 @@ export const hasEnded = (name: string): boolean => {
   if (pid === undefined || at !== place()) {
     return false
   }
-  try {
-    process.kill(Number(pid), 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH"
+  if (!isAlive(Number(pid))) {
+    return true
   }
   const now = seen(Number(pid))
   return now !== undefined && (now.isDead || (start !== unknown && start !== now.start))
+}
+
+/** Whether a process of this machine has that number. One of somebody else counts too. */
+export const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH"
+  }
 }
 
 const unknown = "-"

@@ -21,6 +21,7 @@ import { constants } from "node:fs"
 import { lstat, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises"
 import { hostname } from "node:os"
 import { dirname, join } from "node:path"
+import * as ProcessName from "./ProcessName.ts"
 import type { Settings } from "./SpoolConfig.ts"
 
 /** A file could not be written, read or renamed. */
@@ -242,11 +243,13 @@ export const list = (
 /** Whether somebody else is sending a file. */
 export const isFree = ({ sender }: File, now: number): boolean =>
   sender === undefined ||
-  (sender.host === host ? hasEnded(sender) || now - sender.since > longestHere : now - sender.since > longestElsewhere)
+  (sender.host === host
+    ? hasEnded(sender, now) || now - sender.since > longestHere
+    : now - sender.since > longestElsewhere)
 
 // In a container, a program that is started again has the number that it had before.
-const hasEnded = ({ pid, since }: Sender): boolean =>
-  pid === process.pid ? since < Date.now() - 1000 * process.uptime() - clockMillis : !isAlive(pid)
+const hasEnded = ({ pid, since }: Sender, now: number): boolean =>
+  pid === process.pid ? since < now - 1000 * process.uptime() - clockMillis : !ProcessName.isAlive(pid)
 
 // What the two clocks may have drifted apart.
 const clockMillis = 1000
@@ -254,16 +257,6 @@ const clockMillis = 1000
 // Of a process on this machine we see whether it lives, but not whether its number has been given to another one.
 const longestHere = 24 * 60 * 60 * 1000
 const longestElsewhere = 60 * 60 * 1000
-
-const isAlive = (pid: number): boolean =>
-  Result.match(
-    Result.try({ try: () => process.kill(pid, 0), catch: (error) => (error as NodeJS.ErrnoException).code }),
-    {
-      // A process of somebody else lives as well.
-      onFailure: (code) => code === "EPERM",
-      onSuccess: () => true
-    }
-  )
 
 /** A file that was taken for sending, with what is in it, or why that is not what was written. */
 export type Taken = Held &

@@ -90,17 +90,9 @@ const order = [
     "TelemetryConfig"
   ],
   // Stored traces
+  ["ProcessName"],
   ["Spool", "OtlpFormat", "OtlpProtobuf", "OtlpJson", "OtlpValues", "OtlpTraces", "OtlpBatches"],
-  [
-    "ProcessName",
-    "TraceStoreError",
-    "TraceDatabase",
-    "TraceFacts",
-    "TraceRows",
-    "TraceQueries",
-    "TraceWatch",
-    "TraceStore"
-  ],
+  ["TraceStoreError", "TraceDatabase", "TraceFacts", "TraceRows", "TraceQueries", "TraceWatch", "TraceStore"],
   [
     "TraceCollectorAnswer",
     "TraceCollectorLimits",
